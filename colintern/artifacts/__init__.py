@@ -1,0 +1,1 @@
+"""Files into frozen, typed records: no judgement, no torch."""

@@ -1,0 +1,102 @@
+"""JSON of a stranger into a typed record, with an error that names the key."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from colintern.artifacts import limits
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure, read_bytes
+from colintern.artifacts.printable import printable
+
+T = TypeVar("T")
+
+_EXPECTED_DEPTH: Final = f"JSON of at most {limits.JSON_DEPTH} nested levels"
+
+
+def read_json_object(
+    path: Path, enclosure: Enclosure | None, *, limit: int = limits.CONFIG_JSON_BYTES
+) -> dict[str, Any]:
+    """Read a file that holds one JSON object; bare `NaN` and `Infinity` are read as floats.
+
+    Trainer and MTEB write bare NaN, which strict parsers refuse, hence Python's own parser.
+
+    Raises:
+        ArtifactError: not UTF-8, not JSON, nested too deeply, or no object at the top.
+    """
+    document = parse_json(path, read_bytes(path, enclosure, limit=limit))
+    if not isinstance(document, dict):
+        raise ArtifactError(
+            path,
+            expected="a JSON object",
+            found=f"a JSON {_json_type(document)}",
+            remedy="Restore the file that the library wrote.",
+        )
+    return document
+
+
+def parse_json(path: Path, content: bytes) -> Any:
+    """Parse `content`, which was read from `path`.
+
+    Raises:
+        ArtifactError: not UTF-8, not JSON, or nested deeper than `limits.JSON_DEPTH`.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"byte 0x{content[error.start]:02x} at offset {error.start:,}"
+        raise ArtifactError(path, expected="UTF-8 text", found=found) from error
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise ArtifactError(path, expected=_EXPECTED_DEPTH, found="deeper nesting") from error
+    except ValueError as error:
+        # ValueError: also Python's own limit on the digits of an integer.
+        detail = getattr(error, "msg", "") or str(error)
+        place = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        found = f"{printable(detail, limit=120)}{place}" if content.strip() else "an empty file"
+        raise ArtifactError(
+            path, expected="valid JSON", found=found, remedy="Restore or remove the file."
+        ) from error
+    _check_depth(path, document)
+    return document
+
+
+def convert(path: Path, document: Mapping[str, Any], record: type[T]) -> T:
+    """Turn a parsed object into `record`, ignoring keys that the record does not have.
+
+    Raises:
+        ArtifactError: a key is missing or has the wrong type; the message has the key's path.
+    """
+    try:
+        return msgspec.convert(document, record, strict=True)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ArtifactError(
+            path,
+            expected=f"the fields of {record.__name__}",
+            found=printable(error),
+            remedy="Restore the file that the library wrote.",
+        ) from error
+
+
+def _check_depth(path: Path, document: Any) -> None:
+    """Level by level, so that the check itself cannot recurse."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(limits.JSON_DEPTH):
+        level = [
+            child
+            for container in level
+            for child in (container.values() if isinstance(container, dict) else container)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise ArtifactError(path, expected=_EXPECTED_DEPTH, found="deeper nesting")
+
+
+def _json_type(value: object) -> str:
+    names = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return names.get(type(value), "number")

@@ -1,0 +1,55 @@
+"""How much of a stranger's file is read, with the reason for each figure.
+
+A file beyond its limit is an `ArtifactError`, never a slow or large audit. The figures are far above
+anything in the corpus of public runs and far below what would hurt a CI machine.
+"""
+
+from typing import Final
+
+KIBIBYTE: Final = 1024
+MEBIBYTE: Final = 1024 * KIBIBYTE
+
+CONFIG_JSON_BYTES: Final = 8 * MEBIBYTE
+"""adapter_config.json, config.json, processor configs: the largest seen holds 200 kB."""
+
+TOKENIZER_JSON_BYTES: Final = 64 * MEBIBYTE
+"""tokenizer.json: 33 MB for the 256k vocabulary of Gemma. Read only where a rule needs it."""
+
+TRAINER_STATE_BYTES: Final = 64 * MEBIBYTE
+"""About 400,000 log rows; the longest public run has 12,000 rows in 2 MB."""
+
+LOG_ROWS: Final = 400_000
+"""Rows of `log_history`."""
+
+TASK_RESULT_BYTES: Final = 16 * MEBIBYTE
+"""One MTEB result file; the largest seen holds 60 kB."""
+
+TASK_RESULT_FILES: Final = 2_000
+"""Result files below one results folder; all of ViDoRe v1 to v3 is 40."""
+
+FOLDER_ENTRIES: Final = 20_000
+"""Names in one folder, and checkpoints in one run."""
+
+JSON_DEPTH: Final = 64
+"""Nested containers; the deepest artefact seen has 9."""
+
+PICKLE_BYTES: Final = 4 * MEBIBYTE
+"""training_args.bin and the pickle inside it; the largest seen holds 7.5 kB."""
+
+PICKLE_OPCODES: Final = 200_000
+"""Opcodes interpreted; 2,500 in the largest seen."""
+
+PICKLE_DEPTH: Final = 64
+"""Nested containers of a pickle."""
+
+ZIP_MEMBERS: Final = 1_000
+"""Members of a training_args.bin archive; 5 to 7 in those seen."""
+
+SAFETENSORS_HEADER_BYTES: Final = 100_000_000
+"""The cap of the reference implementation (`MAX_HEADER_SIZE` in the safetensors crate)."""
+
+SAFETENSORS_TENSORS: Final = 500_000
+"""Tensors in one file; an 8B model has under 1,000, a large mixture of experts 100,000."""
+
+SHARDS: Final = 10_000
+"""Files that one index names."""

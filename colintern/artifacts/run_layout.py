@@ -1,0 +1,207 @@
+"""What a path holds: a run, one checkpoint, an adapter or a merged model, and where its files are."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Literal
+
+from colintern.artifacts import limits
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure
+
+Kind = Literal["run", "checkpoint", "adapter", "merged"]
+
+ADAPTER_CONFIG: Final = "adapter_config.json"
+ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
+ADAPTER_PICKLE: Final = "adapter_model.bin"
+MODEL_CONFIG: Final = "config.json"
+MODEL_WEIGHTS: Final = "model.safetensors"
+MODEL_INDEX: Final = "model.safetensors.index.json"
+MODEL_PICKLE: Final = "pytorch_model.bin"
+TRAINER_STATE: Final = "trainer_state.json"
+TRAINING_ARGS: Final = "training_args.bin"
+RUN_MANIFEST: Final = "colintern_run.json"
+RESOURCE_LOG: Final = "colintern_resources.jsonl"
+MODEL_CARD: Final = "README.md"
+PREPROCESSOR_CONFIG: Final = "preprocessor_config.json"
+PROCESSOR_CONFIG: Final = "processor_config.json"
+TOKENIZER_CONFIG: Final = "tokenizer_config.json"
+TOKENIZER: Final = "tokenizer.json"
+
+_KNOWN: Final = frozenset(
+    {
+        ADAPTER_CONFIG,
+        ADAPTER_WEIGHTS,
+        ADAPTER_PICKLE,
+        MODEL_CONFIG,
+        MODEL_WEIGHTS,
+        MODEL_INDEX,
+        MODEL_PICKLE,
+        TRAINER_STATE,
+        TRAINING_ARGS,
+        RUN_MANIFEST,
+        RESOURCE_LOG,
+        MODEL_CARD,
+        PREPROCESSOR_CONFIG,
+        PROCESSOR_CONFIG,
+        TOKENIZER_CONFIG,
+        TOKENIZER,
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.json",
+        "chat_template.jinja",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "tokenizer.model",
+        "spiece.model",
+        "generation_config.json",
+        "model_meta.json",
+        "git_hash.txt",
+    }
+)
+_CHECKPOINT: Final = re.compile(r"checkpoint-(\d{1,12})")
+_RUN_TRACES: Final = (TRAINER_STATE, TRAINING_ARGS, RUN_MANIFEST)
+_MODEL_WEIGHTS: Final = (MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
+_WEIGHTS: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE, *_MODEL_WEIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One folder and the names in it, listed once."""
+
+    path: Path
+    names: frozenset[str]
+
+    @classmethod
+    def read(cls, path: Path) -> "Folder":
+        """List `path`.
+
+        Raises:
+            ArtifactError: it cannot be listed, or holds more than `limits.FOLDER_ENTRIES` names.
+        """
+        try:
+            with os.scandir(path) as entries:
+                names = frozenset(
+                    entry.name for entry, _ in zip(entries, range(limits.FOLDER_ENTRIES + 1), strict=False)
+                )
+        except OSError as error:
+            raise ArtifactError(
+                path, expected="a readable folder", found=error.strerror or "an error"
+            ) from error
+        if len(names) > limits.FOLDER_ENTRIES:
+            raise ArtifactError(
+                path,
+                expected=f"at most {limits.FOLDER_ENTRIES:,} files",
+                found="more",
+                remedy="Point --checkpoint at the run's own folder.",
+            )
+        return cls(path, names)
+
+    def get(self, name: str) -> Path | None:
+        """Return the path of `name`, or None when the folder has no such entry."""
+        return self.path / name if name in self.names else None
+
+    def has_any(self, names: tuple[str, ...]) -> bool:
+        """Whether one of `names` is here."""
+        return any(name in self.names for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """A `checkpoint-N` folder of a run."""
+
+    step: int
+    """N: the optimiser step at which it was saved."""
+    folder: Folder
+
+
+@dataclass(frozen=True)
+class RunLayout:
+    """A subject of the audit on disk. Paths are found by name only; nothing was opened."""
+
+    path: Path
+    """Absolute, as the user meant it (links kept)."""
+    kind: Kind
+    """`run`: traces of a training run, or `checkpoint-*` folders. `checkpoint`: one `checkpoint-N`.
+    `adapter`: an adapter without traces of its run. `merged`: model weights without an adapter."""
+    folder: Folder
+    checkpoints: tuple[CheckpointFolder, ...]
+    """Of a run, by ascending step."""
+    enclosure: Enclosure = field(repr=False)
+
+    @cached_property
+    def weights_folder(self) -> Folder:
+        """The folder whose weights are judged: the root, else the newest checkpoint with weights."""
+        return next(
+            (folder for folder in self.folders() if folder.has_any((ADAPTER_CONFIG, *_WEIGHTS))),
+            self.folder,
+        )
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """One snapshot from the middle of a run, not the run itself."""
+        return self.kind == "checkpoint"
+
+    def folders(self) -> Iterator[Folder]:
+        """Yield the root, then the checkpoints from the newest to the oldest."""
+        yield self.folder
+        yield from (checkpoint.folder for checkpoint in reversed(self.checkpoints))
+
+    def find(self, name: str) -> Path | None:
+        """Find a file of the run: in the root, else in the newest checkpoint that has it."""
+        return next((path for folder in self.folders() if (path := folder.get(name))), None)
+
+    def beside_weights(self, name: str) -> Path | None:
+        """Find a file that belongs to the judged weights: in their folder, else in the root."""
+        return self.weights_folder.get(name) or self.folder.get(name)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names in the root that no reader knows, sorted."""
+        return tuple(
+            sorted(
+                name
+                for name in self.folder.names
+                if name not in _KNOWN and not _CHECKPOINT.fullmatch(name) and name != "results"
+            )
+        )
+
+
+def read_run_layout(path: Path) -> RunLayout:
+    """Tell what `path` is and list it.
+
+    Raises:
+        ArtifactError: it is no folder, cannot be listed, or has too many entries.
+    """
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+    enclosure = Enclosure.around(absolute)
+    folder = Folder.read(absolute)
+    checkpoints = tuple(_checkpoints(folder, enclosure))
+    return RunLayout(absolute, _kind(folder, checkpoints), folder, checkpoints, enclosure)
+
+
+def _checkpoints(folder: Folder, enclosure: Enclosure) -> list[CheckpointFolder]:
+    steps = sorted(
+        (int(match.group(1)), name)
+        for name in folder.names
+        if (match := _CHECKPOINT.fullmatch(name)) and (folder.path / name).is_dir()
+    )
+    return [
+        CheckpointFolder(step, Folder.read(folder.path / name))
+        for step, name in steps
+        if (folder.path / name).resolve().is_relative_to(enclosure.root)
+    ]
+
+
+def _kind(folder: Folder, checkpoints: tuple[CheckpointFolder, ...]) -> Kind:
+    if _CHECKPOINT.fullmatch(folder.path.name):
+        return "checkpoint"
+    if checkpoints or folder.has_any(_RUN_TRACES):
+        return "run"
+    if ADAPTER_CONFIG in folder.names or folder.has_any((ADAPTER_WEIGHTS, ADAPTER_PICKLE)):
+        return "adapter"
+    return "merged" if folder.has_any((*_MODEL_WEIGHTS, MODEL_CONFIG)) else "run"

@@ -1,0 +1,1 @@
+"""Records into measurements: pure functions, no files, no torch."""

@@ -1,0 +1,34 @@
+"""What is audited, and what the user said about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One `--checkpoint`."""
+
+    path: Path
+    """Absolute."""
+    name: str
+    """Unique among the subjects of the audit, safe to print and to stand in a node id."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditOptions:
+    """Where else to look, from the command line. Paths are absolute."""
+
+    results: Path | None = None
+    """`--results`: a folder of task results."""
+    baseline: Path | None = None
+    """`--baseline`: results to compare with."""
+    merged: Path | None = None
+    """`--merged`: a merged model to verify against base + adapter."""
+    base: Path | None = None
+    """`--base`: the base model's folder."""
+    family: str | None = None
+    """`--family`: the retriever family's name."""
+    num_subjects: int = 1
+    """Subjects in this audit: with several, `--results` has a folder for each."""
+    invocation_dir: Path = Path()
+    """Where the command was run: results may lie below it."""
