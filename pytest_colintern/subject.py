@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from colintern.guide import Guide
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -28,6 +30,8 @@ class AuditOptions:
     """`--base`: the base model's folder."""
     family: str | None = None
     """`--family`: the retriever family's name."""
+    guide: Guide | None = None
+    """Thresholds with the user's overrides, or None for the guide as written."""
     num_subjects: int = 1
     """Subjects in this audit: with several, `--results` has a folder for each."""
     invocation_dir: Path = Path()
