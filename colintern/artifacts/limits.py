@@ -15,6 +15,15 @@ CONFIG_JSON_BYTES: Final = 8 * MEBIBYTE
 TOKENIZER_JSON_BYTES: Final = 64 * MEBIBYTE
 """tokenizer.json: 33 MB for the 256k vocabulary of Gemma. Read only where a rule needs it."""
 
+MODEL_CARD_BYTES: Final = 4 * MEBIBYTE
+"""README.md; the largest seen holds 40 kB."""
+
+MODEL_CARD_LINES: Final = 50_000
+"""Lines of README.md that are looked at; the longest seen has 800."""
+
+MODEL_CARD_VALUES: Final = 1_000
+"""Tags, datasets or hyperparameters of one card; a sentence-transformers card lists 130."""
+
 TRAINER_STATE_BYTES: Final = 64 * MEBIBYTE
 """About 400,000 log rows; the longest public run has 12,000 rows in 2 MB."""
 
