@@ -34,7 +34,13 @@ TASK_RESULT_BYTES: Final = 16 * MEBIBYTE
 """One MTEB result file; the largest seen holds 60 kB."""
 
 TASK_RESULT_FILES: Final = 2_000
-"""Result files below one results folder; all of ViDoRe v1 to v3 is 40."""
+"""JSON files below one results folder; all of ViDoRe v1 to v3 is 40."""
+
+TASK_RESULT_TOTAL_BYTES: Final = 64 * MEBIBYTE
+"""All JSON files below one results folder; all of ViDoRe v1 to v3 is 2 MB."""
+
+RESULT_FOLDER_DEPTH: Final = 8
+"""Folders inside each other below a results folder; MTEB makes two, with experiments four."""
 
 FOLDER_ENTRIES: Final = 20_000
 """Names in one folder, and checkpoints in one run."""
@@ -54,11 +60,19 @@ PICKLE_DEPTH: Final = 64
 ZIP_MEMBERS: Final = 1_000
 """Members of a training_args.bin archive; 5 to 7 in those seen."""
 
-SAFETENSORS_HEADER_BYTES: Final = 100_000_000
-"""The cap of the reference implementation (`MAX_HEADER_SIZE` in the safetensors crate)."""
+SAFETENSORS_HEADER_BYTES: Final = 64 * MEBIBYTE
+"""300 bytes a tensor at the limit below; the safetensors crate itself stops at 100 MB."""
 
-SAFETENSORS_TENSORS: Final = 500_000
-"""Tensors in one file; an 8B model has under 1,000, a large mixture of experts 100,000."""
+SAFETENSORS_TENSORS: Final = 200_000
+"""Tensors in one file, and in all shards of a model; an 8B model has under 1,000, a large mixture
+of experts 100,000 over its shards."""
 
-SHARDS: Final = 10_000
-"""Files that one index names."""
+TENSOR_VALUES: Final = 32 * MEBIBYTE
+"""Values of one tensor that is read whole (128 MiB as float32): the largest LoRA matrix or
+projection of a 72B model has 8 million. Larger tensors are read in pieces."""
+
+INDEX_BYTES: Final = 32 * MEBIBYTE
+"""model.safetensors.index.json: about 100 bytes a tensor."""
+
+SHARDS: Final = 2_000
+"""Files that one index names; the largest public models have under 200."""

@@ -1,0 +1,228 @@
+"""A folder of evaluation results into the one set of results that belongs together."""
+
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Final
+
+from colintern.artifacts import limits, run_layout
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.model_meta import MODEL_META, ModelMeta, read_model_meta
+from colintern.artifacts.task_result import TaskResult, read_task_results
+
+EXPERIMENTS: Final = "experiments"
+"""MTEB's folder for runs of the same weights with other settings: `REVISION/experiments/NAME/`."""
+EVALUATION_RECORD: Final = "colintern_eval.json"
+
+_NO_RESULTS: Final = frozenset(
+    {
+        EVALUATION_RECORD,
+        run_layout.ADAPTER_CONFIG,
+        run_layout.MODEL_CONFIG,
+        run_layout.MODEL_INDEX,
+        run_layout.TRAINER_STATE,
+        run_layout.RUN_MANIFEST,
+        run_layout.PREPROCESSOR_CONFIG,
+        run_layout.PROCESSOR_CONFIG,
+        run_layout.TOKENIZER_CONFIG,
+        run_layout.TOKENIZER,
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.json",
+        "generation_config.json",
+        "vocab.json",
+    }
+)
+_PREDICTIONS: Final = "_predictions.json"
+
+
+@dataclass(frozen=True)
+class TaskResults:
+    """The results of one model at one revision, one a task, and what was left out and why."""
+
+    folder: Path
+    """The folder that holds the judged results."""
+    tasks: Mapping[str, TaskResult]
+    """By task name, sorted."""
+    model_meta: ModelMeta | None
+    """`model_meta.json` in the same folder."""
+    experiments: Mapping[str, tuple[TaskResult, ...]] = field(default_factory=dict)
+    """Ablations by the name of their folder: other settings, never part of an average."""
+    other_folders: tuple[str, ...] = ()
+    """Folders with results of other revisions, relative to where the search began: left out,
+    because an average over two revisions describes neither."""
+    repeated: tuple[str, ...] = ()
+    """Files that hold an older result of a task, left out."""
+    ignored: tuple[str, ...] = ()
+    """JSON files that hold no result."""
+    errors: tuple[ArtifactError, ...] = ()
+    """Malformed files: SEC003 reports them, the other tasks are judged."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The files of one folder."""
+
+    results: list[TaskResult] = field(default_factory=list)
+    meta: ModelMeta | None = None
+
+    @property
+    def rank(self) -> tuple[float, int]:
+        """The newest first, by dates inside the files; then the one with the most tasks."""
+        newest = max((result.date or -math.inf for result in self.results), default=-math.inf)
+        return newest, len(self.results)
+
+
+@dataclass(slots=True)
+class _Found:
+    groups: dict[PurePath, _Group] = field(default_factory=lambda: defaultdict(_Group))
+    experiments: dict[str, list[TaskResult]] = field(default_factory=lambda: defaultdict(list))
+    ignored: list[str] = field(default_factory=list)
+    errors: list[ArtifactError] = field(default_factory=list)
+
+
+def read_results_folder(
+    root: Path, enclosure: Enclosure, *, recursive: bool = True
+) -> TaskResults | None:
+    """Read the results below `root`.
+
+    Of several folders with results the newest is taken, by the dates inside its files, and the rest
+    is named. The result is None when no JSON file below `root` holds a result or is malformed.
+
+    Args:
+        root: the folder where the search begins.
+        enclosure: what every file must lie in.
+        recursive: whether to look into its folders.
+    """
+    found = _Found()
+    for path in _json_files(root, enclosure, found, recursive=recursive):
+        _read(path, path.relative_to(root), enclosure, found)
+    groups = {place: group for place, group in found.groups.items() if group.results}
+    if not groups and not found.errors:
+        return None
+    chosen = max(groups, key=lambda place: (groups[place].rank, str(place)), default=PurePath())
+    return _assembled(root, chosen, groups, found)
+
+
+def _assembled(
+    root: Path, chosen: PurePath, groups: Mapping[PurePath, _Group], found: _Found
+) -> TaskResults:
+    group = groups.get(chosen, _Group())
+    by_age = sorted(group.results, key=lambda result: (result.date or -math.inf, str(result.path)))
+    tasks = {result.task_name: result for result in by_age}
+    return TaskResults(
+        folder=root / chosen,
+        tasks=dict(sorted(tasks.items())),
+        model_meta=group.meta,
+        experiments={name: tuple(results) for name, results in sorted(found.experiments.items())},
+        other_folders=tuple(sorted(str(place) for place in groups if place != chosen)),
+        repeated=tuple(
+            str(result.path.relative_to(root))
+            for result in by_age
+            if tasks[result.task_name] is not result
+        ),
+        ignored=tuple(found.ignored),
+        errors=tuple(found.errors),
+    )
+
+
+def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> None:
+    if path.name in _NO_RESULTS or path.name.endswith(_PREDICTIONS):
+        found.ignored.append(str(relative))
+        return
+    place, experiment = _place(relative)
+    try:
+        if path.name == MODEL_META:
+            if experiment is None:
+                found.groups[place].meta = read_model_meta(path, enclosure)
+            return
+        results = read_task_results(path, enclosure)
+    except ArtifactError as error:
+        found.errors.append(error)
+        return
+    if not results:
+        found.ignored.append(str(relative))
+    elif experiment is not None:
+        found.experiments[experiment].extend(results)
+    else:
+        found.groups[place].results.extend(results)
+
+
+def _place(relative: Path) -> tuple[PurePath, str | None]:
+    """Split off `experiments/NAME`: the folder of the main result, and the experiment's name."""
+    folders = relative.parts[:-1]
+    if EXPERIMENTS not in folders:
+        return PurePath(*folders), None
+    at = folders.index(EXPERIMENTS)
+    return PurePath(*folders[:at]), "/".join(folders[at + 1 :]) or EXPERIMENTS
+
+
+def _json_files(
+    root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool
+) -> Iterator[Path]:
+    """Yield the JSON files below `root` until a limit is met, which then stands in the errors."""
+    num_bytes = 0
+    for num_files, path in enumerate(_walk(root, enclosure, found, recursive=recursive), 1):
+        num_bytes += _size(path)
+        if num_files > limits.TASK_RESULT_FILES or num_bytes > limits.TASK_RESULT_TOTAL_BYTES:
+            found.errors.append(_too_much(root))
+            return
+        yield path
+
+
+def _walk(root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool) -> Iterator[Path]:
+    pending = [(root, 0)]
+    num_entries = 0
+    while pending:
+        folder, depth = pending.pop()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        num_entries += len(entries)
+        if num_entries > limits.FOLDER_ENTRIES:
+            found.errors.append(_too_much(root))
+            return
+        folders = []
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name.endswith(".json"):
+                yield path
+            elif recursive and depth < limits.RESULT_FOLDER_DEPTH and _is_inside(entry, enclosure):
+                folders.append((path, depth + 1))
+        pending.extend(reversed(folders))
+
+
+def _is_inside(entry: os.DirEntry[str], enclosure: Enclosure) -> bool:
+    """A folder, hidden ones left out; a link only where it leads to a place inside."""
+    if entry.name.startswith("."):
+        return False
+    try:
+        if not entry.is_symlink():
+            return entry.is_dir()
+        return entry.is_dir() and enclosure.check(Path(entry.path)).is_dir()
+    except (OSError, ArtifactError):
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _too_much(root: Path) -> ArtifactError:
+    return ArtifactError(
+        root,
+        expected=(
+            f"at most {limits.TASK_RESULT_FILES:,} JSON files and "
+            f"{limits.TASK_RESULT_TOTAL_BYTES // limits.MEBIBYTE} MiB of results"
+        ),
+        found="more",
+        remedy="Point --results at the folder of one model.",
+    )
