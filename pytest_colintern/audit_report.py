@@ -1,0 +1,134 @@
+"""The audit as one record: what every output (terminal, JSON, Markdown, SARIF) is written from."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal
+
+import msgspec
+
+import colintern
+from colintern.diagnostics.root_causes import Finding, RootCause, root_causes
+from pytest_colintern.outcome import CheckResult, Outcome, OutcomeCounts
+
+SCHEMA: Final = "colintern.audit/1"
+VerdictName = Literal["pass", "fail", "inconclusive"]
+
+_BOOKKEEPING: Final = frozenset({"SEC", "ENV"})
+"""Families that any folder satisfies: passing only these says nothing about the model."""
+_JUDGED: Final = frozenset(
+    {Outcome.PASSED, Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR}
+)
+
+
+class SubjectIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """What is audited, as far as its files tell; None where they do not."""
+
+    name: str
+    path: str
+    kind: str | None = None
+    """run, checkpoint, adapter or merged."""
+    family: str | None = None
+    base_model: str | None = None
+
+
+class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One subject's verdict."""
+
+    identity: SubjectIdentity
+    verdict: VerdictName
+    counts: OutcomeCounts
+    roots: tuple[RootCause, ...]
+    """Ranked, the gravest first."""
+    results: tuple[CheckResult, ...]
+    """In the order of their ids."""
+
+    def result(self, rule: str) -> CheckResult:
+        """Return the result of the rule `rule`, which must have been judged."""
+        return next(result for result in self.results if result.rule == rule)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the rules without evidence ask for, the most wanted first."""
+        wanted: dict[str, int] = {}
+        for result in self.results:
+            if result.outcome is Outcome.NO_EVIDENCE:
+                name = result.observed.partition(" is needed for ")[0]
+                wanted[name] = wanted.get(name, 0) + 1
+        return tuple(sorted(wanted, key=lambda name: (-wanted[name], name)))
+
+
+class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole audit."""
+
+    verdict: VerdictName
+    duration_seconds: float
+    settings: str | None
+    """The file of the policy in force."""
+    fail_on: str
+    subjects: tuple[SubjectReport, ...]
+    colintern: str = colintern.__version__
+
+    @property
+    def counts(self) -> OutcomeCounts:
+        """Over all subjects."""
+        return OutcomeCounts.of([result for subject in self.subjects for result in subject.results])
+
+
+def audit_report(
+    identities: Sequence[SubjectIdentity],
+    results: Iterable[CheckResult],
+    *,
+    duration_seconds: float,
+    settings: str | None,
+    fail_on: str,
+) -> AuditReport:
+    """Put the results of an audit in order and decide its verdict.
+
+    A subject fails when anything gates; it is inconclusive when nothing about the model could be
+    judged; else it passes. The audit has the worst verdict of its subjects.
+    """
+    by_subject: dict[str, list[CheckResult]] = {identity.name: [] for identity in identities}
+    for result in results:
+        by_subject[result.subject].append(result)
+    subjects = tuple(_subject_report(identity, by_subject[identity.name]) for identity in identities)
+    verdicts = {subject.verdict for subject in subjects}
+    return AuditReport(
+        verdict=_worst(verdicts),
+        duration_seconds=duration_seconds,
+        settings=settings,
+        fail_on=fail_on,
+        subjects=subjects,
+    )
+
+
+def _worst(verdicts: set[VerdictName]) -> VerdictName:
+    if "fail" in verdicts:
+        return "fail"
+    return "inconclusive" if "inconclusive" in verdicts or not verdicts else "pass"
+
+
+def _subject_report(identity: SubjectIdentity, results: list[CheckResult]) -> SubjectReport:
+    ordered = tuple(sorted(results, key=lambda result: result.rule))
+    return SubjectReport(
+        identity=identity,
+        verdict=_subject_verdict(ordered),
+        counts=OutcomeCounts.of(list(ordered)),
+        roots=_roots(ordered),
+        results=ordered,
+    )
+
+
+def _subject_verdict(results: Sequence[CheckResult]) -> VerdictName:
+    if any(result.gates for result in results):
+        return "fail"
+    # An audit of nothing but SEC or ENV was asked for as such.
+    telling = [result for result in results if result.family not in _BOOKKEEPING] or results
+    return "pass" if any(result.outcome in _JUDGED for result in telling) else "inconclusive"
+
+
+def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:
+    explains: Mapping[str, Iterable[str]] = {result.rule: result.explains for result in results}
+    findings = [
+        Finding(result.rule, result.severity.rank, result.stage) for result in results if result.is_finding
+    ]
+    passed = {result.rule for result in results if result.outcome is Outcome.PASSED}
+    return root_causes(findings, explains, passed)

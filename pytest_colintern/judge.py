@@ -1,0 +1,157 @@
+"""The one judge: every entrance (pytest, `colintern audit`, a running training) asks it."""
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.printable import printable
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.outcome import CheckResult, Outcome, check_result
+from pytest_colintern.policy import Policy
+from pytest_colintern.rule import Rule
+from pytest_colintern.verdict import INFO, NoEvidence, Severity, Verdict
+
+MALFORMED_RULE = "SEC003"
+"""The rule that reports a malformed file, once; whatever needed that file is blocked by it."""
+ESCAPING_RULE = "SEC004"
+"""The rule that reports a file that leads outside the audited folder."""
+
+
+class Judge:
+    """Rule to result for one subject; each rule is judged once."""
+
+    def __init__(
+        self, subject: str, resolver: Resolver, catalogue: Mapping[str, Rule], policy: Policy
+    ) -> None:
+        """Judge `subject` by the rules of `catalogue`, which must hold every required rule."""
+        self.subject = subject
+        self.resolver = resolver
+        self._catalogue = catalogue
+        self._policy = policy
+        self._results: dict[str, CheckResult] = {}
+
+    def result(
+        self,
+        rule: Rule,
+        *,
+        given: Mapping[str, Any] | None = None,
+        obstacle: Exception | None = None,
+    ) -> CheckResult:
+        """Judge `rule`.
+
+        Args:
+            rule: what to judge.
+            given: values of parameters that are no evidence (pytest fixtures of the rule's author).
+            obstacle: what was raised while those were made; it becomes the rule's result.
+        """
+        known = self._results.get(rule.id)
+        if known is None:
+            known = self._results[rule.id] = self._held_up(rule) or self._checked(
+                rule, partial(self._call, rule, given or {}, obstacle)
+            )
+        return known
+
+    def _call(self, rule: Rule, given: Mapping[str, Any], obstacle: Exception | None) -> Verdict:
+        if obstacle is not None:
+            raise obstacle
+        verdict = self.resolver.call(rule.check, **given)
+        if not isinstance(verdict, Verdict):
+            raise TypeError(f"a check returns a Verdict, {rule.id} returned {type(verdict).__name__}")
+        return verdict
+
+    def _held_up(self, rule: Rule) -> CheckResult | None:
+        """Return the result of a rule whose requirement does not hold, else None."""
+        for required in sorted(rule.requires):
+            result = self.result(self._catalogue[required])
+            if result.outcome is Outcome.NO_EVIDENCE:
+                return self._no_evidence(rule, f"{required} could not be judged: {result.observed}")
+            if result.is_finding or result.outcome in (Outcome.ERROR, Outcome.BLOCKED):
+                blocker = result.blocked_by or required
+                return check_result(
+                    rule,
+                    self.subject,
+                    Outcome.BLOCKED,
+                    observed=f"not judged: {blocker} has failed",
+                    blocked_by=blocker,
+                )
+        return None
+
+    def _checked(self, rule: Rule, check: Callable[[], Verdict]) -> CheckResult:
+        start = time.perf_counter()
+        try:
+            verdict = check()
+            return self._judged(rule, verdict, time.perf_counter() - start)
+        except NoEvidence as absence:
+            return self._no_evidence(rule, str(absence))
+        except ArtifactError as error:
+            return check_result(
+                rule,
+                self.subject,
+                Outcome.BLOCKED,
+                observed=f"not judged: {error}",
+                where=error.path,
+                blocked_by=ESCAPING_RULE if error.escapes else MALFORMED_RULE,
+            )
+        except Exception as error:  # noqa: BLE001 - a broken rule must not hide the other rules
+            return check_result(
+                rule,
+                self.subject,
+                Outcome.ERROR,
+                gates=True,
+                observed=f"the rule raised {type(error).__name__}: {printable(error)}",
+                expected="a verdict",
+                where=_raised_at(error),
+            )
+
+    def _no_evidence(self, rule: Rule, missing: str) -> CheckResult:
+        strict = self._policy.strict_evidence
+        waiver = self._waiver(rule) if strict else None
+        return check_result(
+            rule,
+            self.subject,
+            Outcome.WAIVED if waiver else Outcome.NO_EVIDENCE,
+            gates=strict and not waiver,
+            observed=missing,
+            waiver=waiver,
+        )
+
+    def _judged(self, rule: Rule, verdict: Verdict, seconds: float) -> CheckResult:
+        severity = verdict.severity or rule.severity
+        if severity.rank < rule.up_to.rank:
+            raise ValueError(f"{rule.id} set {severity.value}, but declares up to {rule.up_to.value}")
+        waiver = None if verdict.ok else self._waiver(rule)
+        outcome = self._outcome(severity, ok=verdict.ok, waived=waiver is not None)
+        return check_result(
+            rule,
+            self.subject,
+            outcome,
+            gates=outcome is Outcome.FAILED,
+            severity=rule.severity if verdict.ok else severity,
+            observed=verdict.observed,
+            expected=verdict.expected,
+            where=verdict.where,
+            waiver=waiver,
+            duration_seconds=seconds,
+        )
+
+    def _outcome(self, severity: Severity, *, ok: bool, waived: bool) -> Outcome:
+        if ok:
+            return Outcome.PASSED
+        if waived:
+            return Outcome.WAIVED
+        if severity is INFO:
+            return Outcome.NOTED
+        return Outcome.FAILED if severity.rank <= self._policy.fail_on.rank else Outcome.WARNED
+
+    def _waiver(self, rule: Rule) -> str | None:
+        waiver = self._policy.waivers.get(rule.id)
+        return waiver.shown() if waiver and waiver.counts_on(self._policy.today) else None
+
+
+def _raised_at(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""

@@ -1,0 +1,78 @@
+"""The audit as Markdown for a pull request or a CI summary; every artefact's text is escaped."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from pytest_colintern.audit_report import AuditReport, SubjectReport
+from pytest_colintern.outcome import CheckResult, Outcome
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&@:])")
+_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
+_UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NO_EVIDENCE, Outcome.BLOCKED)
+
+
+def markdown_report(report: AuditReport) -> str:
+    """Render verdict and root causes first, then every finding, then what was not judged."""
+    lines = [
+        f"## ColIntern audit: {report.verdict.upper()}",
+        "",
+        f"{report.counts.shown()} · fails on {report.fail_on} · {report.duration_seconds:.1f} s",
+        "",
+    ]
+    for subject in report.subjects:
+        lines.extend(_subject_lines(subject))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def escaped(text: str) -> str:
+    r"""Escape everything that Markdown, a table or a mention could act on.
+
+    >>> escaped("a|b <script> @you")
+    'a\\|b &lt;script&gt; &#64;you'
+    """
+    return _SPECIAL.sub(lambda match: _ENTITIES.get(match[1], f"\\{match[1]}"), text)
+
+
+def _subject_lines(subject: SubjectReport) -> Iterator[str]:
+    identity = subject.identity
+    facts = [fact for fact in (identity.kind, identity.family, identity.base_model) if fact]
+    yield f"### {escaped(identity.name)}: {subject.verdict}"
+    yield ""
+    if facts:
+        yield " · ".join(escaped(fact) for fact in facts)
+        yield ""
+    for number, root in enumerate(subject.roots, start=1):
+        result = subject.result(root.rule)
+        yield f"{number}. **{root.rule} {result.name}**: {escaped(result.observed)}"
+        yield f"   - Fix: {escaped(result.fix)}"
+        if root.explains:
+            yield f"   - Explains {', '.join(root.explains)}"
+    if subject.roots:
+        yield ""
+    findings = [result for result in subject.results if result.outcome not in _UNREMARKABLE]
+    if findings:
+        yield from _table(findings)
+    yield from _unjudged(subject)
+
+
+def _table(findings: list[CheckResult]) -> Iterator[str]:
+    yield "| rule | outcome | observed | expected | where |"
+    yield "|---|---|---|---|---|"
+    for result in findings:
+        outcome = f"{result.outcome.label} ({escaped(result.waiver)})" if result.waiver else result.outcome.label
+        cells = (result.observed, result.expected, result.where)
+        yield f"| {result.rule} {result.name} | {outcome} | {' | '.join(map(escaped, cells))} |"
+    yield ""
+
+
+def _unjudged(subject: SubjectReport) -> Iterator[str]:
+    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
+        results = [result for result in subject.results if result.outcome is outcome]
+        if results:
+            yield f"<details><summary>{outcome.label}: {len(results)}</summary>"
+            yield ""
+            yield from (f"- {result.rule} {result.name}: {escaped(result.observed)}" for result in results)
+            yield ""
+            yield "</details>"
+            yield ""

@@ -1,0 +1,133 @@
+"""What became of one rule on one subject."""
+
+from enum import StrEnum
+from typing import Final, Self
+
+import msgspec
+
+from colintern.artifacts.printable import printable
+from pytest_colintern.rule import Rule
+from pytest_colintern.verdict import Severity
+
+MAX_TEXT_CHARACTERS: Final = 1_200
+"""Of one observed or expected text: a screenful; the artefact itself has the rest."""
+
+
+class Outcome(StrEnum):
+    """The eight outcomes, in the order in which they are counted."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    """At or above the gate."""
+    WARNED = "warned"
+    """A failed rule below the gate."""
+    NOTED = "noted"
+    """A failed info rule: never gates, never a root cause."""
+    NO_EVIDENCE = "no_evidence"
+    BLOCKED = "blocked"
+    """A rule that it requires has failed, or the evidence is malformed."""
+    WAIVED = "waived"
+    ERROR = "error"
+    """The rule itself broke: always gates."""
+
+    @property
+    def label(self) -> str:
+        """As it is shown: `no evidence`."""
+        return self.value.replace("_", " ")
+
+
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the audit; plain values only, so that it travels between processes."""
+
+    rule: str
+    name: str
+    family: str
+    severity: Severity
+    """The one that counted: a rule of two severities may have set the worse."""
+    subject: str
+    outcome: Outcome
+    gates: bool
+    """Whether it makes the audit fail."""
+    summary: str
+    observed: str
+    """What was found; for no evidence what is missing, for an error what was raised."""
+    expected: str
+    where: str
+    why: str
+    evidence: str
+    fix: str
+    source: str
+    blocked_by: str | None
+    waiver: str | None
+    """The reason of the waiver in force, with its end date."""
+    explains: tuple[str, ...]
+    stage: int
+    duration_seconds: float
+
+    @property
+    def is_finding(self) -> bool:
+        """Whether something is wrong: failed or warned."""
+        return self.outcome in (Outcome.FAILED, Outcome.WARNED)
+
+
+def check_result(
+    rule: Rule,
+    subject: str,
+    outcome: Outcome,
+    *,
+    gates: bool = False,
+    severity: Severity | None = None,
+    observed: str = "",
+    expected: str = "",
+    where: object = None,
+    blocked_by: str | None = None,
+    waiver: str | None = None,
+    duration_seconds: float = 0.0,
+) -> CheckResult:
+    """Make a result of a rule; every text that may stem from an artefact is made printable."""
+    return CheckResult(
+        rule=rule.id,
+        name=rule.name,
+        family=rule.family,
+        severity=severity or rule.severity,
+        subject=subject,
+        outcome=outcome,
+        gates=gates,
+        summary=rule.summary,
+        observed=printable(observed, limit=MAX_TEXT_CHARACTERS),
+        expected=printable(expected, limit=MAX_TEXT_CHARACTERS),
+        where="" if where is None else printable(where, limit=MAX_TEXT_CHARACTERS),
+        why=rule.why,
+        evidence=rule.evidence,
+        fix=rule.fix,
+        source=rule.source,
+        blocked_by=blocked_by,
+        waiver=waiver,
+        explains=tuple(sorted(rule.explains)),
+        stage=rule.stage,
+        duration_seconds=duration_seconds,
+    )
+
+
+class OutcomeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """How many checks had each outcome."""
+
+    passed: int = 0
+    failed: int = 0
+    warned: int = 0
+    noted: int = 0
+    no_evidence: int = 0
+    blocked: int = 0
+    waived: int = 0
+    error: int = 0
+
+    @classmethod
+    def of(cls, results: "list[CheckResult]") -> Self:
+        """Count the outcomes of `results`."""
+        outcomes = [result.outcome.value for result in results]
+        return cls(**{outcome.value: outcomes.count(outcome.value) for outcome in Outcome})
+
+    def shown(self) -> str:
+        """Name all eight, as `2 failed, 1 warned, ..., 41 passed`, zeros included."""
+        order = ("failed", "error", "warned", "noted", "no_evidence", "blocked", "waived", "passed")
+        return ", ".join(f"{getattr(self, name)} {name.replace('_', ' ')}" for name in order)

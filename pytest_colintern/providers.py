@@ -1,0 +1,37 @@
+"""All evidence that ColIntern itself provides, and the judge of a subject that is built on it."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+
+from pytest_colintern import evidence as evidence_package
+from pytest_colintern.evidence_registry import Provider, Resolver, providers_of
+from pytest_colintern.judge import Judge
+from pytest_colintern.policy import Policy
+from pytest_colintern.rule import Rule
+from pytest_colintern.subject import AuditOptions, Subject
+
+
+@cache
+def shipped_providers() -> dict[str, Provider]:
+    """Return the providers of every module in `pytest_colintern.evidence`."""
+    modules = [
+        import_module(f"{evidence_package.__name__}.{info.name}")
+        for info in iter_modules(evidence_package.__path__)
+    ]
+    return providers_of(*modules)
+
+
+def judge_of(
+    subject: Subject,
+    options: AuditOptions,
+    catalogue: Mapping[str, Rule],
+    policy: Policy,
+    providers: Mapping[str, Provider] | None = None,
+) -> Judge:
+    """Build the judge of `subject`; `providers` are a team's own, beside the shipped ones."""
+    resolver = Resolver(
+        shipped_providers() | dict(providers or {}), {"subject": subject, "options": options}
+    )
+    return Judge(subject.name, resolver, catalogue, policy)

@@ -1,0 +1,58 @@
+"""The findings as SARIF 2.1.0, which code-scanning viewers read."""
+
+import json
+from typing import Any, Final
+from urllib.parse import quote
+
+from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.verdict import Severity
+
+_SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
+_REPORTED: Final = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR)
+
+
+def sarif_report(report: AuditReport) -> str:
+    """Render every finding; waived ones are suppressed with their reason."""
+    results = [
+        (subject.identity.path, result)
+        for subject in report.subjects
+        for result in subject.results
+        if result.outcome in _REPORTED
+    ]
+    rules = {result.rule: _rule(result) for _, result in results}
+    run = {
+        "tool": {
+            "driver": {"name": "ColIntern", "version": report.colintern, "rules": list(rules.values())}
+        },
+        "results": [_result(path, result) for path, result in results],
+    }
+    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _rule(result: CheckResult) -> dict[str, Any]:
+    return {
+        "id": result.rule,
+        "name": result.name,
+        "shortDescription": {"text": result.summary},
+        "fullDescription": {"text": result.why},
+        "help": {"text": f"{result.fix}\n\nSource: {result.source}"},
+    }
+
+
+def _result(path: str, result: CheckResult) -> dict[str, Any]:
+    level = "error" if result.outcome is Outcome.ERROR else _LEVELS[result.severity]
+    entry: dict[str, Any] = {
+        "ruleId": result.rule,
+        "level": level,
+        "message": {"text": f"{result.observed} (expected {result.expected}). {result.fix}"},
+        "locations": [
+            {"physicalLocation": {"artifactLocation": {"uri": quote(result.where or path, safe="/")}}}
+        ],
+        "partialFingerprints": {"ruleAndSubject/v1": f"{result.rule}:{result.subject}"},
+    }
+    if result.waiver:
+        entry["suppressions"] = [{"kind": "external", "justification": result.waiver}]
+    return entry

@@ -1,0 +1,252 @@
+"""The audit inside pytest: collecting rules, judging them, and telling the verdict."""
+
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from pytest_colintern.atomic_file import write_text_atomically
+from pytest_colintern.audit_report import AuditReport, SubjectIdentity, audit_report
+from pytest_colintern.catalogue import (
+    merged_rules,
+    shipped_rules,
+    unknown_requirements,
+    unknown_selector,
+)
+from pytest_colintern.evidence_fixtures import EvidenceFixtures
+from pytest_colintern.evidence_registry import Provider
+from pytest_colintern.finding_text import finding_text
+from pytest_colintern.identity import subject_identity
+from pytest_colintern.json_report import json_report
+from pytest_colintern.judge import Judge
+from pytest_colintern.markdown_report import markdown_report
+from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.providers import judge_of, shipped_providers
+from pytest_colintern.rule_item import RuleFile, RuleItem, skipped_outcomes
+from pytest_colintern.sarif_report import sarif_report
+from pytest_colintern.setup import AuditSetup, audit_setup
+from pytest_colintern.subject import Subject
+from pytest_colintern.terminal import finding_lines, verdict_lines
+
+EXIT_INCONCLUSIVE: Final = pytest.ExitCode.NO_TESTS_COLLECTED
+"""5: nothing was judged, as pytest says it when there was nothing to test."""
+
+_WRITERS: Final[dict[str, Callable[[AuditReport], str]]] = {
+    "colintern_audit_json": json_report,
+    "colintern_audit_markdown": markdown_report,
+    "colintern_audit_sarif": sarif_report,
+}
+_LETTERS: Final = {
+    Outcome.PASSED: (".", {"green": True}),
+    Outcome.FAILED: ("F", {"red": True}),
+    Outcome.WARNED: ("w", {"yellow": True}),
+    Outcome.NOTED: ("i", {"blue": True}),
+    Outcome.NO_EVIDENCE: ("n", {"yellow": True}),
+    Outcome.BLOCKED: ("b", {"yellow": True}),
+    Outcome.WAIVED: ("v", {"yellow": True}),
+    Outcome.ERROR: ("E", {"red": True}),
+}
+_REPLACEABLE: Final = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+"""Exit codes that the verdict replaces; an interruption or a usage error stays."""
+
+
+def register_audit(config: pytest.Config) -> None:
+    """Turn this pytest session into an audit.
+
+    Raises:
+        pytest.UsageError: an option or a setting cannot be used.
+    """
+    setup = audit_setup(config)
+    # Findings are printed by the audit itself: pytest's summary repeats each and is quadratic.
+    config.option.tbstyle = "no"
+    config.option.reportchars = ""
+    session = AuditSession(config, setup)
+    config.pluginmanager.register(session, "colintern-audit")
+    config.pluginmanager.register(EvidenceFixtures(shipped_providers()), "colintern-evidence")
+
+
+class AuditSession:
+    """One audit. With xdist every worker judges, and only the controller tells the verdict."""
+
+    def __init__(self, config: pytest.Config, setup: AuditSetup) -> None:
+        """Start from a checked setup."""
+        self._config = config
+        self._setup = setup
+        self._start = time.perf_counter()
+        self._catalogue = shipped_rules()
+        self._providers: dict[str, Provider] = {}
+        self._judges: dict[Subject, Judge] = {}
+        self._results: dict[tuple[str, str], CheckResult] = {}
+        self._report: AuditReport | None = None
+
+    def pytest_report_header(self) -> list[str]:
+        """Name the policy's file and the subjects."""
+        settings = self._setup.settings.path
+        policy = f"settings: {settings}" if settings else "settings: none (defaults)"
+        subjects = [f"subject: {subject.name} ({subject.path})" for subject in self._setup.subjects]
+        return [f"colintern audit, fails on {self._setup.policy.fail_on.value}, {policy}", *subjects]
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """Leave everything but `check_*.py` files uncollected: an audit runs no other tests."""
+        if collection_path.is_dir():
+            return None
+        return None if _is_check_file(collection_path) else True
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> RuleFile | None:
+        """Collect the rules of a check file."""
+        if not _is_check_file(file_path):
+            return None
+        file: RuleFile = RuleFile.from_parent(parent, path=file_path)
+        file.subjects = self._setup.subjects
+        file.selected = self._setup.selected
+        file.judges = self._judge
+        file.evidence_names = self._evidence_names
+        self._catalogue = merged_rules([self._catalogue.values(), file.rules.values()])
+        self._providers |= file.providers
+        return file
+
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Collector | None:
+        """Keep pytest from collecting a check file that was named on the command line as tests."""
+        return _Nothing.from_parent(parent, path=module_path) if _is_check_file(module_path) else None
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Refuse ids that do not exist: a typo must not be silent."""
+        mistakes = [f"unknown requirement: {text}" for text in unknown_requirements(self._catalogue)]
+        named = {
+            "--select": self._setup.select,
+            "--skip-rules": self._setup.skip,
+            "tool.colintern.waive": self._setup.policy.waivers,
+        }
+        for place, selectors in named.items():
+            unknown = (unknown_selector(selector, self._catalogue) for selector in selectors)
+            mistakes.extend(f"{place}: {text}" for text in unknown if text)
+        for flag, family in (("--live", "LIV"), ("--baseline", "CMP")):
+            given = self._config.getoption(f"colintern_{flag.removeprefix('--')}")
+            if given and unknown_selector(family, self._catalogue):
+                mistakes.append(f"{flag}: this version has no {family} rules that would use it")
+        if mistakes:
+            raise pytest.UsageError("\n".join(mistakes))
+        items[:] = [item for item in items if isinstance(item, RuleItem)]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> pytest.TestReport | None:
+        """Turn a result into pytest's report; ours travels beside pytest's own outcome."""
+        if not isinstance(item, RuleItem) or call.when != "call" or item.result is None:
+            return None
+        result = item.result
+        report = pytest.TestReport.from_item_and_call(item, call)
+        if result.gates:
+            report.outcome = "failed"
+            report.longrepr = finding_text(result)
+        elif result.outcome in skipped_outcomes():
+            report.outcome = "skipped"
+            reason = f"{result.outcome.label}: {result.waiver or result.observed}"
+            report.longrepr = (str(item.path), item.reportinfo()[1] + 1, reason)
+        report.user_properties = [*report.user_properties, *_properties(result)]
+        report.colintern = msgspec.to_builtins(result)  # type: ignore[attr-defined]
+        return report
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather results; under xdist this is where they arrive from the workers."""
+        if (found := getattr(report, "colintern", None)) is not None:
+            result = msgspec.convert(found, CheckResult)
+            self._results[result.subject, result.rule] = result
+
+    def pytest_report_teststatus(
+        self, report: pytest.CollectReport | pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Show the eight outcomes instead of pytest's three."""
+        if (found := getattr(report, "colintern", None)) is None:
+            return None
+        outcome = Outcome(found["outcome"])
+        letter, markup = _LETTERS[outcome]
+        return outcome.label, letter, (outcome.label.upper(), markup)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(
+        self, session: pytest.Session, exitstatus: int
+    ) -> Generator[None, object, object]:
+        """Decide the verdict, write the outputs, and have the last word on the terminal."""
+        if hasattr(self._config, "workerinput"):
+            return (yield)
+        if exitstatus in _REPLACEABLE:
+            self._report = self._make_report()
+            codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
+            session.exitstatus = codes.get(self._report.verdict, EXIT_INCONCLUSIVE)
+            self._write_outputs(self._report)
+        outcome = yield
+        if self._report is not None:
+            self._print(list(verdict_lines(self._report)), "audit")
+        return outcome
+
+    def pytest_terminal_summary(self) -> None:
+        """Print the findings."""
+        if self._report is not None:
+            verbose = self._config.get_verbosity() > 0
+            self._print(list(finding_lines(self._report, verbose=verbose)), "findings")
+
+    def _judge(self, subject: Subject) -> Judge:
+        if subject not in self._judges:
+            setup = self._setup
+            self._judges[subject] = judge_of(
+                subject, setup.options, self._catalogue, setup.policy, self._providers
+            )
+        return self._judges[subject]
+
+    def _evidence_names(self) -> frozenset[str]:
+        return self._judge(self._setup.subjects[0]).resolver.names
+
+    def _make_report(self) -> AuditReport:
+        return audit_report(
+            [self._identity(subject) for subject in self._setup.subjects],
+            self._results.values(),
+            duration_seconds=time.perf_counter() - self._start,
+            settings=str(self._setup.settings.path) if self._setup.settings.path else None,
+            fail_on=self._setup.policy.fail_on.value,
+        )
+
+    def _identity(self, subject: Subject) -> SubjectIdentity:
+        return subject_identity(subject, self._judge(subject).resolver)
+
+    def _write_outputs(self, report: AuditReport) -> None:
+        for option, render in _WRITERS.items():
+            if (path := self._config.getoption(option)) is not None:
+                write_text_atomically(Path(path), render(report))
+
+    def _print(self, lines: list[tuple[str, dict[str, bool]]], title: str) -> None:
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or not lines:
+            return
+        terminal.section(title)
+        for text, markup in lines:
+            terminal.line(text, **markup)
+
+
+class _Nothing(pytest.File):
+    """Stands for the module that pytest would have made of a check file."""
+
+    def collect(self) -> list[pytest.Item]:
+        """Collect nothing."""
+        return []
+
+
+def _is_check_file(path: Path) -> bool:
+    return path.name.startswith("check_") and path.suffix == ".py"
+
+
+def _properties(result: CheckResult) -> list[tuple[str, str]]:
+    """What a JUnit file says beside pass, failure and skipped."""
+    names = ("rule", "name", "family", "subject", "observed", "expected")
+    properties = [(name, str(getattr(result, name))) for name in names]
+    return [*properties, ("severity", result.severity.value), ("outcome", result.outcome.value)]

@@ -1,0 +1,124 @@
+"""From pytest's options and the project's settings to everything that an audit needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from colintern.artifacts.printable import printable
+from pytest_colintern.catalogue import matches
+from pytest_colintern.policy import Policy
+from pytest_colintern.settings import Settings, SettingsError, read_settings
+from pytest_colintern.subject import AuditOptions, Subject
+from pytest_colintern.subjects import SubjectError, find_subjects
+from pytest_colintern.verdict import Severity
+
+OUTPUTS = ("colintern_audit_json", "colintern_audit_markdown", "colintern_audit_sarif")
+_FOLDERS = ("colintern_results", "colintern_baseline", "colintern_merged", "colintern_base")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSetup:
+    """What is audited, and how."""
+
+    subjects: tuple[Subject, ...]
+    options: AuditOptions
+    policy: Policy
+    settings: Settings
+    select: tuple[str, ...]
+    skip: tuple[str, ...]
+
+    def selected(self, rule_id: str) -> bool:
+        """Whether `--select` and `--skip-rules` leave the rule in."""
+        wanted = not self.select or any(matches(rule_id, selector) for selector in self.select)
+        return wanted and not any(matches(rule_id, selector) for selector in self.skip)
+
+
+def audit_setup(config: pytest.Config) -> AuditSetup:
+    """Read options and settings, and check that what they name is there.
+
+    Raises:
+        pytest.UsageError: a path, key, family or file that does not exist or cannot be used.
+    """
+    here = Path(config.invocation_params.dir)
+    for name in (*_FOLDERS, *OUTPUTS, "colintern_guide"):
+        if (value := config.getoption(name)) is not None:
+            # Absolute, because workers of xdist may run elsewhere.
+            setattr(config.option, name, str(here / Path(value).expanduser()))
+    _check_paths(config)
+    guide_file = config.getoption("colintern_guide")
+    try:
+        settings = read_settings(here, Path(guide_file) if guide_file else None)
+        subjects = tuple(find_subjects(config.getoption("colintern_checkpoint"), here))
+    except (SettingsError, SubjectError) as error:
+        raise pytest.UsageError(str(error)) from error
+    config.option.colintern_checkpoint = [str(argument) for argument in config.option.colintern_checkpoint]
+    return AuditSetup(
+        subjects=subjects,
+        options=_options(config, settings, len(subjects), here),
+        policy=_policy(config, settings),
+        settings=settings,
+        select=_selectors(config.getoption("colintern_select")),
+        skip=_selectors(config.getoption("colintern_skip_rules")),
+    )
+
+
+def _options(config: pytest.Config, settings: Settings, num_subjects: int, here: Path) -> AuditOptions:
+    results, baseline, merged, base = (_path(config, name) for name in _FOLDERS)
+    return AuditOptions(
+        results=results,
+        baseline=baseline,
+        merged=merged,
+        base=base,
+        family=_family(config.getoption("colintern_family")),
+        guide=settings.guide,
+        num_subjects=num_subjects,
+        invocation_dir=here,
+    )
+
+
+def _policy(config: pytest.Config, settings: Settings) -> Policy:
+    strict = config.getoption("colintern_strict_evidence")
+    return Policy(
+        fail_on=Severity(config.getoption("colintern_fail_on") or settings.fail_on or "error"),
+        strict_evidence=bool(settings.strict_evidence if strict is None else strict),
+        waivers=settings.waivers,
+    )
+
+
+def _path(config: pytest.Config, name: str) -> Path | None:
+    value = config.getoption(name)
+    return Path(value) if value is not None else None
+
+
+def _check_paths(config: pytest.Config) -> None:
+    for name in _FOLDERS:
+        path = _path(config, name)
+        if path is not None and not path.is_dir():
+            raise pytest.UsageError(f"{_flag(name)} {printable(path)}: no such folder")
+    for name in OUTPUTS:
+        path = _path(config, name)
+        if path is not None and (path.is_dir() or not path.parent.is_dir()):
+            found = "is a folder" if path.is_dir() else f"no folder {printable(path.parent)}"
+            raise pytest.UsageError(f"{_flag(name)} {printable(path)}: {found}")
+
+
+def _family(name: str | None) -> str | None:
+    if name is None:
+        return None
+    from colintern.families import find_family  # noqa: PLC0415 - only when a family is named
+
+    try:
+        return find_family(name).name
+    except LookupError as error:
+        raise pytest.UsageError(f"--family {printable(name)}: {error.args[0]}") from error
+
+
+def _flag(destination: str) -> str:
+    return "--" + destination.removeprefix("colintern_").replace("_", "-")
+
+
+def _selectors(values: Sequence[str]) -> tuple[str, ...]:
+    """Split `ADP,LOG002` and repeated options into one list."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

@@ -1,0 +1,134 @@
+"""The audit on a terminal: findings first, the verdict and the root causes last."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Final
+
+from colintern.diagnostics.root_causes import RootCause
+from pytest_colintern.audit_report import AuditReport, SubjectReport
+from pytest_colintern.finding_text import WIDTH, finding_text, one_line
+from pytest_colintern.outcome import CheckResult, Outcome
+
+MAX_ROOTS: Final = 4
+"""Root causes shown in full at the end, so that verdict and causes fit on a screen of 24 lines."""
+MAX_SUBJECTS: Final = 8
+"""Subjects listed at the end of an audit of several."""
+_SHOWN_MISSING: Final = 3
+
+Line = tuple[str, dict[str, bool]]
+"""Text and pytest's markup for it."""
+
+_COLOUR: Final[dict[str, dict[str, bool]]] = {
+    "pass": {"green": True, "bold": True},
+    "fail": {"red": True, "bold": True},
+    "inconclusive": {"yellow": True, "bold": True},
+}
+
+
+def finding_lines(report: AuditReport, *, verbose: bool) -> Iterator[Line]:
+    """Yield every finding in full (root causes first), then what was not judged."""
+    for subject in report.subjects:
+        for result in _ordered_findings(subject):
+            first, *rest = finding_text(result).split("\n")
+            yield first, {"bold": True, "red": result.gates, "yellow": not result.gates}
+            yield from ((line, {}) for line in rest)
+            yield "", {}
+        yield from _unjudged_lines(subject, verbose=verbose)
+
+
+def verdict_lines(report: AuditReport) -> Iterator[Line]:
+    """Yield the last lines of the audit: verdict, counts, root causes; at most a screenful."""
+    several = len(report.subjects) > 1
+    if several:
+        yield from _subject_table(report)
+    else:
+        for subject in report.subjects:
+            yield from _root_lines(subject, MAX_ROOTS)
+    yield report.counts.shown(), {}
+    text = f"verdict: {report.verdict.upper()}"
+    if several:
+        text += f" ({len(report.subjects)} subjects)"
+    yield f"{text}{_reason(report)}", _COLOUR[report.verdict]
+
+
+def _ordered_findings(subject: SubjectReport) -> list[CheckResult]:
+    shown = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.ERROR, Outcome.WAIVED)
+    roots = [root.rule for root in subject.roots]
+    return sorted(
+        (result for result in subject.results if result.outcome in shown),
+        key=lambda result: (
+            roots.index(result.rule) if result.rule in roots else len(roots),
+            not result.gates,
+            result.severity.rank,
+            result.stage,
+            result.rule,
+        ),
+    )
+
+
+def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
+    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
+        results = [result for result in subject.results if result.outcome is outcome]
+        if verbose:
+            yield from ((f"{outcome.label}: {one_line(result)}", {}) for result in results)
+        elif results:
+            yield from ((line, {}) for line in _grouped(outcome, results))
+    if verbose:
+        passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
+        yield from ((f"passed: {one_line(result)}", {}) for result in passed)
+
+
+def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
+    """One line a reason: `no evidence: training_args.bin (CFG004, CFG009)`."""
+    by_reason: dict[str, list[str]] = {}
+    for result in results:
+        reason = result.blocked_by or result.observed.partition(" is needed for ")[0]
+        by_reason.setdefault(reason, []).append(result.rule)
+    for reason, rules in sorted(by_reason.items(), key=lambda entry: (-len(entry[1]), entry[0])):
+        by = "by " if outcome is Outcome.BLOCKED else ""
+        yield from textwrap.wrap(
+            f"{outcome.label} {by}{reason}: {', '.join(rules)}", WIDTH, subsequent_indent="    "
+        )
+
+
+def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
+    for number, root in enumerate(subject.roots[:most], start=1):
+        yield from _root(number, root, subject)
+    if len(subject.roots) > most:
+        others = ", ".join(root.rule for root in subject.roots[most:])
+        yield textwrap.shorten(f"{len(subject.roots) - most} more root causes: {others}", WIDTH), {}
+    for result in subject.results:
+        if result.outcome is Outcome.ERROR:
+            yield textwrap.shorten(f"error in {one_line(result)}", WIDTH), {"red": True}
+
+
+def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line]:
+    result = subject.result(root.rule)
+    yield f"root cause {number}: {result.rule} {result.name}", {"bold": True, "red": result.gates}
+    details = [result.observed, f"fix: {result.fix}"]
+    if root.explains:
+        details.append(f"explains {', '.join(root.explains)}")
+    yield from ((f"    {textwrap.shorten(text, WIDTH - 4, placeholder=' …')}", {}) for text in details)
+
+
+def _subject_table(report: AuditReport) -> Iterator[Line]:
+    order = {"fail": 0, "inconclusive": 1, "pass": 2}
+    worst_first = sorted(report.subjects, key=lambda subject: order[subject.verdict])
+    width = max(len(subject.identity.name) for subject in worst_first[:MAX_SUBJECTS])
+    for subject in worst_first[:MAX_SUBJECTS]:
+        causes = ", ".join(
+            f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots[:2]
+        ) or ("no finding" if subject.verdict == "pass" else "")
+        line = f"{subject.verdict:<12} {subject.identity.name:<{width}}  {causes}"
+        yield line.rstrip(), _COLOUR[subject.verdict] | {"bold": False}
+    if len(worst_first) > MAX_SUBJECTS:
+        yield f"and {len(worst_first) - MAX_SUBJECTS} more subjects", {}
+
+
+def _reason(report: AuditReport) -> str:
+    if report.verdict != "inconclusive":
+        return ""
+    missing = [name for subject in report.subjects if subject.verdict == "inconclusive" for name in subject.missing]
+    wanted = list(dict.fromkeys(missing))[:_SHOWN_MISSING]
+    hint = f"; what would help: {', '.join(wanted)}" if wanted else ""
+    return f": nothing about the model could be judged{hint}"
