@@ -1,4 +1,4 @@
-"""Opening a file of an untrusted folder: a regular file, inside the folder, within its size limit."""
+"""Opening a file of an untrusted folder: regular, inside the folder, within its size limit."""
 
 import errno
 import os
@@ -11,6 +11,23 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
 
 _LFS_PREFIX: Final = b"version https://git-lfs.github.com/spec/"
+_REASONS: Final = {
+    errno.ELOOP: "a loop of symbolic links",
+    errno.EACCES: "no permission to read it",
+    errno.EPERM: "no permission to read it",
+    errno.ENOENT: "a link to a file that does not exist",
+    errno.ENOTDIR: "a path through a file that is no folder",
+    errno.ENXIO: "a named pipe or socket",
+    errno.ENAMETOOLONG: "a path that is too long",
+}
+_OPEN_FLAGS: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+"""Not blocking: a named pipe without a writer would hold the audit for ever."""
+_READ_BYTES: Final = 1 << 20
 _KINDS: Final = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -34,9 +51,18 @@ class Enclosure:
     @classmethod
     def around(cls, folder: Path) -> "Enclosure":
         """Enclose `folder`, or the whole cached model when `folder` is one of its snapshots."""
-        real = folder.resolve()
-        in_cache = real.parent.name == "snapshots" and real.parent.parent.name.startswith("models--")
-        return cls(real.parent.parent if in_cache else real)
+        # Not strict: a loop of links is found, and named, when the folder is listed.
+        real = Path(os.path.realpath(folder))
+        model = real.parent.parent
+        in_cache = real.parent.name == "snapshots" and model.name.startswith("models--")
+        return cls(model if in_cache else real)
+
+    def holds(self, path: Path) -> bool:
+        """Whether `path` lies inside after links are followed, as far as they lead anywhere."""
+        try:
+            return Path(os.path.realpath(path)).is_relative_to(self.root)
+        except (OSError, ValueError):
+            return False
 
     def check(self, path: Path) -> Path:
         """Return the real path of `path`.
@@ -46,7 +72,7 @@ class Enclosure:
         """
         try:
             real = Path(os.path.realpath(path, strict=True))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _unreadable(path, error) from error
         if not real.is_relative_to(self.root):
             raise ArtifactError(
@@ -72,21 +98,17 @@ def open_regular(path: Path, enclosure: Enclosure | None, *, limit: int | None) 
     """
     real = path if enclosure is None else enclosure.check(path)
     try:
-        descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-    except OSError as error:
+        descriptor = os.open(real, _OPEN_FLAGS)
+    except (OSError, ValueError) as error:
         raise _unreadable(path, error) from error
-    stream = os.fdopen(descriptor, "rb", buffering=0, closefd=True) if _is_regular(descriptor) else None
-    if stream is None:
-        kind = _kind_of(descriptor)
-        os.close(descriptor)
-        raise ArtifactError(
-            path,
-            expected="a regular file",
-            found=kind,
-            remedy="Replace it by the file that the training run wrote.",
-        )
     try:
-        _check_content(path, descriptor, limit)
+        _check_regular(path, descriptor, limit)
+        stream = os.fdopen(descriptor, "rb", buffering=0)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    try:
+        _check_content(path, stream)
     except ArtifactError:
         stream.close()
         raise
@@ -100,34 +122,52 @@ def read_bytes(path: Path, enclosure: Enclosure | None, *, limit: int) -> bytes:
         ArtifactError: as `open_regular`; or the file grew beyond `limit` while it was read.
     """
     with open_regular(path, enclosure, limit=limit) as stream:
-        content = bytearray()
-        while len(content) <= limit and (piece := stream.read(min(1 << 20, limit + 1 - len(content)))):
-            content += piece
+        content = read_up_to(path, stream, limit + 1)
     if len(content) > limit:
         raise _too_large(path, len(content), limit)
+    return content
+
+
+def read_up_to(path: Path, stream: BinaryIO, num_bytes: int) -> bytes:
+    """Read `num_bytes` from an unbuffered stream of `path`, or what is left of it.
+
+    Raises:
+        ArtifactError: the file system cannot deliver them.
+    """
+    content = bytearray()
+    try:
+        while len(content) < num_bytes and (
+            piece := stream.read(min(_READ_BYTES, num_bytes - len(content)))
+        ):
+            content += piece
+    except OSError as error:
+        raise _unreadable(path, error) from error
     return bytes(content)
 
 
-def _is_regular(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+def _check_regular(path: Path, descriptor: int, limit: int | None) -> None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise ArtifactError(
+            path,
+            expected="a regular file",
+            found=next((name for test, name in _KINDS if test(status.st_mode)), "something else"),
+            remedy="Replace it by the file that the training run wrote.",
+        )
+    if limit is not None and status.st_size > limit:
+        raise _too_large(path, status.st_size, limit)
 
 
-def _kind_of(descriptor: int) -> str:
-    mode = os.fstat(descriptor).st_mode
-    return next((name for test, name in _KINDS if test(mode)), "something that is no file")
-
-
-def _check_content(path: Path, descriptor: int, limit: int | None) -> None:
-    size = os.fstat(descriptor).st_size
-    if os.pread(descriptor, len(_LFS_PREFIX), 0) == _LFS_PREFIX:
+def _check_content(path: Path, stream: BinaryIO) -> None:
+    prefix = read_up_to(path, stream, len(_LFS_PREFIX))
+    stream.seek(0)
+    if prefix == _LFS_PREFIX:
         raise ArtifactError(
             path,
             expected="the file's content",
             found="a Git LFS pointer",
             remedy="Fetch the content with `git lfs pull`.",
         )
-    if limit is not None and size > limit:
-        raise _too_large(path, size, limit)
 
 
 def _too_large(path: Path, size: int, limit: int) -> ArtifactError:
@@ -139,18 +179,17 @@ def _too_large(path: Path, size: int, limit: int) -> ArtifactError:
     )
 
 
-def _unreadable(path: Path, error: OSError) -> ArtifactError:
-    reasons = {
-        errno.ELOOP: "a loop of symbolic links",
-        errno.EACCES: "no permission to read it",
-        errno.EPERM: "no permission to read it",
-        errno.ENOENT: "a link to a file that does not exist",
-        errno.ENXIO: "a named pipe or socket",
-        errno.ENAMETOOLONG: "a path that is too long",
-    }
+def reason_of(error: OSError | ValueError) -> str:
+    """Say what a failed call of the file system means for the file."""
+    if isinstance(error, OSError):
+        return _REASONS.get(error.errno or 0, error.strerror or "an error of the file system")
+    return "a name that no file can have"
+
+
+def _unreadable(path: Path, error: OSError | ValueError) -> ArtifactError:
     return ArtifactError(
         path,
         expected="a readable file",
-        found=reasons.get(error.errno or 0, error.strerror or "an error of the file system"),
+        found=reason_of(error),
         remedy="Restore the file, or make it readable for the user who runs the audit.",
     )

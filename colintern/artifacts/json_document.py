@@ -44,6 +44,7 @@ def parse_json(path: Path, content: bytes) -> Any:
     Raises:
         ArtifactError: not UTF-8, not JSON, or nested deeper than `limits.JSON_DEPTH`.
     """
+    _check_size(path, content)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -73,13 +74,29 @@ def convert(path: Path, document: Mapping[str, Any], record: type[T]) -> T:
     """
     try:
         return msgspec.convert(document, record, strict=True)
-    except (msgspec.ValidationError, OverflowError) as error:
+    except (msgspec.ValidationError, OverflowError, UnicodeError) as error:
         raise ArtifactError(
             path,
             expected=f"the fields of {record.__name__}",
             found=printable(error),
             remedy="Restore the file that the library wrote.",
         ) from error
+
+
+def _check_size(path: Path, content: bytes) -> None:
+    """Bound the parser's memory before it starts, by the characters that begin its objects.
+
+    Brackets and commas inside strings count too: no artefact has enough of them to matter.
+    """
+    containers = content.count(b"[") + content.count(b"{")
+    if containers > limits.JSON_CONTAINERS or content.count(b",") > limits.JSON_COMMAS:
+        raise ArtifactError(
+            path,
+            expected=f"JSON of at most {limits.JSON_CONTAINERS:,} objects and arrays "
+            f"and {limits.JSON_COMMAS:,} values",
+            found="more",
+            remedy="Check that this is the file its name says.",
+        )
 
 
 def _check_depth(path: Path, document: Any) -> None:

@@ -1,7 +1,7 @@
 """How much of a stranger's file is read, with the reason for each figure.
 
-A file beyond its limit is an `ArtifactError`, never a slow or large audit. The figures are far above
-anything in the corpus of public runs and far below what would hurt a CI machine.
+A file beyond its limit is an `ArtifactError`, never a slow or large audit. The figures are far
+above anything in the corpus of public runs and far below what would hurt a CI machine.
 """
 
 from typing import Final
@@ -45,8 +45,18 @@ RESULT_FOLDER_DEPTH: Final = 8
 FOLDER_ENTRIES: Final = 20_000
 """Names in one folder, and checkpoints in one run."""
 
+RUN_ENTRIES: Final = 100_000
+"""Names in all checkpoint folders of a run together; a checkpoint has about 15."""
+
 JSON_DEPTH: Final = 64
 """Nested containers; the deepest artefact seen has 9."""
+
+JSON_CONTAINERS: Final = 800_000
+"""Objects and arrays of one file: each costs the parser 60 to 200 bytes of memory, however empty.
+400,000 log rows, or the 600,000 merges of the largest tokenizer."""
+
+JSON_COMMAS: Final = 4_000_000
+"""Values of one file, counted by the commas between them."""
 
 PICKLE_BYTES: Final = 4 * MEBIBYTE
 """training_args.bin and the pickle inside it; the largest seen holds 7.5 kB."""

@@ -1,6 +1,7 @@
 """Untrusted text made safe to show: file names, JSON keys and values of a stranger's checkpoint."""
 
 import unicodedata
+from collections.abc import Collection
 from typing import Final
 
 MAX_SHOWN_CHARACTERS: Final = 300
@@ -19,14 +20,14 @@ def printable(value: object, *, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     >>> printable("a\x1b[31mb\u202ec")
     'a\\x1b[31mb\\u202ec'
     """
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else _text(value)
     shown = text[:limit] if len(text) > limit else text
     if not (shown.isascii() and shown.isprintable()):
         shown = "".join(_escaped(character) for character in shown)
     return f"{shown}…" if len(text) > limit else shown
 
 
-def listed(values: "list[str] | tuple[str, ...] | set[str] | frozenset[str]", *, most: int = 4) -> str:
+def listed(values: Collection[str], *, most: int = 4) -> str:
     """Name the first `most` values in sorted order and count the rest.
 
     >>> listed(["b", "a", "c"], most=2)
@@ -35,6 +36,14 @@ def listed(values: "list[str] | tuple[str, ...] | set[str] | frozenset[str]", *,
     ordered = sorted(values)
     named = ", ".join(printable(value, limit=100) for value in ordered[:most])
     return named if len(ordered) <= most else f"{named} and {len(ordered) - most} more"
+
+
+def _text(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        # Python refuses to write out an integer of more than 4,300 digits.
+        return "a huge integer"
 
 
 def _escaped(character: str) -> str:

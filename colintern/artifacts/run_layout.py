@@ -1,16 +1,17 @@
-"""What a path holds: a run, one checkpoint, an adapter or a merged model, and where its files are."""
+"""What a path holds (a run, a checkpoint, an adapter, a merged model) and where its files are."""
 
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.files import Enclosure
+from colintern.artifacts.files import Enclosure, reason_of
 
 Kind = Literal["run", "checkpoint", "adapter", "merged"]
 
@@ -85,12 +86,11 @@ class Folder:
         """
         try:
             with os.scandir(path) as entries:
-                names = frozenset(
-                    entry.name for entry, _ in zip(entries, range(limits.FOLDER_ENTRIES + 1), strict=False)
-                )
-        except OSError as error:
+                listed = islice(entries, limits.FOLDER_ENTRIES + 1)
+                names = frozenset(entry.name for entry in listed)
+        except (OSError, ValueError) as error:
             raise ArtifactError(
-                path, expected="a readable folder", found=error.strerror or "an error"
+                path, expected="a readable folder", found=reason_of(error)
             ) from error
         if len(names) > limits.FOLDER_ENTRIES:
             raise ArtifactError(
@@ -132,10 +132,12 @@ class RunLayout:
     checkpoints: tuple[CheckpointFolder, ...]
     """Of a run, by ascending step."""
     enclosure: Enclosure = field(repr=False)
+    faults: tuple[ArtifactError, ...] = ()
+    """Checkpoint folders that could not be listed."""
 
     @cached_property
     def weights_folder(self) -> Folder:
-        """The folder whose weights are judged: the root, else the newest checkpoint with weights."""
+        """The folder of the judged weights: the root, else the newest checkpoint with weights."""
         return next(
             (folder for folder in self.folders() if folder.has_any((ADAPTER_CONFIG, *_WEIGHTS))),
             self.folder,
@@ -180,21 +182,46 @@ def read_run_layout(path: Path) -> RunLayout:
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
     enclosure = Enclosure.around(absolute)
     folder = Folder.read(absolute)
-    checkpoints = tuple(_checkpoints(folder, enclosure))
-    return RunLayout(absolute, _kind(folder, checkpoints), folder, checkpoints, enclosure)
+    checkpoints, faults = _checkpoints(folder, enclosure)
+    kind = _kind(folder, checkpoints)
+    return RunLayout(absolute, kind, folder, checkpoints, enclosure, faults)
 
 
-def _checkpoints(folder: Folder, enclosure: Enclosure) -> list[CheckpointFolder]:
+def _checkpoints(
+    folder: Folder, enclosure: Enclosure
+) -> tuple[tuple[CheckpointFolder, ...], tuple[ArtifactError, ...]]:
+    """List the checkpoints by step; a link that leads outside is left to the walk for links."""
     steps = sorted(
         (int(match.group(1)), name)
         for name in folder.names
-        if (match := _CHECKPOINT.fullmatch(name)) and (folder.path / name).is_dir()
+        if (match := _CHECKPOINT.fullmatch(name)) and os.path.isdir(folder.path / name)  # noqa: PTH112 - Path.is_dir raises without permission
     )
-    return [
-        CheckpointFolder(step, Folder.read(folder.path / name))
-        for step, name in steps
-        if (folder.path / name).resolve().is_relative_to(enclosure.root)
-    ]
+    found: list[CheckpointFolder] = []
+    faults: list[ArtifactError] = []
+    num_entries = 0
+    for step, name in steps:
+        if not enclosure.holds(folder.path / name):
+            continue
+        try:
+            checkpoint = Folder.read(folder.path / name)
+        except ArtifactError as error:
+            faults.append(error.with_traceback(None))
+            continue
+        num_entries += len(checkpoint.names)
+        if num_entries > limits.RUN_ENTRIES:
+            faults.append(_too_many_entries(folder.path))
+            break
+        found.append(CheckpointFolder(step, checkpoint))
+    return tuple(found), tuple(faults)
+
+
+def _too_many_entries(path: Path) -> ArtifactError:
+    return ArtifactError(
+        path,
+        expected=f"at most {limits.RUN_ENTRIES:,} files in all checkpoints",
+        found="more",
+        remedy="Point --checkpoint at one checkpoint.",
+    )
 
 
 def _kind(folder: Folder, checkpoints: tuple[CheckpointFolder, ...]) -> Kind:

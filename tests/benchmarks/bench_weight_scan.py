@@ -73,12 +73,11 @@ def main():
         peak = subprocess.run(
             [sys.executable, "-c", _PEAK, str(path)], check=True, capture_output=True, text=True
         ).stdout
-    rate = chosen.gigabytes / statistics.median(scanning[1:])
+    read_seconds, scan_seconds = statistics.median(reading[1:]), statistics.median(scanning[1:])
     sys.stdout.write(
-        f"read {statistics.median(reading[1:]):.3f} s, scan {statistics.median(scanning[1:]):.3f} s\n"
-    )
-    sys.stdout.write(
-        f"{rate:.1f} GB/s; ratio median {statistics.median(ratios):.2f}, each "
+        f"read {read_seconds:.3f} s, scan {scan_seconds:.3f} s\n"
+        f"{chosen.gigabytes / scan_seconds:.1f} GB/s; "
+        f"ratio median {statistics.median(ratios):.2f}, each "
         f"{', '.join(f'{ratio:.2f}' for ratio in ratios)}; peak {float(peak):.0f} MB\n"
     )
 
