@@ -89,7 +89,9 @@ def audit_report(
     by_subject: dict[str, list[CheckResult]] = {identity.name: [] for identity in identities}
     for result in results:
         by_subject[result.subject].append(result)
-    subjects = tuple(_subject_report(identity, by_subject[identity.name]) for identity in identities)
+    subjects = tuple(
+        _subject_report(identity, by_subject[identity.name]) for identity in identities
+    )
     verdicts = {subject.verdict for subject in subjects}
     return AuditReport(
         verdict=_worst(verdicts),
@@ -128,7 +130,9 @@ def _subject_verdict(results: Sequence[CheckResult]) -> VerdictName:
 def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:
     explains: Mapping[str, Iterable[str]] = {result.rule: result.explains for result in results}
     findings = [
-        Finding(result.rule, result.severity.rank, result.stage) for result in results if result.is_finding
+        Finding(result.rule, result.severity.rank, result.stage)
+        for result in results
+        if result.is_finding
     ]
     passed = {result.rule for result in results if result.outcome is Outcome.PASSED}
     return root_causes(findings, explains, passed)

@@ -11,7 +11,8 @@ _INDENT: Final = " " * 12
 
 def finding_text(result: CheckResult) -> str:
     """Show rule, name, what was observed and expected, where, why and how to mend it."""
-    head = f"{result.rule} {result.name} [{result.severity.value}, {result.outcome.label}] {result.subject}"
+    kind = f"[{result.severity.value}, {result.outcome.label}]"
+    head = f"{result.rule} {result.name} {kind} {result.subject}"
     fields = {
         "observed": result.observed,
         "expected": result.expected,
@@ -20,7 +21,10 @@ def finding_text(result: CheckResult) -> str:
         "fix": result.fix,
     }
     if result.outcome is Outcome.ERROR:
-        fields |= {"why": "The rule itself broke; this says nothing about the model.", "fix": "Report it."}
+        fields |= {
+            "why": "The rule itself broke; this says nothing about the model.",
+            "fix": "Report it.",
+        }
     if result.waiver:
         fields["waived"] = result.waiver
     return "\n".join([head, *(_field(name, text) for name, text in fields.items() if text)])

@@ -58,7 +58,9 @@ class Judge:
             raise obstacle
         verdict = self.resolver.call(rule.check, **given)
         if not isinstance(verdict, Verdict):
-            raise TypeError(f"a check returns a Verdict, {rule.id} returned {type(verdict).__name__}")
+            raise TypeError(
+                f"a check returns a Verdict, {rule.id} returned {type(verdict).__name__}"
+            )
         return verdict
 
     def _held_up(self, rule: Rule) -> CheckResult | None:
@@ -120,7 +122,9 @@ class Judge:
     def _judged(self, rule: Rule, verdict: Verdict, seconds: float) -> CheckResult:
         severity = verdict.severity or rule.severity
         if severity.rank < rule.up_to.rank:
-            raise ValueError(f"{rule.id} set {severity.value}, but declares up to {rule.up_to.value}")
+            raise ValueError(
+                f"{rule.id} set {severity.value}, but declares up to {rule.up_to.value}"
+            )
         waiver = None if verdict.ok else self._waiver(rule)
         outcome = self._outcome(severity, ok=verdict.ok, waived=waiver is not None)
         return check_result(

@@ -60,7 +60,11 @@ def _table(findings: list[CheckResult]) -> Iterator[str]:
     yield "| rule | outcome | observed | expected | where |"
     yield "|---|---|---|---|---|"
     for result in findings:
-        outcome = f"{result.outcome.label} ({escaped(result.waiver)})" if result.waiver else result.outcome.label
+        outcome = (
+            f"{result.outcome.label} ({escaped(result.waiver)})"
+            if result.waiver
+            else result.outcome.label
+        )
         cells = (result.observed, result.expected, result.where)
         yield f"| {result.rule} {result.name} | {outcome} | {' | '.join(map(escaped, cells))} |"
     yield ""
@@ -72,7 +76,9 @@ def _unjudged(subject: SubjectReport) -> Iterator[str]:
         if results:
             yield f"<details><summary>{outcome.label}: {len(results)}</summary>"
             yield ""
-            yield from (f"- {result.rule} {result.name}: {escaped(result.observed)}" for result in results)
+            yield from (
+                f"- {result.rule} {result.name}: {escaped(result.observed)}" for result in results
+            )
             yield ""
             yield "</details>"
             yield ""

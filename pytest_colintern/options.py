@@ -12,10 +12,15 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="PATH",
-        help="run directory, checkpoint-N, adapter, merged model, cached Hub id, demo or demo:NAME; repeatable",
+        help="run directory, checkpoint-N, adapter, merged model, cached Hub id, demo or demo:NAME"
+        " (repeatable)",
     )
     for flag, metavar, text in (
-        ("--results", "DIR", "task results: JSON files in DIR, or in DIR/SUBJECT/** (for several subjects)"),
+        (
+            "--results",
+            "DIR",
+            "task results: JSON files in DIR, or in DIR/SUBJECT/**",
+        ),
         ("--baseline", "DIR", "results to compare with (CMP rules)"),
         ("--merged", "DIR", "a merged model to verify against base + adapter"),
         ("--base", "DIR", "the base model, when the adapter's own path is not on this machine"),
@@ -32,7 +37,9 @@ def add_options(parser: pytest.Parser) -> None:
         ("--select", "judge only these rule ids or families, as ADP or LOG002,RES; repeatable"),
         ("--skip-rules", "do not judge these rule ids or families; repeatable"),
     ):
-        group.addoption(flag, dest=_dest(flag), action="append", default=[], metavar="IDS", help=text)
+        group.addoption(
+            flag, dest=_dest(flag), action="append", default=[], metavar="IDS", help=text
+        )
     group.addoption(
         "--fail-on",
         dest="colintern_fail_on",

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Self
 
 import pytest
@@ -28,6 +29,11 @@ class RuleFile(pytest.File):
     evidence_names: Callable[[], frozenset[str]]
 
     @property
+    def obj(self) -> ModuleType:
+        """The module, under the name that pytest expects."""
+        return load_check_file(self.path)
+
+    @property
     def rules(self) -> dict[str, Rule]:
         """The file's rules, by the name of their function."""
         return rules_in(load_check_file(self.path))
@@ -39,8 +45,8 @@ class RuleFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield each selected rule for each subject."""
-        # The file's own fixtures: pytest does this for its modules, and offers no public call.
-        self.session._fixturemanager.parsefactories(load_check_file(self.path), self.nodeid)  # noqa: SLF001
+        # The fixtures of the file itself: pytest does this for its modules, without a public call.
+        self.session._fixturemanager.parsefactories(self)  # noqa: SLF001
         for function_name, rule in self.rules.items():
             if self.selected(rule.id):
                 for subject in self.subjects:
@@ -48,7 +54,7 @@ class RuleFile(pytest.File):
 
 
 class RuleItem(pytest.Function):
-    """A rule on a subject. Evidence comes from the judge; any other parameter is a pytest fixture."""
+    """A rule on a subject. Evidence comes from the judge, other parameters are pytest fixtures."""
 
     rule: Rule
     subject: Subject

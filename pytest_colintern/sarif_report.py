@@ -24,7 +24,11 @@ def sarif_report(report: AuditReport) -> str:
     rules = {result.rule: _rule(result) for _, result in results}
     run = {
         "tool": {
-            "driver": {"name": "ColIntern", "version": report.colintern, "rules": list(rules.values())}
+            "driver": {
+                "name": "ColIntern",
+                "version": report.colintern,
+                "rules": list(rules.values()),
+            }
         },
         "results": [_result(path, result) for path, result in results],
     }
@@ -49,7 +53,11 @@ def _result(path: str, result: CheckResult) -> dict[str, Any]:
         "level": level,
         "message": {"text": f"{result.observed} (expected {result.expected}). {result.fix}"},
         "locations": [
-            {"physicalLocation": {"artifactLocation": {"uri": quote(result.where or path, safe="/")}}}
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": quote(result.where or path, safe="/")}
+                }
+            }
         ],
         "partialFingerprints": {"ruleAndSubject/v1": f"{result.rule}:{result.subject}"},
     }

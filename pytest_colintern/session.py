@@ -16,7 +16,7 @@ from pytest_colintern.catalogue import (
     unknown_requirements,
     unknown_selector,
 )
-from pytest_colintern.evidence_fixtures import EvidenceFixtures
+from pytest_colintern.evidence_fixtures import evidence_fixtures
 from pytest_colintern.evidence_registry import Provider
 from pytest_colintern.finding_text import finding_text
 from pytest_colintern.identity import subject_identity
@@ -69,7 +69,7 @@ def register_audit(config: pytest.Config) -> None:
     config.option.reportchars = ""
     session = AuditSession(config, setup)
     config.pluginmanager.register(session, "colintern-audit")
-    config.pluginmanager.register(EvidenceFixtures(shipped_providers()), "colintern-evidence")
+    config.pluginmanager.register(evidence_fixtures(shipped_providers()), "colintern-evidence")
 
 
 class AuditSession:
@@ -91,7 +91,10 @@ class AuditSession:
         settings = self._setup.settings.path
         policy = f"settings: {settings}" if settings else "settings: none (defaults)"
         subjects = [f"subject: {subject.name} ({subject.path})" for subject in self._setup.subjects]
-        return [f"colintern audit, fails on {self._setup.policy.fail_on.value}, {policy}", *subjects]
+        return [
+            f"colintern audit, fails on {self._setup.policy.fail_on.value}, {policy}",
+            *subjects,
+        ]
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave everything but `check_*.py` files uncollected: an audit runs no other tests."""
@@ -116,11 +119,15 @@ class AuditSession:
         self, module_path: Path, parent: pytest.Collector
     ) -> pytest.Collector | None:
         """Keep pytest from collecting a check file that was named on the command line as tests."""
-        return _Nothing.from_parent(parent, path=module_path) if _is_check_file(module_path) else None
+        return (
+            _Nothing.from_parent(parent, path=module_path) if _is_check_file(module_path) else None
+        )
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse ids that do not exist: a typo must not be silent."""
-        mistakes = [f"unknown requirement: {text}" for text in unknown_requirements(self._catalogue)]
+        mistakes = [
+            f"unknown requirement: {text}" for text in unknown_requirements(self._catalogue)
+        ]
         named = {
             "--select": self._setup.select,
             "--skip-rules": self._setup.skip,

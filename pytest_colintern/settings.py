@@ -43,7 +43,11 @@ def read_settings(start: Path, guide_file: Path | None = None) -> Settings:
             waiver without a reason.
     """
     path = next(
-        (folder / "pyproject.toml" for folder in (start, *start.parents) if (folder / "pyproject.toml").is_file()),
+        (
+            folder / "pyproject.toml"
+            for folder in (start, *start.parents)
+            if (folder / "pyproject.toml").is_file()
+        ),
         None,
     )
     table = _table(_read_toml(path), path) if path else {}
@@ -70,7 +74,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 
 def _table(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
-    table = _mapping(_mapping(document.get("tool", {}), f"{path}: tool").get("colintern", {}), f"{path}: tool.colintern")
+    table = _mapping(
+        _mapping(document.get("tool", {}), f"{path}: tool").get("colintern", {}),
+        f"{path}: tool.colintern",
+    )
     for key in table:
         _known(key, _KEYS, f"{path}: tool.colintern")
     return table
@@ -86,20 +93,26 @@ def _known(key: str, allowed: frozenset[str], place: str) -> None:
     if key in allowed:
         return
     close = get_close_matches(key, allowed, n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(allowed))}."
+    hint = (
+        f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(allowed))}."
+    )
     raise SettingsError(f"{place}: unknown key {printable(key)!r}; {hint}")
 
 
 def _choice(value: Any, path: Path | None) -> str | None:
     if value is None or value in ("error", "warning"):
-        return value
-    raise SettingsError(f"{path}: tool.colintern.fail-on: expected error or warning, found {value!r}")
+        return str(value) if value else None
+    raise SettingsError(
+        f"{path}: tool.colintern.fail-on: expected error or warning, found {value!r}"
+    )
 
 
 def _boolean(value: Any, path: Path | None) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
-    raise SettingsError(f"{path}: tool.colintern.strict-evidence: expected true or false, found {value!r}")
+    raise SettingsError(
+        f"{path}: tool.colintern.strict-evidence: expected true or false, found {value!r}"
+    )
 
 
 def _guide(overrides: Mapping[str, Any], path: Path | None) -> Guide:
@@ -113,7 +126,10 @@ def _guide(overrides: Mapping[str, Any], path: Path | None) -> Guide:
 
 
 def _waivers(table: Mapping[str, Any], path: Path | None) -> dict[str, Waiver]:
-    return {rule: _waiver(rule, value, f"{path}: tool.colintern.waive.{rule}") for rule, value in table.items()}
+    return {
+        rule: _waiver(rule, value, f"{path}: tool.colintern.waive.{rule}")
+        for rule, value in table.items()
+    }
 
 
 def _waiver(rule: str, value: Any, place: str) -> Waiver:

@@ -53,7 +53,9 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
         subjects = tuple(find_subjects(config.getoption("colintern_checkpoint"), here))
     except (SettingsError, SubjectError) as error:
         raise pytest.UsageError(str(error)) from error
-    config.option.colintern_checkpoint = [str(argument) for argument in config.option.colintern_checkpoint]
+    config.option.colintern_checkpoint = [
+        str(argument) for argument in config.option.colintern_checkpoint
+    ]
     return AuditSetup(
         subjects=subjects,
         options=_options(config, settings, len(subjects), here),
@@ -64,7 +66,9 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
     )
 
 
-def _options(config: pytest.Config, settings: Settings, num_subjects: int, here: Path) -> AuditOptions:
+def _options(
+    config: pytest.Config, settings: Settings, num_subjects: int, here: Path
+) -> AuditOptions:
     results, baseline, merged, base = (_path(config, name) for name in _FOLDERS)
     return AuditOptions(
         results=results,

@@ -27,7 +27,8 @@ def find_subjects(arguments: Sequence[str], invocation_dir: Path) -> list[Subjec
     found = dict.fromkeys(_located(argument, invocation_dir) for argument in arguments)
     paths = [path for path, _ in found]
     return [
-        Subject(path, printable(label or _unique_name(path, paths), limit=200)) for path, label in found
+        Subject(path, printable(label or _unique_name(path, paths), limit=200))
+        for path, label in found
     ]
 
 
@@ -43,17 +44,18 @@ def _located(argument: str, invocation_dir: Path) -> tuple[Path, str | None]:
             f"--checkpoint {printable(argument)}: is a file; give the folder that holds it "
             f"({printable(path.parent)})"
         )
+    shown = f"--checkpoint {printable(argument)}: no folder {printable(path)}"
     if is_hub_id(argument):
         snapshot = find_snapshot(argument)
         if snapshot is not None:
             return snapshot, argument
         raise SubjectError(
-            f"--checkpoint {printable(argument)}: no folder {printable(path)}, and no model of that id in the "
-            f"local Hub cache; download it first: hf download {printable(argument)}"
+            f"{shown}, and no model of that id in the local Hub cache; "
+            f"download it first: hf download {printable(argument)}"
         )
     raise SubjectError(
-        f"--checkpoint {printable(argument)}: no folder {printable(path)}; give a run directory, a checkpoint-N, "
-        f"an adapter or merged model folder, a cached Hub id (ORG/NAME), or demo"
+        f"{shown}; give a run directory, a checkpoint-N, an adapter or merged model folder, "
+        f"a cached Hub id (ORG/NAME), or demo"
     )
 
 

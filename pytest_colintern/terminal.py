@@ -108,7 +108,9 @@ def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line
     details = [result.observed, f"fix: {result.fix}"]
     if root.explains:
         details.append(f"explains {', '.join(root.explains)}")
-    yield from ((f"    {textwrap.shorten(text, WIDTH - 4, placeholder=' …')}", {}) for text in details)
+    yield from (
+        (f"    {textwrap.shorten(text, WIDTH - 4, placeholder=' …')}", {}) for text in details
+    )
 
 
 def _subject_table(report: AuditReport) -> Iterator[Line]:
@@ -128,7 +130,12 @@ def _subject_table(report: AuditReport) -> Iterator[Line]:
 def _reason(report: AuditReport) -> str:
     if report.verdict != "inconclusive":
         return ""
-    missing = [name for subject in report.subjects if subject.verdict == "inconclusive" for name in subject.missing]
+    missing = [
+        name
+        for subject in report.subjects
+        if subject.verdict == "inconclusive"
+        for name in subject.missing
+    ]
     wanted = list(dict.fromkeys(missing))[:_SHOWN_MISSING]
     hint = f"; what would help: {', '.join(wanted)}" if wanted else ""
     return f": nothing about the model could be judged{hint}"
