@@ -1,0 +1,122 @@
+"""The learning rate that was really used: its warm-up, peak, decay and jumps."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from colintern.artifacts.trainer_state import TrainerState
+from colintern.diagnostics.noise import Floats
+
+MIN_SCHEDULE_ROWS: Final = 10
+"""Rows with a learning rate that a schedule can be seen in."""
+
+REACHED_RATIO: Final = 0.9
+"""A warm-up is over at this share of the peak."""
+
+DECAYED_RATIO: Final = 0.5
+"""A schedule that never falls below this share of its peak has no decay."""
+
+ZERO_RATIO: Final = 1e-3
+"""A rate below this share of the peak trains nothing."""
+
+JUMP_FACTOR: Final = 3.0
+"""A rate that grows by this factor between two rows, once the warm-up is over, has jumped."""
+
+_NO_WARMUP_RUN_RATIO: Final = 0.01
+"""A peak within the first 1 % of the run had no warm-up, whatever its steps."""
+
+_RESTART_LOW: Final = 0.05
+"""A cosine restarts from below this share of its peak ..."""
+
+_RESTART_HIGH: Final = 0.1
+"""... and comes back to within this share of it."""
+
+_MOST_JUMPS: Final = 100
+"""Jumps that are listed."""
+
+_COMPLETE: Final = 0.95
+"""Share of the planned steps after which a decay must have been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearningRateSchedule:
+    """The learning rate over the run."""
+
+    num_rows: int
+    """Training rows with a learning rate."""
+    peak: float
+    """Largest rate logged."""
+    peak_step: int
+    """Step at which nine tenths of the peak were first seen."""
+    last: float
+    """Rate of the last row."""
+    no_warmup: bool
+    """The peak was there within the first steps. False where the first row comes later."""
+    no_decay: bool
+    """A run that is complete and whose rate never falls below half of its peak."""
+    zero_share: float
+    """Share of the planned steps, at the end, that a rate of zero wasted; 0 in a normal decay."""
+    jumps: tuple[int, ...]
+    """Steps at which the rate jumped up after it had passed its peak or stood still."""
+    always_zero: bool
+    """The rate never left zero."""
+
+
+def learning_rate_schedule(
+    log: TrainerState, *, min_warmup_steps: int
+) -> LearningRateSchedule | None:
+    """Measure the schedule, or return None when too few rows have a rate or a step.
+
+    Args:
+        log: the trainer's state.
+        min_warmup_steps: the guide's warm-up; a peak reached within a fifth of it had none.
+    """
+    chosen = np.isfinite(log.training.learning_rate) & (log.training.step >= 0)
+    rates, steps = log.training.learning_rate[chosen], log.training.step[chosen]
+    if len(rates) < MIN_SCHEDULE_ROWS:
+        return None
+    peak = float(rates.max())
+    planned = max(log.max_steps or 0, int(steps[-1]), 1)
+    reached = int(np.argmax(rates >= REACHED_RATIO * peak))
+    complete = steps[-1] >= _COMPLETE * planned
+    early = min(min_warmup_steps / 5, max(1.0, _NO_WARMUP_RUN_RATIO * planned))
+    return LearningRateSchedule(
+        num_rows=len(rates),
+        peak=peak,
+        peak_step=int(steps[reached]),
+        last=float(rates[-1]),
+        no_warmup=peak > 0 and bool(steps[reached] <= early),
+        no_decay=peak > 0 and complete and float(rates[reached:].min()) > DECAYED_RATIO * peak,
+        zero_share=_zero_share(rates, steps, peak, planned),
+        jumps=_jumps(rates, steps, peak),
+        always_zero=peak <= 0,
+    )
+
+
+def _zero_share(rates: Floats, steps: NDArray[np.int64], peak: float, planned: int) -> float:
+    """Share of the run in its longest stretch at zero, the last row of a normal decay left out."""
+    zero = rates <= ZERO_RATIO * peak
+    live = np.flatnonzero(~zero)
+    if peak <= 0 or not len(live):
+        return 1.0
+    after = np.flatnonzero(zero[live[-1] :])
+    if not len(after):
+        return 0.0
+    first = int(live[-1]) + int(after[0])
+    return float(steps[-1] - steps[first]) / planned
+
+
+def _jumps(rates: Floats, steps: NDArray[np.int64], peak: float) -> tuple[int, ...]:
+    """Return the steps of upward jumps, once the rate had begun to fall or stood still.
+
+    The restart of a cosine is none: from nearly zero back to the peak of before.
+    """
+    before, after = rates[:-1], rates[1:]
+    top = np.maximum.accumulate(before)
+    grown = after > JUMP_FACTOR * np.maximum(before, ZERO_RATIO * peak)
+    stands = np.concatenate(([False], before[1:] == before[:-1])) & (before > 0)
+    restart = (before < _RESTART_LOW * top) & (np.abs(after - top) < _RESTART_HIGH * top)
+    places = np.flatnonzero(grown & ((before < top) | stands) & ~restart) + 1
+    return tuple(steps[places[:_MOST_JUMPS]].tolist())

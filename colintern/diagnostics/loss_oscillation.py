@@ -1,0 +1,129 @@
+"""How far the training loss swings about the steady fall that it should be."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from colintern.artifacts.trainer_state import LogTable
+from colintern.diagnostics.noise import (
+    Floats,
+    binned,
+    decreasing_fit,
+    finite_part,
+)
+
+MIN_OSCILLATION_ROWS: Final = 40
+"""Rows below which a third of the run is too few rows to tell a swing from noise."""
+
+MIN_SHARE: Final = 1 / 3
+"""Share of the run that must lie outside the corridor (rules.md: a third of the run)."""
+
+MIN_TURNS: Final = 4
+"""Changes of side: a loss that rises once has diverged, it does not oscillate."""
+
+SWING_ROWS: Final = 0.25
+"""Half-width of the corridor for single rows, as a share of the fall or the level, whichever is
+larger: a swing of half the fall. Normal noise must have a standard deviation above 0.26 of the fall
+to spend a third of the run outside; healthy public logs have up to 0.1."""
+
+SWING_SMOOTHED: Final = 0.2
+"""The same for bins, which average at least four rows: beyond it the swing is wild."""
+
+SWING_SMOOTHED_WARNING: Final = 0.15
+"""The same, where the swing is worth a warning."""
+
+MAX_SAMPLE_CV: Final = 1.5
+"""Standard deviation of one example's loss over its mean: healthy public logs of single examples
+have 0.4 to 1.5 (corpus). A row that averages n examples may scatter by this over sqrt(n)."""
+
+_CORRIDOR_ERRORS: Final = 2
+"""The corridor is at least this many standard deviations of the examples' own scatter."""
+
+_BINS: Final = 60
+_MIN_SMOOTHED_ROWS: Final = 96
+_ROWS_A_BIN: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LossOscillation:
+    """Swings of the loss about the best steady fall."""
+
+    wild: bool
+    """Rows or bins leave the wide corridor for a third of the run, on both sides in turn."""
+    oscillates: bool
+    """Bins leave the narrow corridor so."""
+    swing: float
+    """From the 10th to the 90th percentile about the steady fall, in units of the loss."""
+    share: float
+    """Share of rows (or bins, where that is more) outside the wide corridor."""
+    corridor: float
+    """Median half-width of the wide corridor of rows, in units of the loss."""
+
+
+def loss_oscillation(training: LogTable, effective_batch: int) -> LossOscillation | None:
+    """Measure the swings, or return None for fewer than `MIN_OSCILLATION_ROWS` finite rows.
+
+    Args:
+        training: the log's training rows.
+        effective_batch: examples an optimiser step; 1 when unknown, which forgives the most.
+    """
+    values = finite_part(training.loss)
+    if len(values) < MIN_OSCILLATION_ROWS:
+        return None
+    examples = effective_batch * _steps_a_row(training)
+    rows = _departure(values, examples, SWING_ROWS)
+    smooth = coarse = _Departure(0.0, 0, 0.0)
+    if len(values) >= _MIN_SMOOTHED_ROWS:
+        bins = binned(values, min(_BINS, len(values) // _ROWS_A_BIN))
+        a_bin = examples * len(values) / len(bins)
+        coarse = _departure(bins, a_bin, SWING_SMOOTHED)
+        smooth = _departure(bins, a_bin, SWING_SMOOTHED_WARNING)
+    wild = rows.oscillates or coarse.oscillates
+    residual = values - _fit(values)
+    return LossOscillation(
+        wild=wild,
+        oscillates=wild or smooth.oscillates,
+        swing=float(np.subtract(*np.percentile(residual, (90, 10)))),
+        share=max(rows.share, coarse.share),
+        corridor=rows.corridor,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Departure:
+    share: float
+    turns: int
+    corridor: float
+
+    @property
+    def oscillates(self) -> bool:
+        return self.share >= MIN_SHARE and self.turns >= MIN_TURNS
+
+
+def _departure(values: Floats, examples: float, swing: float) -> _Departure:
+    fit = _fit(values)
+    fall = float(fit[0] - fit[-1])
+    scale = max(fall, abs(float(np.median(fit))))
+    scatter = MAX_SAMPLE_CV * np.abs(fit) / math.sqrt(max(examples, 1.0))
+    corridor = np.maximum(swing * scale, _CORRIDOR_ERRORS * scatter)
+    residual = values - fit
+    outside = np.abs(residual) > corridor
+    sides = np.sign(residual[outside])
+    turns = int(np.count_nonzero(np.diff(sides)))
+    return _Departure(float(outside.mean()), turns, float(np.median(corridor)))
+
+
+def _fit(values: Floats) -> Floats:
+    """Fit the steady fall to bins, so that it follows no single row; one value a row."""
+    bins = binned(values, _BINS)
+    centres = (np.arange(len(bins)) + 0.5) * len(values) / len(bins)
+    rows = np.arange(len(values)) + 0.5
+    return np.asarray(np.interp(rows, centres, decreasing_fit(bins)), dtype=np.float64)
+
+
+def _steps_a_row(training: LogTable) -> int:
+    if len(training) < 2 or not training.steps_known():  # noqa: PLR2004 - an interval has two ends
+        return 1
+    return max(1, int(np.median(np.diff(training.step))))
