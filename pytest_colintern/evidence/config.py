@@ -1,10 +1,27 @@
 """Evidence of how the run was configured."""
 
+from typing import TYPE_CHECKING
+
 from colintern.artifacts.model_card import ModelCard, read_model_card
-from colintern.artifacts.run_layout import MODEL_CARD, RUN_MANIFEST, RunLayout
+from colintern.artifacts.run_layout import (
+    MODEL_CARD,
+    RUN_MANIFEST,
+    TRAINER_STATE,
+    TRAINING_ARGS,
+    RunLayout,
+)
 from colintern.artifacts.run_manifest import RunManifest, read_run_manifest
-from pytest_colintern.evidence_registry import artifact
+from colintern.artifacts.trainer_state import TrainerState
+from colintern.diagnostics.batch_size import BatchSize, batch_size
+from colintern.diagnostics.config_sources import recorded_config
+from colintern.diagnostics.loss_kind import LossKind, told_loss_kind
+from colintern.diagnostics.run_config import RunConfig
+from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.verdict import NoEvidence
+
+if TYPE_CHECKING:
+    from colintern.artifacts.training_args import TrainingArguments
+    from colintern.families import Family
 
 
 @artifact
@@ -23,3 +40,60 @@ def model_card(layout: RunLayout) -> ModelCard:
     if path is None:
         raise NoEvidence(MODEL_CARD, needed_for="the hyperparameters of the model card")
     return read_model_card(path, layout.enclosure)
+
+
+@evidence
+def run_config(
+    manifest: RunManifest | None,
+    training_args: "TrainingArguments | None",
+    training_log: TrainerState | None,
+    model_card: ModelCard | None,
+) -> RunConfig:
+    """How the run was configured, from all files that say so."""
+    arguments = training_args.values if training_args is not None else None
+    config = recorded_config(manifest, arguments, training_log, model_card)
+    if config == RunConfig():
+        raise NoEvidence(
+            f"{RUN_MANIFEST}, {TRAINING_ARGS} or {TRAINER_STATE}",
+            needed_for="how the run was configured",
+        )
+    return config
+
+
+@evidence
+def batch(run_config: RunConfig) -> BatchSize:
+    """How many queries the run compared at once."""
+    size = batch_size(run_config)
+    if size.effective_low is None:
+        raise NoEvidence(f"{RUN_MANIFEST} or {TRAINING_ARGS}", needed_for="the batch size")
+    return size
+
+
+@evidence
+def loss_kind(
+    manifest: RunManifest | None,
+    model_card: ModelCard | None,
+    batch: BatchSize | None,
+    family: "Family | None",
+) -> LossKind:
+    """What kind of loss the run minimised; `unknown` where nothing tells."""
+    return told_loss_kind(
+        manifest, model_card, batch, family=family.name if family is not None else None
+    )
+
+
+@evidence
+def retrieval_loss(loss_kind: LossKind) -> LossKind:
+    """A loss known to compare a query with pages: without it the guide's figures do not apply."""
+    if loss_kind.kind not in {"contrastive", "pairwise"}:
+        raise NoEvidence(
+            "a retriever family or a contrastive loss (`--family NAME` tells it)",
+            needed_for="judging the run by figures for retrievers",
+        )
+    return loss_kind
+
+
+@evidence
+def retriever_config(run_config: RunConfig, retrieval_loss: LossKind) -> RunConfig:  # noqa: ARG001 - its absence is the point
+    """The configuration of a run that is known to have trained a retriever."""
+    return run_config

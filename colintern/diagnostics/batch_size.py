@@ -1,0 +1,193 @@
+"""The effective batch size of a run and the pages each query is compared with."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from colintern.diagnostics.run_config import Recorded, RunConfig
+
+_RATE_ROUNDING: Final = 0.0005
+"""Half a unit of the third decimal, to which Trainer rounds both rates of its summary row."""
+
+_NEAREST: Final = 0.1
+"""Share of one process that the measured ratio may be off a whole number of processes: a dropped
+remainder takes up to a step an epoch. Beyond that the row counts something else than samples."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSize:
+    """Queries at once, as far as the run recorded it."""
+
+    per_device: Recorded[int] | None = None
+    """Queries a forward pass of one process; under DataParallel all its GPUs together."""
+    accumulation: Recorded[int] | None = None
+    """Forward passes an optimiser step."""
+    world_size: Recorded[int] | None = None
+    """Processes that trained together."""
+    effective_low: float | None = None
+    """Least number of queries an optimiser step that the evidence admits."""
+    effective_high: float | None = None
+    """Largest number that the evidence admits; infinite when only a lower bound is known."""
+    candidates: int | None = None
+    """Pages that each query is compared with when pages of all processes are gathered."""
+    recorded_candidates: int | None = None
+    """The same where the run recorded it: cached batches compare more than one forward pass."""
+    least_candidates: int | None = None
+    """The same for one process alone: known also when the world size is not."""
+    source: str = ""
+    """Files and keys that the effective batch was read from."""
+
+    @property
+    def effective(self) -> int | None:
+        """Queries an optimiser step, where the evidence admits one whole number only."""
+        if self.effective_low is None or self.effective_high is None:
+            return None
+        least, most = math.ceil(self.effective_low), self.effective_high
+        return least if most < least + 1 else None
+
+    @property
+    def error(self) -> float:
+        """Largest distance of the true effective batch from the middle of what is admitted."""
+        if self.effective_low is None or self.effective_high is None:
+            return math.inf
+        return (self.effective_high - self.effective_low) / 2
+
+    def __str__(self) -> str:
+        if self.effective_low is None or self.effective_high is None:
+            return "unknown"
+        if self.effective is not None:
+            return f"{self.effective:,}"
+        if math.isinf(self.effective_high):
+            return f"at least {math.ceil(self.effective_low):,}"
+        return f"{self.effective_low:,.1f} to {self.effective_high:,.1f}"
+
+
+def batch_size(config: RunConfig) -> BatchSize:
+    """Work the batch out from what the run recorded.
+
+    The order: one recorded number; per-device batch x accumulation x processes, with the processes
+    counted from the measured samples a step where they were not recorded; samples a step alone,
+    with its rounding error; per-device batch x accumulation as a lower bound.
+    """
+    device = _of_one_process(config)
+    accumulation = config.gradient_accumulation_steps
+    measured = _samples_per_step(config)
+    world = config.world_size or _counted_processes(device, accumulation, measured)
+    low, high, source = _effective(config, device, accumulation, world, measured)
+    return BatchSize(
+        per_device=device,
+        accumulation=accumulation,
+        world_size=world,
+        effective_low=low,
+        effective_high=high,
+        candidates=_candidates(config, device, world),
+        recorded_candidates=config.candidates.value if config.candidates else None,
+        least_candidates=device.value if device else None,
+        source=source,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Interval:
+    low: float
+    high: float
+    source: str
+
+
+def _of_one_process(config: RunConfig) -> Recorded[int] | None:
+    """The batch of one process; `train_batch_size` of the log has it with all its GPUs."""
+    asked, logged, gpus = (
+        config.per_device_train_batch_size,
+        config.train_batch_size,
+        config.n_gpu,
+    )
+    found_to_fit = config.auto_find_batch_size is not None and config.auto_find_batch_size.value
+    if logged is not None and (asked is None or found_to_fit):
+        return logged
+    if asked is None:
+        return None
+    if gpus is not None and gpus.value > 1:
+        return Recorded(asked.value * gpus.value, asked.source, f"{asked.key} x {gpus.key}")
+    if gpus is None and logged is not None and logged.value % asked.value == 0:
+        return logged
+    return asked
+
+
+def _samples_per_step(config: RunConfig) -> _Interval | None:
+    """Samples a step of the summary row, with what the rounding of its rates admits."""
+    samples, steps = config.train_samples_per_second, config.train_steps_per_second
+    if samples is None or steps is None or samples.value <= _RATE_ROUNDING:
+        return None
+    slowest, fastest = steps.value - _RATE_ROUNDING, steps.value + _RATE_ROUNDING
+    if exact := _exact_rate(config, slowest, fastest):
+        slowest = fastest = exact
+    if slowest <= 0:
+        return None
+    # The last step of an epoch may hold less than a whole batch, or a remainder may be dropped.
+    per_epoch = config.steps_per_epoch
+    partial = 1 / per_epoch if per_epoch and per_epoch > 1 else 0.0
+    return _Interval(
+        (samples.value - _RATE_ROUNDING) / fastest * (1 - partial),
+        (samples.value + _RATE_ROUNDING) / slowest * (1 + partial),
+        f"{samples.source}: {samples.key} / {steps.key}",
+    )
+
+
+def _exact_rate(config: RunConfig, slowest: float, fastest: float) -> float | None:
+    """Steps a second from the counted steps and the runtime, when they agree with the row."""
+    if config.train_runtime is None or config.train_runtime.value <= 0:
+        return None
+    counts = [count.value for count in (config.total_steps, config.global_step) if count]
+    rates = (count / config.train_runtime.value for count in counts)
+    return next((rate for rate in rates if slowest <= rate <= fastest), None)
+
+
+def _counted_processes(
+    device: Recorded[int] | None, accumulation: Recorded[int] | None, measured: _Interval | None
+) -> Recorded[int] | None:
+    if device is None or accumulation is None or measured is None:
+        return None
+    of_one = device.value * accumulation.value
+    low, high = measured.low / of_one, measured.high / of_one
+    nearest = round((low + high) / 2)
+    if nearest < 1 or high - low >= 1:
+        return None
+    is_whole = low - _NEAREST <= nearest <= high + _NEAREST
+    return Recorded(nearest, *measured.source.split(": ", 1)) if is_whole else None
+
+
+def _effective(
+    config: RunConfig,
+    device: Recorded[int] | None,
+    accumulation: Recorded[int] | None,
+    world: Recorded[int] | None,
+    measured: _Interval | None,
+) -> tuple[float | None, float | None, str]:
+    if recorded := config.effective_batch_size:
+        return recorded.value, recorded.value, recorded.where
+    if device and accumulation and world:
+        product = device.value * accumulation.value * world.value
+        return product, product, _files(device, accumulation, world)
+    if measured:
+        return measured.low, measured.high, measured.source
+    if device is None:
+        return None, None, ""
+    at_least = device.value * (accumulation.value if accumulation else 1)
+    return at_least, math.inf, _files(device, accumulation)
+
+
+def _candidates(
+    config: RunConfig, device: Recorded[int] | None, world: Recorded[int] | None
+) -> int | None:
+    if config.candidates is not None:
+        return config.candidates.value
+    return device.value * world.value if device and world else None
+
+
+def _files(*values: Recorded[int] | None) -> str:
+    """Each place once: `training_args.bin: per_device_train_batch_size, ...`."""
+    keys: dict[str, list[str]] = {}
+    for value in values:
+        if value is not None:
+            keys.setdefault(value.source, []).append(value.key)
+    return "; ".join(f"{source}: {', '.join(named)}" for source, named in keys.items())

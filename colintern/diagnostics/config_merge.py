@@ -1,0 +1,178 @@
+"""Merge what several files say about a run's configuration; usable values only."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from colintern.diagnostics.run_config import Recorded, RunConfig
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigSource:
+    """What one file says, under Trainer's names (see `_FIELDS`); any value may be anything."""
+
+    name: str
+    """Name of the file."""
+    values: Mapping[str, Any]
+
+
+def merged_config(sources: Sequence[ConfigSource]) -> RunConfig:
+    """Merge what `sources` say; of two that say something usable, the earlier is taken.
+
+    Epochs and `max_steps` override each other, and so do the two spellings of the warm-up: such a
+    pair comes from the first source that has either.
+    """
+    found: dict[str, Recorded[Any]] = {}
+    for source in sources:
+        said = {
+            name: recorded
+            for name, spellings in _FIELDS.items()
+            if (recorded := _first(source, spellings)) is not None
+        }
+        for pair in _PAIRS:
+            if any(name in found for name in pair):
+                said = {name: value for name, value in said.items() if name not in pair}
+        found = {**said, **found}
+    return RunConfig(**found)
+
+
+def _first(source: ConfigSource, spellings: "tuple[_Spelling, ...]") -> Recorded[Any] | None:
+    for key, convert in spellings:
+        if key in source.values and (value := convert(source.values[key])) is not None:
+            return Recorded(value, source.name, key)
+    return None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    # An integer of a thousand digits is no configuration, and no float either.
+    is_sane = abs(value) < _LARGEST if isinstance(value, int) else math.isfinite(value)
+    return float(value) if is_sane else None
+
+
+def _natural(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number >= 0 and number.is_integer() else None
+
+
+def _positive(value: Any) -> int | None:
+    return _natural(value) or None
+
+
+def _not_negative(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _share(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and 0 <= number <= 1 else None
+
+
+def _fraction(value: Any) -> float | None:
+    """A `warmup_steps` below one, which transformers 5 reads as a ratio."""
+    number = _number(value)
+    return number if number is not None and 0 < number < 1 else None
+
+
+def _whole_steps(value: Any) -> int | None:
+    """A `warmup_steps` of zero or at least one, cut to an integer as Trainer does."""
+    number = _number(value)
+    return int(number) if number is not None and (number == 0 or number >= 1) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _strategy(value: Any) -> str | None:
+    """A strategy's name; the oldest Trainer had a flag: evaluate every so many steps, or not."""
+    if isinstance(value, bool):
+        return "steps" if value else "no"
+    text = _text(value)
+    return text.rpartition(".")[2].lower() if text else None
+
+
+def _options(value: Any) -> dict[str, Any] | None:
+    return dict(value) if isinstance(value, Mapping) else None
+
+
+def _no_options(value: Any) -> dict[str, Any] | None:
+    return {} if value is None else None
+
+
+def _clipping(value: Any) -> float | None:
+    """Trainer clips nothing when its `max_grad_norm` is None."""
+    return 0.0 if value is None else _not_negative(value)
+
+
+_LARGEST: Final = 10**15
+
+_PAIRS: Final = (("num_train_epochs", "max_steps"), ("warmup_ratio", "warmup_steps"))
+
+_Spelling = tuple[str, Callable[[Any], Any]]
+
+_FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
+    "num_train_epochs": (("num_train_epochs", _not_negative),),
+    "max_steps": (("max_steps", _positive),),
+    "logged_epochs": (("logged_epochs", _positive),),
+    "total_steps": (("total_steps", _positive),),
+    "global_step": (("global_step", _natural),),
+    "epoch": (("epoch", _not_negative),),
+    # The oldest name wins over the newer one when both are set.
+    "per_device_train_batch_size": (
+        ("per_gpu_train_batch_size", _positive),
+        ("per_device_train_batch_size", _positive),
+    ),
+    "train_batch_size": (("train_batch_size", _positive),),
+    "gradient_accumulation_steps": (("gradient_accumulation_steps", _positive),),
+    "world_size": (("world_size", _positive),),
+    "n_gpu": (("n_gpu", _natural), ("_n_gpu", _natural)),
+    "effective_batch_size": (
+        ("effective_batch_size", _positive),
+        ("total_train_batch_size", _positive),
+    ),
+    "candidates": (("candidates", _positive),),
+    "auto_find_batch_size": (("auto_find_batch_size", _flag),),
+    "train_samples_per_second": (("train_samples_per_second", _not_negative),),
+    "train_steps_per_second": (("train_steps_per_second", _not_negative),),
+    "train_runtime": (("train_runtime", _not_negative),),
+    "learning_rate": (("learning_rate", _not_negative),),
+    "lr_scheduler_type": (("lr_scheduler_type", _strategy),),
+    "warmup_ratio": (("warmup_steps", _fraction), ("warmup_ratio", _share)),
+    "warmup_steps": (("warmup_steps", _whole_steps),),
+    "bf16": (("bf16", _flag),),
+    "fp16": (("fp16", _flag),),
+    "eval_strategy": (
+        ("eval_strategy", _strategy),
+        ("evaluation_strategy", _strategy),
+        ("evaluate_during_training", _strategy),
+    ),
+    "eval_steps": (("eval_steps", _not_negative),),
+    "logging_steps": (("logging_steps", _not_negative),),
+    "save_steps": (("save_steps", _not_negative),),
+    "num_evaluations": (("num_evaluations", _natural),),
+    "dataloader_num_workers": (("dataloader_num_workers", _natural),),
+    "max_grad_norm": (("max_grad_norm", _clipping),),
+    # transformers 5 renamed them and keeps the old names as aliases.
+    "gradient_checkpointing": (
+        ("activation_checkpointing", _flag),
+        ("gradient_checkpointing", _flag),
+    ),
+    "gradient_checkpointing_kwargs": (
+        ("activation_checkpointing_kwargs", _options),
+        ("gradient_checkpointing_kwargs", _options),
+        ("gradient_checkpointing_kwargs", _no_options),
+    ),
+    "transformers": (("transformers", _text),),
+    "device": (("device", _text),),
+    "gpu": (("gpu", _text),),
+    "attention": (("attention", _text),),
+    "dtype": (("dtype", _text),),
+}
