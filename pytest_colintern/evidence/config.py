@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.model_card import ModelCard, read_model_card
 from colintern.artifacts.run_layout import (
     MODEL_CARD,
@@ -14,13 +15,20 @@ from colintern.artifacts.run_manifest import RunManifest, read_run_manifest
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.batch_size import BatchSize, batch_size
 from colintern.diagnostics.config_sources import recorded_config
+from colintern.diagnostics.learning_rate_target import (
+    LearningRateTarget,
+    learning_rate_by_size,
+    size_in_name,
+)
 from colintern.diagnostics.loss_kind import LossKind, told_loss_kind
 from colintern.diagnostics.run_config import RunConfig
+from colintern.guide import GUIDE_FAMILY
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.verdict import NoEvidence
 
 if TYPE_CHECKING:
     from colintern.artifacts.training_args import TrainingArguments
+    from colintern.diagnostics.module_outline import ModuleOutline
     from colintern.families import Family
 
 
@@ -97,3 +105,20 @@ def retrieval_loss(loss_kind: LossKind) -> LossKind:
 def retriever_config(run_config: RunConfig, retrieval_loss: LossKind) -> RunConfig:  # noqa: ARG001 - its absence is the point
     """The configuration of a run that is known to have trained a retriever."""
     return run_config
+
+
+@evidence
+def learning_rate_target(
+    family: "Family",
+    outline: "ModuleOutline | None",
+    adapter: AdapterConfig | None,
+    manifest: RunManifest | None,
+) -> LearningRateTarget:
+    """The learning rates that work for this family, by size where the guide has figures."""
+    if family.name != GUIDE_FAMILY:
+        low, high = family.learning_rate
+        return LearningRateTarget(low, high, family.name)
+    recorded = manifest.base.id if manifest is not None and manifest.base is not None else None
+    named = recorded or (adapter.base_model_name_or_path if adapter is not None else None)
+    counted = outline.num_parameters if outline is not None else size_in_name(named or "")
+    return learning_rate_by_size(family.name, counted)

@@ -1,0 +1,46 @@
+"""Fixtures of our own tests; warnings are errors here and only here."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from builders.healthy_run import write_healthy_run
+
+pytest_plugins = ["pytester"]
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_hub(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path_factory.getbasetemp() / "empty-hub-cache"))
+
+
+@pytest.fixture(scope="session")
+def healthy_template(tmp_path_factory):
+    root = tmp_path_factory.mktemp("healthy")
+    write_healthy_run(root / "run")
+    return root
+
+
+@pytest.fixture
+def healthy_run(healthy_template, tmp_path):
+    copy = tmp_path / "subject"
+    shutil.copytree(healthy_template, copy, symlinks=True)
+    return copy / "run"
+
+
+@pytest.fixture(scope="session")
+def corpus():
+    folder = Path(os.environ.get("COLINTERN_CORPUS", REPOSITORY.parent / "shared" / "corpus"))
+    if not folder.is_dir():
+        pytest.skip("the corpus of public runs is not on this machine (COLINTERN_CORPUS)")
+    return folder
