@@ -45,6 +45,9 @@ RESULT_FOLDER_DEPTH: Final = 8
 FOLDER_ENTRIES: Final = 20_000
 """Names in one folder, and checkpoints in one run."""
 
+WALK_ENTRIES: Final = 20_000
+"""Files and folders below a subject that are looked at for pickles, links and code."""
+
 RUN_ENTRIES: Final = 100_000
 """Names in all checkpoint folders of a run together; a checkpoint has about 15."""
 
@@ -58,17 +61,27 @@ JSON_CONTAINERS: Final = 800_000
 JSON_COMMAS: Final = 4_000_000
 """Values of one file, counted by the commas between them."""
 
-PICKLE_BYTES: Final = 4 * MEBIBYTE
-"""training_args.bin and the pickle inside it; the largest seen holds 7.5 kB."""
+TRAINING_ARGS_BYTES: Final = 4 * MEBIBYTE
+"""training_args.bin; the largest seen holds 7.5 kB."""
 
-PICKLE_OPCODES: Final = 200_000
-"""Opcodes interpreted; 2,500 in the largest seen."""
+PICKLE_BYTES: Final = 32 * MEBIBYTE
+"""One pickle, without the tensors beside it: optimizer.pt of 400 LoRA matrices has 100 kB."""
 
-PICKLE_DEPTH: Final = 64
-"""Nested containers of a pickle."""
+PICKLE_OPCODES: Final = 2_000_000
+"""Opcodes interpreted in all pickles of a folder, about a second's work; 600 in the largest
+training_args.bin seen, 40,000 in the optimizer.pt of 400 LoRA matrices."""
 
-ZIP_MEMBERS: Final = 1_000
-"""Members of a training_args.bin archive; 5 to 7 in those seen."""
+PICKLES_IN_FILE: Final = 16
+"""Pickles one after the other, or members of one archive; torch's oldest format has five."""
+
+PICKLE_VALUES: Final = 20_000
+"""Values of a training_args.bin made readable; about 150 in those seen."""
+
+PICKLE_DEPTH: Final = 16
+"""Nested containers among them; 4 in those seen."""
+
+ZIP_DIRECTORY_BYTES: Final = 8 * MEBIBYTE
+"""The list of members of an archive: 80,000 members; optimizer.pt has one a tensor."""
 
 SAFETENSORS_HEADER_BYTES: Final = 64 * MEBIBYTE
 """300 bytes a tensor at the limit below; the safetensors crate itself stops at 100 MB."""
