@@ -38,6 +38,13 @@ class BatchSize:
     """Files and keys that the effective batch was read from."""
 
     @property
+    def gathers_always(self) -> bool:
+        """Whether the run recorded that queries are compared with the pages of all processes."""
+        if self.per_device is None or self.world_size is None or self.recorded_candidates is None:
+            return False
+        return self.recorded_candidates >= self.per_device.value * self.world_size.value
+
+    @property
     def effective(self) -> int | None:
         """Queries an optimiser step, where the evidence admits one whole number only."""
         if self.effective_low is None or self.effective_high is None:

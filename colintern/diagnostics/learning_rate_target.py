@@ -1,27 +1,20 @@
-"""The learning rates that the guide gives for a model's size, and how far a run is off them."""
+"""The learning rates that suit a family and a size, and how far a run is off them."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Final
 
-BILLION: Final = 1_000_000_000
+from colintern.families import Family
 
-ACCEPTED: Final = (
-    (0.5 * BILLION, (2e-5, 7e-5)),
-    (2 * BILLION, (2e-5, 5e-5)),
-    (math.inf, (1e-5, 3e-5)),
-)
-"""Parameters below which an interval holds, and the interval: all figures that the guide gives for
-that size (it contradicts itself: 1B 5e-5, 3B+ 3e-5, <500M 7e-5; elsewhere <1B 5e-5, 1-3B 3e-5,
->3B 1e-5) and its 2e-5 for unstable runs. Design 9."""
-
-ANY_SIZE: Final = (1e-5, 7e-5)
-"""The union of the intervals: for a model whose size is not known."""
+_BILLION: Final = 1_000_000_000
+_MILLION: Final = 1_000_000
+_SIZE: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,2})?)([BM])(?![A-Za-z0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class LearningRateTarget:
-    """An interval of learning rates and what it belongs to."""
+    """An interval of peak learning rates and what it belongs to."""
 
     low: float
     high: float
@@ -35,14 +28,31 @@ class LearningRateTarget:
         return max(self.low / learning_rate, learning_rate / self.high, 1.0)
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g} for {self.label}"
+        interval = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+        return f"{interval} for {self.label}"
 
 
-def learning_rate_by_size(name: str, num_parameters: int | None) -> LearningRateTarget:
-    """Return the guide's interval for a ColIntern model of `num_parameters`."""
-    if num_parameters is None:
-        return LearningRateTarget(*ANY_SIZE, f"{name} of any size")
-    low, high = next(interval for limit, interval in ACCEPTED if num_parameters < limit)
-    size = num_parameters / BILLION
-    shown = f"{size:.1f}B" if size >= 0.1 else f"{num_parameters / 1e6:.1f}M"  # noqa: PLR2004 - a unit
-    return LearningRateTarget(low, high, f"{name} of {shown} parameters")
+def learning_rates_of(family: Family, num_parameters: int | None) -> LearningRateTarget:
+    """Return the family's interval for the size; of an unknown size all its intervals together."""
+    rates = family.learning_rate_for(num_parameters)
+    if rates is None:
+        low = min(each.low for each in family.learning_rates)
+        high = max(each.high for each in family.learning_rates)
+        return LearningRateTarget(low, high, f"{family.name} of any size")
+    depends_on_size = len(family.learning_rates) > 1 and num_parameters is not None
+    label = f"{family.name} of {_shown(num_parameters or 0)} parameters"
+    return LearningRateTarget(rates.low, rates.high, label if depends_on_size else family.name)
+
+
+def size_in_name(name: str) -> int | None:
+    """Read the parameters from a model's name: 1,000,000,000 of `InternVL3_5-1B-HF`."""
+    sizes = _SIZE.findall(name[:300])
+    if not sizes:
+        return None
+    number, unit = sizes[-1]
+    return int(float(number) * (_BILLION if unit in "bB" else _MILLION))
+
+
+def _shown(num_parameters: int) -> str:
+    billions = num_parameters / _BILLION
+    return f"{billions:.1f}B" if billions >= 0.1 else f"{num_parameters / _MILLION:.1f}M"  # noqa: PLR2004 - where B reads badly

@@ -1,6 +1,5 @@
 """What kind of loss a run minimised, and how many pages each query was compared with."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -9,6 +8,7 @@ from colintern.artifacts.model_card import ModelCard
 from colintern.artifacts.run_layout import MODEL_CARD, RUN_MANIFEST
 from colintern.artifacts.run_manifest import LossRecord, RunManifest
 from colintern.diagnostics.batch_size import BatchSize
+from colintern.diagnostics.version import release
 
 Kind = Literal["contrastive", "pairwise", "other", "unknown"]
 
@@ -79,8 +79,11 @@ _DEFAULTS: Final = {
 """Default temperatures of colpali-engine 0.3.11 and later, where scores are normalised by default;
 `loss/late_interaction_losses.py` at 0.3.18; failure-modes A05."""
 
+_INVERTED: Final = frozenset({"ColbertSigmoidLoss", "BiSigmoidLoss", "BiPairedEncoderLoss"})
+_MENDED: Final = (0, 3, 14)
+"""colpali-engine's release that mended them; failure-modes F07."""
+
 _DEFAULTS_SINCE: Final = (0, 3, 11)
-_VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,23 @@ class LossKind:
     def is_late_interaction(self) -> bool:
         """Whether scores are MaxSim sums; bi-encoder losses score one vector a page."""
         return self.class_name is None or not self.class_name.startswith("Bi")
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the loss is one that colpali-engine's trainer gathers pages for."""
+        return self.class_name is None or self.class_name in _GATHERED | _PAIRWISE
+
+    @property
+    def only_in_batch(self) -> bool:
+        """Whether negatives come from the batch alone: a batch of one then has none."""
+        name = self.class_name
+        return name is None or (name in _GATHERED | _PAIRWISE and "Negative" not in name)
+
+    @property
+    def is_known_bad(self) -> bool:
+        """Whether this class trained the wrong way in this version."""
+        engine = self.engine_version
+        return engine is not None and engine < _MENDED and self.class_name in _INVERTED
 
 
 def told_loss_kind(
@@ -147,12 +167,6 @@ def _of_manifest(
         normalize_scores=normalised if loss.normalize_scores is None else loss.normalize_scores,
         engine_version=engine,
     )
-
-
-def release(version: str | None) -> tuple[int, ...] | None:
-    """Read the numbers of a version, as (0, 3, 14) of `0.3.14.dev1`."""
-    match = _VERSION.match(version or "")
-    return tuple(int(part or 0) for part in match.groups()) if match else None
 
 
 def _of_card(losses: Iterable[str], batch: BatchSize | None) -> LossKind:

@@ -17,19 +17,18 @@ from colintern.diagnostics.batch_size import BatchSize, batch_size
 from colintern.diagnostics.config_sources import recorded_config
 from colintern.diagnostics.learning_rate_target import (
     LearningRateTarget,
-    learning_rate_by_size,
+    learning_rates_of,
     size_in_name,
 )
 from colintern.diagnostics.loss_kind import LossKind, told_loss_kind
+from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.run_config import RunConfig
-from colintern.guide import GUIDE_FAMILY
+from colintern.families import Family
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.verdict import NoEvidence
 
 if TYPE_CHECKING:
     from colintern.artifacts.training_args import TrainingArguments
-    from colintern.diagnostics.module_outline import ModuleOutline
-    from colintern.families import Family
 
 
 @artifact
@@ -82,7 +81,7 @@ def loss_kind(
     manifest: RunManifest | None,
     model_card: ModelCard | None,
     batch: BatchSize | None,
-    family: "Family | None",
+    family: Family | None,
 ) -> LossKind:
     """What kind of loss the run minimised; `unknown` where nothing tells."""
     return told_loss_kind(
@@ -109,16 +108,13 @@ def retriever_config(run_config: RunConfig, retrieval_loss: LossKind) -> RunConf
 
 @evidence
 def learning_rate_target(
-    family: "Family",
-    outline: "ModuleOutline | None",
+    family: Family,
+    outline: ModuleOutline | None,
     adapter: AdapterConfig | None,
     manifest: RunManifest | None,
 ) -> LearningRateTarget:
     """The learning rates that work for this family, by size where the guide has figures."""
-    if family.name != GUIDE_FAMILY:
-        low, high = family.learning_rate
-        return LearningRateTarget(low, high, family.name)
     recorded = manifest.base.id if manifest is not None and manifest.base is not None else None
     named = recorded or (adapter.base_model_name_or_path if adapter is not None else None)
     counted = outline.num_parameters if outline is not None else size_in_name(named or "")
-    return learning_rate_by_size(family.name, counted)
+    return learning_rates_of(family, counted)
