@@ -10,13 +10,13 @@ from typing import Final
 
 from colintern.artifacts import limits, run_layout
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META, ModelMeta, read_model_meta
 from colintern.artifacts.task_result import TaskResult, read_task_results
 
 EXPERIMENTS: Final = "experiments"
 """MTEB's folder for runs of the same weights with other settings: `REVISION/experiments/NAME/`."""
-EVALUATION_RECORD: Final = "colintern_eval.json"
 
 _NO_RESULTS: Final = frozenset(
     {
@@ -44,8 +44,10 @@ _PREDICTIONS: Final = "_predictions.json"
 class TaskResults:
     """The results of one model at one revision, one a task, and what was left out and why."""
 
+    root: Path
+    """Where the search began."""
     folder: Path
-    """The folder that holds the judged results."""
+    """The folder that holds the judged results: `root` or below."""
     tasks: Mapping[str, TaskResult]
     """By task name, sorted."""
     model_meta: ModelMeta | None
@@ -115,6 +117,7 @@ def _assembled(
     by_age = sorted(group.results, key=lambda result: (result.date or -math.inf, str(result.path)))
     tasks = {result.task_name: result for result in by_age}
     return TaskResults(
+        root=root,
         folder=root / chosen,
         tasks=dict(sorted(tasks.items())),
         model_meta=group.meta,

@@ -42,7 +42,7 @@ def find_results(layout: RunLayout, subject: str, invocation_dir: Path) -> Resul
     """
     own = layout.path / RESULTS
     places = [own]
-    if own.is_dir() and (found := read_results_folder(own, layout.enclosure)):
+    if _is_folder(own) and (found := read_results_folder(own, layout.enclosure)):
         return ResultsSearch(found, tuple(places))
     others: set[str] = set()
     for ancestor in dict.fromkeys([*_ancestors(layout.path), invocation_dir]):
@@ -78,7 +78,7 @@ def find_results_in(
 def _of_subject(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
     for name in _names(layout, subject):
         own = folder / name
-        if own.is_dir() and (found := read_results_folder(own, Enclosure.around(own))):
+        if _is_folder(own) and (found := read_results_folder(own, Enclosure.around(own))):
             return found
     return None
 
@@ -107,6 +107,11 @@ def _names(layout: RunLayout, subject: str) -> Iterator[str]:
 
 def _ancestors(path: Path) -> Iterator[Path]:
     yield from list(path.parents)[: limits.JSON_DEPTH]
+
+
+def _is_folder(path: Path) -> bool:
+    """False also where the path cannot be asked."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where permission lacks
 
 
 def _folders(folder: Path) -> list[str]:

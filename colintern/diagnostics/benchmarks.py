@@ -57,11 +57,12 @@ class Task:
 
     @property
     def random_ndcg_at_5_error(self) -> float | None:
-        """Standard error of a random ranking's NDCG@5 over the queries, one relevant page each."""
+        """Standard error of a random ranking's NDCG@5 over the queries of all subsets."""
         if self.num_pages is None or self.num_queries is None:
             return None
-        square = sum(gain**2 for gain in DISCOUNTS_AT_5) / self.num_pages
-        return math.sqrt(square / self.num_queries)
+        square = sum(gain**2 for gain in DISCOUNTS_AT_5) * self.mean_relevant / self.num_pages
+        num_queries = self.num_queries * len(self.subsets)
+        return math.sqrt(square / num_queries) / _best_dcg_at_5(self.mean_relevant)
 
 
 @dataclass(frozen=True, slots=True)

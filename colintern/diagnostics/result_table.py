@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from colintern.artifacts.printable import listed
 from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.task_result import Harness, SubsetScores, TaskResult
 from colintern.diagnostics.benchmarks import BENCHMARK_OF, BENCHMARKS, TASKS, TEST_SPLIT, Benchmark
@@ -64,6 +65,23 @@ class BenchmarkRow:
         """Whether every task is there, with its split and its languages."""
         return not self.missing and not self.partial_tasks
 
+    @property
+    def lacks_closed_tasks_only(self) -> bool:
+        """Whether nothing is missing but tasks whose data only MTEB's maintainers have."""
+        return not self.partial_tasks and not any(TASKS[name].public for name in self.missing)
+
+    def __str__(self) -> str:
+        name, total = self.benchmark.name, len(self.benchmark.tasks)
+        if self.means is not None:
+            return f"{name} mean NDCG@5 {self.means['ndcg_at_5']:.3f}"
+        parts = [f"{name}: {total - len(self.missing)} of {total} tasks"]
+        if self.missing:
+            parts.append(f"missing {listed(self.missing)}")
+        parts.extend(_lack(task) for task in self.partial_tasks)
+        if self.complete and len({task.harness for task in self.tasks}) > 1:
+            parts.append("scored by two programs, which do not compare")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True, slots=True)
 class ResultTable:
@@ -72,6 +90,15 @@ class ResultTable:
     tasks: tuple[TaskRow, ...]
     benchmarks: tuple[BenchmarkRow, ...]
     """In the order of their publication."""
+
+    @property
+    def banded_means(self) -> dict[str, float]:
+        """Mean NDCG@5 of each complete benchmark to which the guide's bands apply."""
+        return {
+            row.benchmark.name: row.means["ndcg_at_5"]
+            for row in self.benchmarks
+            if row.benchmark.banded and row.means is not None
+        }
 
     def to_frame(self) -> "pd.DataFrame":
         """Return one row a task, with its benchmark and the primary metrics."""
@@ -117,6 +144,13 @@ def band_of(ndcg_at_5: float, guide: Guide) -> Band:
     if ndcg_at_5 >= guide.ndcg_at_5_weak:
         return "weak"
     return "poor" if ndcg_at_5 >= guide.ndcg_at_5_poor else "broken"
+
+
+def _lack(task: TaskRow) -> str:
+    lack = (
+        f"without {listed(task.missing_subsets)}" if task.missing_subsets else "without its split"
+    )
+    return f"{task.name} {lack}"
 
 
 def _task_row(result: TaskResult) -> TaskRow:

@@ -1,11 +1,12 @@
 """Scores that cannot be: out of range, of another metric, or against what the metrics mean."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
 
+from colintern.artifacts.printable import printable
 from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.task_result import METRIC, SubsetScores, TaskResult
 from colintern.diagnostics.benchmarks import BENCHMARK_OF, TASKS, Task
@@ -22,6 +23,7 @@ MAIN_SCORE_TOLERANCE: Final = 1e-5
 MAX_PERCENT: Final = 100.0
 """Above it a score is no percentage either."""
 
+_SHOWN: Final = 3
 _RISING: Final = ("recall", "map", "mrr")
 """Metrics that cannot fall in k. nDCG can where a query has several relevant pages."""
 
@@ -38,14 +40,8 @@ class ScoreFault:
     text: str
     """The figures, for a person."""
 
-    @property
-    def place(self) -> str:
-        """The task, and the subset where it has several."""
-        return (
-            self.task.task_name
-            if self.subset == "default"
-            else (f"{self.task.task_name} ({self.subset})")
-        )
+    def __str__(self) -> str:
+        return f"{_place(self.task, self.subset)}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +58,13 @@ class MainScore:
     def agrees(self) -> bool:
         """Equal but for rounding; NaN agrees with nothing and is another rule's business."""
         return not abs(self.main_score - self.expected) > MAIN_SCORE_TOLERANCE
+
+    def __str__(self) -> str:
+        place = _place(self.task, self.subset)
+        other = f", which is {self.repeats}" if self.repeats else ""
+        return (
+            f"{place}: main_score {self.main_score:.5g}{other}, {self.metric} {self.expected:.5g}"
+        )
 
     @property
     def repeats(self) -> str | None:
@@ -88,6 +91,12 @@ def score_faults(results: TaskResults) -> tuple[ScoreFault, ...]:
     )
 
 
+def summary(faults: Sequence[ScoreFault]) -> str:
+    """Show the first of the faults and count the rest; empty when there are none."""
+    shown = "; ".join(str(fault) for fault in faults[:_SHOWN])
+    return f"{shown} and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else shown
+
+
 def main_scores(results: TaskResults) -> tuple[MainScore, ...]:
     """Pair each recorded `main_score` with its benchmark's metric; unknown tasks are left out."""
     return tuple(
@@ -98,6 +107,11 @@ def main_scores(results: TaskResults) -> tuple[MainScore, ...]:
         if scores.main_score is not None
         if (expected := scores.metrics.get(benchmark.metric)) is not None
     )
+
+
+def _place(task: TaskResult, subset: str) -> str:
+    name = printable(task.task_name, limit=80)
+    return name if subset == "default" else f"{name} ({printable(subset, limit=40)})"
 
 
 def _faults(task: TaskResult, scores: SubsetScores) -> Iterator[ScoreFault]:

@@ -1,0 +1,266 @@
+"""RES: what the model scores, and whether the figures can be believed."""
+
+from colintern.artifacts.model_meta import ModelMeta
+from colintern.artifacts.printable import listed
+from colintern.artifacts.results_folder import TaskResults
+from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.tensor_store import TensorStore
+from colintern.diagnostics.evaluated_weights import EvaluatedWeights
+from colintern.diagnostics.model_meta_faults import meta_faults
+from colintern.diagnostics.published_scores import published_scores
+from colintern.diagnostics.query_format import mixed_benchmarks
+from colintern.diagnostics.result_table import ResultTable, band_of
+from colintern.diagnostics.score_level import chance_levels, target_levels
+from colintern.diagnostics.score_validity import main_scores, score_faults, summary
+from colintern.families import Family
+from colintern.guide import Guide
+from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
+
+
+@rule("RES001", "ndcg-below-good", severity=ERROR, explains={"RES002"})
+def check_mean_ndcg_is_good(
+    task_results: TaskResults, result_table: ResultTable, guide: Guide
+) -> Verdict:
+    """The mean NDCG@5 of a complete benchmark is below the guide's "good".
+
+    Why: the guide calls 0.70 to 0.85 excellent, 0.50 to 0.70 good, 0.10 to 0.30 poor and less
+        broken; a retriever below 0.50 misses the page for most questions. Between 0.30 and 0.50 the
+        guide has no word; we say weak. Only ViDoRe v1 and the generated pages are banded: published
+        models are below 0.70 on all of v2 and v3.
+    Evidence: `ndcg_at_5` of every task; a benchmark that lacks a task has no mean.
+    Fix: look at the other findings first: low scores are a symptom.
+    Source: the guide, Performance Expectations; failure-modes I18.
+    """
+    means = result_table.banded_means
+    if not means:
+        raise NoEvidence("a complete ViDoRe(v1) or pages benchmark", needed_for="its mean NDCG@5")
+    return Verdict(
+        min(means.values()) >= guide.ndcg_at_5_good,
+        observed=", ".join(
+            f"{name} mean NDCG@5 {mean:.3f}, {band_of(mean, guide)}" for name, mean in means.items()
+        ),
+        expected=f"mean NDCG@5 of at least {guide.ndcg_at_5_good:.2f}",
+        where=task_results.folder,
+    )
+
+
+@rule("RES002", "task-below-target", severity=WARNING, requires={"RES004"})
+def check_tasks_reach_their_targets(
+    task_results: TaskResults, result_table: ResultTable, guide: Guide
+) -> Verdict:
+    """A task scores below the guide's target and below most published models.
+
+    Why: one weak task shows what the training data or the resolution lacks. The guide's targets are
+        not those of published models: DocVQA, for which it asks most, is the hardest of the four
+        (best of all 0.687). So a task under the target alone is only noted; it is a warning where
+        three quarters of the published late-interaction models are better too.
+    Evidence: `ndcg_at_5` of ArxivQA, DocVQA, InfoVQA and TATDQA.
+    Fix: add training pages of that kind, or raise the budget of visual tokens.
+    Source: the guide, Benchmark Performance Targets; quartiles of embeddings-benchmark/results.
+    """
+    levels = target_levels(result_table, guide.task_targets, published_scores())
+    if not levels:
+        raise NoEvidence("results of a task with a target", needed_for="comparing it")
+    below = [level for level in levels if level.below_target]
+    return Verdict(
+        not below,
+        observed=", ".join(str(level) for level in below or levels),
+        expected="each task at the guide's target, or at least at the published lower quartile",
+        where=task_results.folder,
+        severity=WARNING if any(level.below_both for level in below) else INFO,
+    )
+
+
+@rule("RES003", "tasks-missing", severity=WARNING)
+def check_benchmarks_are_complete(task_results: TaskResults, result_table: ResultTable) -> Verdict:
+    """A benchmark was evaluated in part: tasks, the test split or languages are missing.
+
+    Why: the mean over some tasks or languages is another number than the published mean, usually a
+        better one. A partial benchmark is shown task by task and never averaged. Where only the two
+        closed tasks of v3 are missing, which MTEB's maintainers evaluate, this is a note.
+    Evidence: the tasks, splits and `hf_subset` entries of the result files.
+    Fix: evaluate the missing tasks: `colintern evaluate --benchmarks "ViDoRe(v1)"`.
+    Source: mteb 2.26, `get_benchmark`; failure-modes I11, J05.
+    """
+    rows = result_table.benchmarks
+    if not rows:
+        raise NoEvidence("a result of a ViDoRe task", needed_for="completeness of its benchmark")
+    partial = [row for row in rows if not row.complete]
+    return Verdict(
+        not partial,
+        observed="; ".join(str(row) for row in partial or rows),
+        expected="every task of a benchmark, with its test split and all its languages",
+        where=task_results.folder,
+        severity=INFO if all(row.lacks_closed_tasks_only for row in partial) else WARNING,
+    )
+
+
+@rule("RES004", "score-invalid", severity=ERROR)
+def check_scores_are_possible(task_results: TaskResults) -> Verdict:
+    """A score is impossible: outside [0, 1], not a number, or against another score.
+
+    Why: recall, MAP and MRR cannot fall in k, and with one relevant page a query k times precision
+        is recall. Figures that break this were edited, or computed by broken code. nDCG may fall in
+        k where a query has several relevant pages, and NaN under `nauc_*` is normal.
+    Evidence: every `METRIC_at_k` and `main_score` of every subset.
+    Fix: evaluate the task again with a released version of MTEB.
+    Source: definition of the metrics; failure-modes I17.
+    """
+    if not task_results.tasks:
+        raise NoEvidence("a readable task result", needed_for="its scores")
+    faults = score_faults(task_results)
+    return Verdict(
+        not faults,
+        observed=summary(faults) or f"{len(task_results.tasks)} tasks with consistent scores",
+        expected="scores in [0, 1], a main score, and metrics that agree with each other",
+        where=faults[0].task.path if faults else task_results.folder,
+    )
+
+
+@rule(
+    "RES005", "score-at-random", severity=ERROR, requires={"RES004"}, explains={"RES001", "RES002"}
+)
+def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTable) -> Verdict:
+    """A task scores what a random ranking scores.
+
+    Why: a pretrained base with a random projection still finds some pages (0.05 to 0.15 on ViDoRe
+        v1). A score at chance means that the pipeline is broken: weights that were not loaded,
+        queries or pages in the wrong order. With one relevant page of N chance is 2.9485 / N, and a
+        score counts as chance below three times that and within three standard errors of it; for
+        tasks with several relevant pages below 0.01 as well.
+    Evidence: `ndcg_at_5` beside the number of pages of the task.
+    Fix: score one query against its own page by hand with the weights and processor of this folder.
+    Source: failure-modes I18; pages and queries from mteb's descriptive statistics.
+    """
+    levels = chance_levels(result_table)
+    if not levels:
+        raise NoEvidence("a result of a known task", needed_for="its chance level")
+    lost = [level for level in levels if level.at_chance]
+    return Verdict(
+        not lost,
+        observed=listed([str(level) for level in lost]) or f"{len(levels)} tasks above chance",
+        expected="NDCG@5 above that of a random ranking",
+        where=task_results.folder,
+    )
+
+
+@rule("RES006", "main-score-mixed", severity=ERROR, explains={"RES001"})
+def check_main_score_is_the_benchmarks_metric(task_results: TaskResults) -> Verdict:
+    """The main score of a task is not the metric of its benchmark.
+
+    Why: `main_score` is NDCG@5 on ViDoRe v1 and v2 and NDCG@10 on v3. A mean over main scores of
+        different cut-offs, or of another metric, compares with nothing that is published.
+    Evidence: `main_score` beside the metrics of the same entry.
+    Fix: read `ndcg_at_5` and `ndcg_at_10` by name, and evaluate with a released version of MTEB.
+    Source: mteb 2.26, task metadata; failure-modes I08.
+    """
+    scores = main_scores(task_results)
+    if not scores:
+        raise NoEvidence("a main_score of a ViDoRe task", needed_for="comparing it with its metric")
+    wrong = [score for score in scores if not score.agrees]
+    return Verdict(
+        not wrong,
+        observed=listed([str(score) for score in wrong]) or f"{len(scores)} main scores agree",
+        expected="main_score equal to NDCG@5 on ViDoRe v1 and v2, to NDCG@10 on v3",
+        where=wrong[0].task.path if wrong else task_results.folder,
+    )
+
+
+@rule("RES007", "result-of-other-weights", severity=WARNING, up_to=ERROR)
+def check_results_are_of_these_weights(
+    task_results: TaskResults, evaluated_weights: EvaluatedWeights
+) -> Verdict:
+    """The results were made with other weights than those in this folder.
+
+    Why: MTEB finds cached results by name and revision and does not evaluate again, so a run that
+        was trained again into the same folder shows the scores of its predecessor.
+    Evidence: `weights_sha256` in colintern_eval.json beside the weights; dates inside the result
+        files beside the run manifest. Times of files never count: copying changes them.
+    Fix: delete the results and evaluate again, with overwriting on.
+    Source: mteb, `ResultCache`; failure-modes I04, J10.
+    """
+    if evaluated_weights.same is None:
+        raise NoEvidence(
+            "weights_sha256 in colintern_eval.json, or dates in results and run manifest",
+            needed_for="whose results these are",
+        )
+    return Verdict(
+        evaluated_weights.same,
+        observed=str(evaluated_weights),
+        expected="results of the weights in this folder",
+        where=task_results.folder,
+        severity=ERROR if evaluated_weights.hashes_differ else WARNING,
+    )
+
+
+@rule("RES008", "versions-mixed", severity=WARNING)
+def check_one_query_format_an_average(
+    task_results: TaskResults, result_table: ResultTable, model_meta: ModelMeta
+) -> Verdict:
+    """Tasks of one average were evaluated by MTEB versions that format queries differently.
+
+    Why: MTEB's wrappers of colpali-engine models added prefix and augmentation twice from 2.0.1 to
+        2.12.15. The difference is 0.02 to 0.03 NDCG, more than most models are apart.
+    Evidence: `mteb_version` of the tasks of each benchmark; `loader` in model_meta.json. Wrappers
+        of other people have formats of their own and are not judged.
+    Fix: evaluate all tasks of the benchmark with one version of MTEB.
+    Source: mteb issues 4360, 4361, 5166; failure-modes D02, J06.
+    """
+    mixed = mixed_benchmarks(task_results, model_meta, result_table)
+    if mixed is None:
+        raise NoEvidence("an MTEB wrapper with known versions", needed_for="its query format")
+    return Verdict(
+        not mixed,
+        observed="; ".join(mixed) or "one query format in every benchmark",
+        expected="one query format for all tasks of a benchmark",
+        where=task_results.folder,
+    )
+
+
+@rule("RES011", "metadata-wrong", severity=WARNING)
+def check_metadata_is_right(
+    model_meta: ModelMeta, layout: RunLayout, tensors: TensorStore | None, family: Family | None
+) -> Verdict:
+    """`model_meta.json` claims what is not so.
+
+    Why: MTEB tells from `training_datasets` which tasks are zero-shot, and it compares names: the
+        name "DocVQA" matches no task, so a model trained on it counts as zero-shot there. A
+        revision that is no commit cannot be evaluated again, and a wrong `embed_dim` misleads
+        whoever plans an index.
+    Evidence: model_meta.json beside the weights and beside MTEB's task names. Training sets that
+        MTEB has no task for are not judged.
+    Fix: take names from `mteb.get_tasks()`, the revision from the Hub, sizes from the weights.
+    Source: mteb issues 3531, 3636, 4592; failure-modes J01 to J04.
+    """
+    faults = meta_faults(
+        model_meta,
+        {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {},
+        projection=family.projection if family else "custom_text_proj",
+        whole_model=layout.kind == "merged",
+    )
+    return Verdict(
+        not faults,
+        observed="; ".join(faults[:4]) or "revision, sizes and training sets agree",
+        expected="revision, sizes and training sets as they are",
+        where=model_meta.path,
+    )
+
+
+@rule("RES012", "percent-scale", severity=WARNING, explains={"RES001", "RES004"})
+def check_scores_are_no_percentages(task_results: TaskResults) -> Verdict:
+    """Scores are percentages: between 1 and 100 instead of 0 and 1.
+
+    Why: thresholds and published figures are shares; 80 instead of 0.80 passes every lower bound.
+    Evidence: every metric of every subset.
+    Fix: divide by 100, or evaluate again with MTEB, which writes shares.
+    Source: failure-modes J09.
+    """
+    if not task_results.tasks:
+        raise NoEvidence("a readable task result", needed_for="the scale of its scores")
+    percent = [fault for fault in score_faults(task_results) if fault.kind == "percent"]
+    return Verdict(
+        not percent,
+        observed=summary(percent) or f"{len(task_results.tasks)} tasks with scores up to 1",
+        expected="scores between 0 and 1",
+        where=percent[0].task.path if percent else task_results.folder,
+    )

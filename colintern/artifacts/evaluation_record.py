@@ -1,0 +1,45 @@
+"""`colintern_eval.json`: what our evaluation writes beside its results."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
+
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.json_document import convert, read_json_object
+
+EVALUATION_RECORD: Final = "colintern_eval.json"
+
+
+class EvaluationRecord(Struct, frozen=True, kw_only=True):
+    """How the results were made; what was not recorded is None."""
+
+    weights_sha256: Annotated[str, Meta(max_length=128)] | None = None
+    """Hash of the weights, as `colintern.artifacts.weights_hash` defines it."""
+    query_prefix: str | None = None
+    """Text before each query."""
+    query_suffix: str | None = None
+    """Text after each query: the augmentation tokens."""
+    padding_side: str | None = None
+    """`left` or `right`."""
+    max_num_visual_tokens: int | None = None
+    """Budget of visual tokens a page."""
+    attention: str | None = None
+    """`flash_attention_2`, `sdpa` or `eager`."""
+    dtype: str | None = None
+    """Type of the weights, as `bfloat16`."""
+    versions: dict[str, str | None] | None = None
+    """Installed version by distribution name."""
+    started: str | None = None
+    """ISO 8601, UTC."""
+    ended: str | None = None
+    """ISO 8601, UTC."""
+
+
+def read_evaluation_record(path: Path, enclosure: Enclosure | None) -> EvaluationRecord:
+    """Read `colintern_eval.json`.
+
+    Raises:
+        ArtifactError: unreadable, not JSON, or a field of the wrong type.
+    """
+    return convert(path, read_json_object(path, enclosure), EvaluationRecord)

@@ -1,0 +1,57 @@
+"""Whose results these are: hashes and dates of the evaluation beside those of the weights."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from colintern.artifacts.printable import printable
+
+CLOCK_TOLERANCE_SECONDS: Final = 3600.0
+"""Between the clocks of two machines."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedWeights:
+    """Which weights were evaluated, beside those that are judged."""
+
+    recorded_sha256: str | None
+    """Of the weights that were evaluated; `colintern_eval.json`."""
+    actual_sha256: str | None
+    """Of the weights in the folder; computed only when there is one to compare it with."""
+    evaluated: float | None
+    """When the oldest judged result was made, in seconds since 1970 UTC."""
+    trained: float | None
+    """When training ended, or at least began, in seconds since 1970 UTC; the run manifest."""
+
+    @property
+    def hashes_differ(self) -> bool:
+        """Whether both hashes are known and differ."""
+        known = self.recorded_sha256 is not None and self.actual_sha256 is not None
+        return known and self.recorded_sha256 != self.actual_sha256
+
+    @property
+    def same(self) -> bool | None:
+        """Whether the results are of these weights; None when neither hashes nor dates tell.
+
+        A hash decides; dates decide only without one, because weights may be copied or converted
+        after they were evaluated.
+        """
+        if self.recorded_sha256 is not None and self.actual_sha256 is not None:
+            return not self.hashes_differ
+        if self.evaluated is None or self.trained is None:
+            return None
+        return self.evaluated >= self.trained - CLOCK_TOLERANCE_SECONDS
+
+    def __str__(self) -> str:
+        if self.recorded_sha256 is not None and self.actual_sha256 is not None:
+            actual = self.actual_sha256[:12]
+            if not self.hashes_differ:
+                return f"sha256 {actual} evaluated and here"
+            return f"sha256 {printable(self.recorded_sha256, limit=12)} evaluated, {actual} here"
+        return f"oldest result of {_date(self.evaluated)}, training until {_date(self.trained)}"
+
+
+def _date(seconds: float | None) -> str:
+    if seconds is None:
+        return "an unknown date"
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,108 @@
+"""How good a score is: beside chance, beside the guide's target and beside published models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from colintern.diagnostics.benchmarks import TASKS, Task
+from colintern.diagnostics.published_scores import PublishedScores
+from colintern.diagnostics.result_table import ResultTable
+
+RANDOM_FACTOR: Final = 3.0
+"""A score below this multiple of chance may be chance (failure-modes I18)."""
+RANDOM_ERRORS: Final = 3.0
+"""It is chance when it is also within this many standard errors of it: TabFQuAD has 70 pages, so
+three times chance is 0.13 there, 8 standard errors above it and no accident."""
+USELESS_NDCG_AT_5: Final = 0.01
+"""Where chance is not known exactly (failure-modes I18)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChanceLevel:
+    """A task's NDCG@5 beside that of a random ranking."""
+
+    task: str
+    ndcg_at_5: float
+    limit: float
+    """Below it the score is not told from chance."""
+    chance: float | None
+    """Expected of a random ranking; None where the corpus is not known."""
+
+    @property
+    def at_chance(self) -> bool:
+        """Whether a random ranking would do as well."""
+        return self.ndcg_at_5 < self.limit
+
+    def __str__(self) -> str:
+        chance = "" if self.chance is None else f" (a random ranking: {self.chance:.4f})"
+        return f"{self.task} {self.ndcg_at_5:.4f}{chance}"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetLevel:
+    """A task's NDCG@5 beside the guide's target and published late-interaction models."""
+
+    task: str
+    ndcg_at_5: float
+    target: tuple[float, float]
+    """The guide's interval."""
+    lower_quartile: float | None
+    """Of published late-interaction models; None for a task that too few published."""
+
+    @property
+    def below_target(self) -> bool:
+        """Under the guide's interval."""
+        return self.ndcg_at_5 < self.target[0]
+
+    @property
+    def below_both(self) -> bool:
+        """Under the guide's interval and under three quarters of the published models."""
+        return (
+            self.below_target
+            and self.lower_quartile is not None
+            and self.ndcg_at_5 < self.lower_quartile
+        )
+
+    def __str__(self) -> str:
+        published = (
+            ""
+            if self.lower_quartile is None
+            else (f", published lower quartile {self.lower_quartile:.3f}")
+        )
+        low, high = self.target
+        return f"{self.task} {self.ndcg_at_5:.3f} (guide {low:.2f}-{high:.2f}{published})"
+
+
+def chance_levels(table: ResultTable) -> tuple[ChanceLevel, ...]:
+    """Compare every task that the benchmarks know with a random ranking."""
+    return tuple(
+        ChanceLevel(row.name, row.ndcg_at_5, _limit(task), task.random_ndcg_at_5)
+        for row in table.tasks
+        if (task := TASKS.get(row.name)) is not None and row.ndcg_at_5 is not None
+    )
+
+
+def target_levels(
+    table: ResultTable,
+    targets: Mapping[str, tuple[float, float]],
+    published: Mapping[str, PublishedScores],
+) -> tuple[TargetLevel, ...]:
+    """Compare the complete tasks that have a target with it."""
+    return tuple(
+        TargetLevel(
+            row.name,
+            row.ndcg_at_5,
+            targets[row.name],
+            published[row.name].lower_quartile if row.name in published else None,
+        )
+        for row in table.tasks
+        if row.name in targets and row.complete and row.ndcg_at_5 is not None
+    )
+
+
+def _limit(task: Task) -> float:
+    chance, error = task.random_ndcg_at_5, task.random_ndcg_at_5_error
+    if chance is None or error is None:
+        return USELESS_NDCG_AT_5
+    limit = min(RANDOM_FACTOR * chance, chance + RANDOM_ERRORS * error)
+    return limit if task.single_relevant else min(limit, USELESS_NDCG_AT_5)
