@@ -82,7 +82,7 @@ def _risk(found: PickledGlobal) -> Risk:
 def _global_risk(module: str, name: str, uses: frozenset[str]) -> Risk:
     qualified = f"{module}.{name}"
     if module == "builtins":
-        return _builtin_risk(name)
+        return _builtin_risk(name, uses)
     if qualified in HARMLESS or any(p.fullmatch(qualified) for p in HARMLESS_PATTERNS):
         return Risk.HARMLESS
     if _leads_to_danger(qualified) or _hides_danger(name):
@@ -92,9 +92,9 @@ def _global_risk(module: str, name: str, uses: frozenset[str]) -> Risk:
     return Risk.HARMLESS if is_enum or is_record else Risk.UNKNOWN
 
 
-def _builtin_risk(name: str) -> Risk:
-    if name in HARMLESS_BUILTINS or name == "getattr":
-        # Each use of getattr is judged by what it reads.
+def _builtin_risk(name: str, uses: frozenset[str]) -> Risk:
+    # A call of getattr is judged by what it reads; handed on, it could read anything.
+    if name in HARMLESS_BUILTINS or (name == "getattr" and "call" in uses):
         return Risk.HARMLESS
     dangerous = name in DANGEROUS_BUILTINS or _hides_danger(name)
     return Risk.DANGEROUS if dangerous else Risk.UNKNOWN
