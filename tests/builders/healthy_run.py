@@ -2,8 +2,13 @@
 
 from pathlib import Path
 
+from builders.manifest import write_manifest
+from builders.model_card import write_model_card
+
 
 def write_healthy_run(run: Path) -> Path:
     """Write a ColIntern3.5 run on a tiny base beside it: two layers, rank 16, batch 64, five epochs."""
     run.mkdir(parents=True)
+    write_model_card(run)
+    write_manifest(run)
     return run

@@ -1,0 +1,67 @@
+"""CFG: a healthy run, misconfigured in one way."""
+
+from builders.manifest import write_manifest
+from cases.case import Case
+
+
+def _manifest(**changes):
+    return lambda run: write_manifest(run, **changes)
+
+
+def _arguments(**changes):
+    return _manifest(arguments=changes)
+
+
+CASES = {
+    "CFG001": Case(bad=_arguments(num_train_epochs=1)),
+    "CFG002": Case(
+        bad=_manifest(
+            arguments={"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1},
+            effective_batch_size=None,
+            contrastive_batch_size=None,
+            candidates=None,
+        )
+    ),
+    "CFG003": Case(bad=_arguments(learning_rate=2e-3)),
+    "CFG004": Case(
+        bad=_manifest(
+            arguments={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 16},
+            contrastive_batch_size=None,
+            candidates=None,
+        ),
+        outcome="warned",
+        # A cached batch of four compares with 64 pages.
+        good=_manifest(
+            arguments={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1},
+            contrastive_batch_size=64,
+            candidates=64,
+        ),
+    ),
+    "CFG005": Case(bad=_arguments(warmup_steps=200)),
+    "CFG006": Case(bad=_arguments(bf16=False, fp16=True)),
+    "CFG007": Case(bad=_manifest(hardware={"attention": "sdpa"}), outcome="warned"),
+    "CFG009": Case(bad=_arguments(dataloader_num_workers=0), outcome="noted"),
+    "CFG010": Case(bad=_arguments(max_grad_norm=0), outcome="warned"),
+    "CFG012": Case(
+        bad=_arguments(gradient_checkpointing_kwargs={"use_reentrant": True}), outcome="warned"
+    ),
+    "CFG013": Case(
+        bad=_manifest(loss={"class": "ColbertPairwiseCELoss", "temperature": 1.0}),
+        good=_manifest(
+            loss={
+                "class": "ColbertPairwiseCELoss",
+                "temperature": 1.0,
+                "normalize_scores": False,
+            }
+        ),
+    ),
+    "CFG014": Case(
+        bad=_manifest(world_size=4, effective_batch_size=256, candidates=16),
+        outcome="warned",
+        good=_manifest(world_size=4, effective_batch_size=256, candidates=64),
+    ),
+    "CFG015": Case(
+        bad=_manifest(loss={"class": "ColbertSigmoidLoss"}, versions={"colpali-engine": "0.3.13"}),
+        good=_manifest(loss={"class": "ColbertSigmoidLoss"}, versions={"colpali-engine": "0.3.14"}),
+    ),
+}
