@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Final
 
 from pytest_colintern import evidence as evidence_package
 from pytest_colintern.evidence_registry import Provider, Resolver, providers_of
@@ -11,6 +12,9 @@ from pytest_colintern.judge import Judge
 from pytest_colintern.policy import Policy
 from pytest_colintern.rule import Rule
 from pytest_colintern.subject import AuditOptions, Subject
+
+GIVEN: Final = ("subject", "options", "resolver")
+"""Evidence that no provider makes: the audit itself gives it."""
 
 
 @cache

@@ -26,7 +26,8 @@ class RuleFile(pytest.File):
     subjects: tuple[Subject, ...]
     selected: Selector
     judges: Callable[[Subject], Judge]
-    evidence_names: Callable[[], frozenset[str]]
+    register: "Callable[[RuleFile], frozenset[str]]"
+    """Takes the file's rules and evidence into the audit; returns the names of all evidence."""
 
     @property
     def obj(self) -> ModuleType:
@@ -44,13 +45,21 @@ class RuleFile(pytest.File):
         return providers_of(load_check_file(self.path))
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Yield each selected rule for each subject."""
+        """Yield each selected rule for each subject.
+
+        Raises:
+            CollectError: a rule or evidence of this name is already there.
+        """
+        try:
+            evidence_names = self.register(self)
+        except ValueError as error:
+            raise self.CollectError(str(error)) from error
         # The fixtures of the file itself: pytest does this for its modules, without a public call.
         self.session._fixturemanager.parsefactories(self)  # noqa: SLF001
         for function_name, rule in self.rules.items():
             if self.selected(rule.id):
                 for subject in self.subjects:
-                    yield RuleItem.of(self, function_name, rule, subject)
+                    yield RuleItem.of(self, function_name, rule, subject, evidence_names)
 
 
 class RuleItem(pytest.Function):
@@ -62,12 +71,19 @@ class RuleItem(pytest.Function):
     _obstacle: Exception | None = None
 
     @classmethod
-    def of(cls, parent: RuleFile, function_name: str, rule: Rule, subject: Subject) -> Self:
+    def of(
+        cls,
+        parent: RuleFile,
+        function_name: str,
+        rule: Rule,
+        subject: Subject,
+        evidence_names: frozenset[str],
+    ) -> Self:
         """Make the item of `rule` on `subject`."""
         item: Self = cls.from_parent(
             parent,
             name=f"{function_name}[{subject.name}]",
-            callobj=_fixture_taker(rule, parent.evidence_names()),
+            callobj=_fixture_taker(rule, evidence_names),
             originalname=function_name,
         )
         item.rule = rule
@@ -101,6 +117,7 @@ class RuleItem(pytest.Function):
         """Judge; nothing is raised, the outcome is in `result`."""
         given = {name: self.funcargs.get(name) for name in self._fixtureinfo.argnames}
         self.result = self.judge.result(self.rule, obstacle=self._obstacle, given=given)
+        self.user_properties += _properties(self.result)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Point at the rule's own function."""
@@ -125,3 +142,10 @@ def _fixture_taker(rule: Rule, evidence_names: frozenset[str]) -> Callable[..., 
     take.__doc__ = rule.check.__doc__
     take.__name__ = rule.check.__name__
     return take
+
+
+def _properties(result: CheckResult) -> list[tuple[str, object]]:
+    """What a JUnit file says beside pass, failure and skipped."""
+    names = ("rule", "name", "family", "subject", "observed", "expected")
+    properties: list[tuple[str, object]] = [(name, getattr(result, name)) for name in names]
+    return [*properties, ("severity", result.severity.value), ("outcome", result.outcome.value)]

@@ -24,7 +24,7 @@ from pytest_colintern.json_report import json_report
 from pytest_colintern.judge import Judge
 from pytest_colintern.markdown_report import markdown_report
 from pytest_colintern.outcome import CheckResult, Outcome
-from pytest_colintern.providers import judge_of, shipped_providers
+from pytest_colintern.providers import GIVEN, judge_of, shipped_providers
 from pytest_colintern.rule_item import RuleFile, RuleItem, skipped_outcomes
 from pytest_colintern.sarif_report import sarif_report
 from pytest_colintern.setup import AuditSetup, audit_setup
@@ -64,8 +64,6 @@ def register_audit(config: pytest.Config) -> None:
         pytest.UsageError: an option or a setting cannot be used.
     """
     setup = audit_setup(config)
-    # Findings are printed by the audit itself: pytest's summary repeats each and is quadratic.
-    config.option.tbstyle = "no"
     config.option.reportchars = ""
     session = AuditSession(config, setup)
     config.pluginmanager.register(session, "colintern-audit")
@@ -85,6 +83,7 @@ class AuditSession:
         self._judges: dict[Subject, Judge] = {}
         self._results: dict[tuple[str, str], CheckResult] = {}
         self._report: AuditReport | None = None
+        self._collected_all = True
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""
@@ -110,10 +109,12 @@ class AuditSession:
         file.subjects = self._setup.subjects
         file.selected = self._setup.selected
         file.judges = self._judge
-        file.evidence_names = self._evidence_names
-        self._catalogue = merged_rules([self._catalogue.values(), file.rules.values()])
-        self._providers |= file.providers
+        file.register = self._register
         return file
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember that a check file could not be collected."""
+        self._collected_all &= not report.failed
 
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
@@ -160,7 +161,6 @@ class AuditSession:
             report.outcome = "skipped"
             reason = f"{result.outcome.label}: {result.waiver or result.observed}"
             report.longrepr = (str(item.path), item.reportinfo()[1] + 1, reason)
-        report.user_properties = [*report.user_properties, *_properties(result)]
         report.colintern = msgspec.to_builtins(result)  # type: ignore[attr-defined]
         return report
 
@@ -187,6 +187,9 @@ class AuditSession:
         """Decide the verdict, write the outputs, and have the last word on the terminal."""
         if hasattr(self._config, "workerinput"):
             return (yield)
+        if self._collected_all:
+            # The audit prints its findings: pytest's own summary repeats each and is quadratic.
+            self._config.option.tbstyle = "no"
         if exitstatus in _REPLACEABLE:
             self._report = self._make_report()
             codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
@@ -211,8 +214,11 @@ class AuditSession:
             )
         return self._judges[subject]
 
-    def _evidence_names(self) -> frozenset[str]:
-        return self._judge(self._setup.subjects[0]).resolver.names
+    def _register(self, file: RuleFile) -> frozenset[str]:
+        """Take a file's rules and evidence in; return the names of all evidence so far."""
+        self._catalogue = merged_rules([self._catalogue.values(), file.rules.values()])
+        self._providers |= file.providers
+        return frozenset({*GIVEN, *shipped_providers(), *self._providers})
 
     def _make_report(self) -> AuditReport:
         return audit_report(
@@ -250,10 +256,3 @@ class _Nothing(pytest.File):
 
 def _is_check_file(path: Path) -> bool:
     return path.name.startswith("check_") and path.suffix == ".py"
-
-
-def _properties(result: CheckResult) -> list[tuple[str, str]]:
-    """What a JUnit file says beside pass, failure and skipped."""
-    names = ("rule", "name", "family", "subject", "observed", "expected")
-    properties = [(name, str(getattr(result, name))) for name in names]
-    return [*properties, ("severity", result.severity.value), ("outcome", result.outcome.value)]

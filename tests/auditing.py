@@ -4,11 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
+
 from pytest_colintern import session
 from pytest_colintern.providers import shipped_providers
 
-# pytester forgets every module that a run imports, and numpy cannot be imported twice.
-PRELOADED = (session, shipped_providers())
+# pytester forgets every module that a run imports: numpy cannot be imported twice, and hypothesis
+# (whose plugin wakes up in every run) takes a second.
+PRELOADED = (hypothesis, session, shipped_providers())
 
 CHECKS = Path(__file__).parent.parent / "checks"
 
@@ -39,7 +42,7 @@ def audit(pytester, *arguments, checks=CHECKS):
     report = pytester.path / "audit.json"
     report.unlink(missing_ok=True)
     result = pytester.runpytest_inprocess(
-        str(checks), "-p", "no:cacheprovider", "-q", f"--audit-json={report}", *map(str, arguments)
+        str(checks), "-p", "no:cacheprovider", f"--audit-json={report}", *map(str, arguments)
     )
     document = json.loads(report.read_text()) if report.exists() else {}
     return Audit(int(result.ret), result.stdout.str() + result.stderr.str(), document)
