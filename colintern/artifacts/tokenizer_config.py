@@ -1,0 +1,83 @@
+"""The saved tokenizer: its configuration, and how many token ids it can give."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from colintern.artifacts import limits
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure, read_bytes
+from colintern.artifacts.json_document import convert, read_json_object
+from colintern.artifacts.printable import printable
+
+LARGEST_TOKEN_ID: Final = 2**31
+"""Beyond any vocabulary; keeps a hostile id out of arithmetic."""
+
+
+class TokenizerConfig(Struct, frozen=True, kw_only=True):
+    """`tokenizer_config.json`."""
+
+    path: Path
+    padding_side: str | None = None
+    """`left` or `right`; transformers takes the tokenizer class's own where it is absent."""
+    tokenizer_class: str | None = None
+    """As `Qwen2Tokenizer`."""
+    processor_class: str | None = None
+    """The processor that it belongs to."""
+
+
+class _Recorded(Struct, frozen=True, kw_only=True):
+    padding_side: str | None = None
+    tokenizer_class: str | None = None
+    processor_class: str | None = None
+
+
+class _Token(Struct, frozen=True):
+    id: int
+
+
+class _Model(Struct, frozen=True):
+    vocab: dict[str, int] | list[Raw] = msgspec.field(default_factory=dict)
+
+
+class _Tokenizer(Struct, frozen=True):
+    model: _Model
+    added_tokens: list[_Token] = msgspec.field(default_factory=list)
+
+
+def read_tokenizer_config(path: Path, enclosure: Enclosure | None) -> TokenizerConfig:
+    """Read `tokenizer_config.json`.
+
+    Raises:
+        ArtifactError: unreadable, not JSON, or a field of the wrong type.
+    """
+    recorded = convert(path, read_json_object(path, enclosure), _Recorded)
+    return TokenizerConfig(path=path, **msgspec.structs.asdict(recorded))
+
+
+def read_num_token_ids(path: Path, enclosure: Enclosure | None) -> int:
+    """Return one more than the largest id in `tokenizer.json`, added tokens included.
+
+    The merges, which are most of the file, are skipped, not built.
+
+    Raises:
+        ArtifactError: unreadable, not JSON, or no tokenizer of the tokenizers library.
+    """
+    content = read_bytes(path, enclosure, limit=limits.TOKENIZER_JSON_BYTES)
+    try:
+        tokenizer = msgspec.json.decode(content, type=_Tokenizer)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ArtifactError(
+            path,
+            expected="a tokenizer with a vocabulary",
+            found=printable(error, limit=160),
+            remedy="Save the tokenizer again with `save_pretrained`.",
+        ) from error
+    vocabulary = tokenizer.model.vocab
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else (len(vocabulary) - 1,)
+    largest = max((*ids, *(token.id for token in tokenizer.added_tokens)), default=-1)
+    if not -1 <= largest < LARGEST_TOKEN_ID:
+        raise ArtifactError(path, expected="token ids from 0 on", found=f"the id {largest}")
+    return largest + 1

@@ -1,0 +1,75 @@
+"""Which parts of a processor a folder lacks, and on which side it pads."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from colintern.artifacts.run_layout import PREPROCESSOR_CONFIG, TOKENIZER, TOKENIZER_CONFIG
+
+_VOCABULARIES: Final = (
+    frozenset({TOKENIZER}),
+    frozenset({"tokenizer.model"}),
+    frozenset({"spiece.model"}),
+    frozenset({"vocab.json", "merges.txt"}),
+    frozenset({"vocab.txt"}),
+)
+"""Sets of files, each of which holds a whole vocabulary."""
+
+SIDE_IN_FILE: Final = frozenset({"ColPali"})
+"""Families whose processor pads as tokenizer_config.json says; every other class sets the side
+itself when it is made, so their file decides nothing (colpali-engine 0.3.18, failure-modes D01)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaddingSide:
+    """The side on which queries and pages are padded, and what says so."""
+
+    side: str
+    source: str
+    """A file, or the class that sets the side."""
+
+    def __str__(self) -> str:
+        return f"{self.side} ({self.source})"
+
+
+def missing_processor_parts(names: Collection[str], *, has_image_processor: bool) -> list[str]:
+    """Name what must be added to `names` before the processor can be loaded.
+
+    Args:
+        names: files of the folder.
+        has_image_processor: whether processor_config.json holds the image processor.
+    """
+    missing = []
+    if not has_image_processor and PREPROCESSOR_CONFIG not in names:
+        missing.append(PREPROCESSOR_CONFIG)
+    if TOKENIZER_CONFIG not in names:
+        missing.append(TOKENIZER_CONFIG)
+    if not any(files <= set(names) for files in _VOCABULARIES):
+        missing.append(TOKENIZER)
+    return missing
+
+
+def padding_sides(
+    family: str,
+    family_side: str,
+    *,
+    trained: str | None,
+    evaluated: str | None,
+    saved: str | None,
+) -> tuple[PaddingSide, ...]:
+    """Collect every side that is known.
+
+    Args:
+        family: name of the family.
+        family_side: the side that the family's models were trained for.
+        trained: recorded in colintern_run.json.
+        evaluated: recorded in colintern_eval.json.
+        saved: recorded in tokenizer_config.json; counts only where the file decides.
+    """
+    recorded = [(trained, "colintern_run.json"), (evaluated, "colintern_eval.json")]
+    if family in SIDE_IN_FILE:
+        recorded.append((saved, TOKENIZER_CONFIG))
+    sides = tuple(PaddingSide(side, source) for side, source in recorded if side is not None)
+    if sides or family in SIDE_IN_FILE:
+        return sides
+    return (PaddingSide(family_side, f"the processor of {family} sets it"),)

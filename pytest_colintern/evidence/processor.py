@@ -1,0 +1,137 @@
+"""Evidence of the processor and the tokenizer, and of how queries and pages go through them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from colintern.artifacts.evaluation_record import EvaluationRecord
+from colintern.artifacts.model_card import ModelCard
+from colintern.artifacts.model_meta import ModelMeta
+from colintern.artifacts.processor_config import ProcessorConfig, read_processor_config
+from colintern.artifacts.results_folder import TaskResults
+from colintern.artifacts.run_layout import (
+    ADAPTER_WEIGHTS,
+    MODEL_INDEX,
+    MODEL_WEIGHTS,
+    PREPROCESSOR_CONFIG,
+    PROCESSOR_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    RunLayout,
+)
+from colintern.artifacts.run_manifest import RunManifest
+from colintern.artifacts.tensor_store import TensorStore
+from colintern.artifacts.tokenizer_config import (
+    TokenizerConfig,
+    read_num_token_ids,
+    read_tokenizer_config,
+)
+from colintern.diagnostics.processor_files import missing_processor_parts
+from colintern.diagnostics.query_format import QueryFormat, evaluation_formats, training_format
+from colintern.diagnostics.vocabulary import Vocabulary, embedding_rows
+from colintern.families import COLINTERN, COLQWEN_OMNI, Family
+from pytest_colintern.evidence_registry import artifact, evidence
+from pytest_colintern.verdict import NoEvidence
+
+_WEIGHTS: Final = (ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)
+ENGINE: Final = "colpali-engine"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorFiles:
+    """Whether the final folder can rebuild its processor."""
+
+    folder: Path
+    missing: tuple[str, ...]
+    """Files without which it cannot be loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFormats:
+    """How queries were formatted in training and in evaluation."""
+
+    trained: QueryFormat
+    evaluated: tuple[QueryFormat, ...]
+    """One entry for each way in which tasks were evaluated."""
+
+    @property
+    def agree(self) -> bool | None:
+        """Whether all evaluations fed what was trained; None when nothing can be compared."""
+        known = [
+            agrees
+            for evaluated in self.evaluated
+            if (agrees := self.trained.agrees_with(evaluated)) is not None
+        ]
+        return all(known) if known else None
+
+
+@artifact
+def processor(layout: RunLayout) -> ProcessorConfig:
+    """The saved processor of the judged weights."""
+    whole = layout.beside_weights(PROCESSOR_CONFIG)
+    image = layout.beside_weights(PREPROCESSOR_CONFIG)
+    if whole is None and image is None:
+        raise NoEvidence(PREPROCESSOR_CONFIG, needed_for="how pages become tokens")
+    return read_processor_config(whole, image, layout.enclosure)
+
+
+@artifact
+def tokenizer(layout: RunLayout) -> TokenizerConfig:
+    """The saved tokenizer's configuration."""
+    path = layout.beside_weights(TOKENIZER_CONFIG)
+    if path is None:
+        raise NoEvidence(TOKENIZER_CONFIG, needed_for="how the tokenizer pads")
+    return read_tokenizer_config(path, layout.enclosure)
+
+
+@evidence
+def processor_files(layout: RunLayout, processor: ProcessorConfig | None) -> ProcessorFiles:
+    """What the final folder lacks of its processor."""
+    names = layout.folder.names | layout.weights_folder.names
+    has_image = processor is not None and processor.has_image_processor
+    missing = tuple(missing_processor_parts(names, has_image_processor=has_image))
+    is_final = not layout.is_checkpoint and layout.folder.has_any(_WEIGHTS)
+    if missing and not is_final:
+        raise NoEvidence(
+            "a final folder with weights", needed_for="the processor that it must hold"
+        )
+    return ProcessorFiles(layout.folder.path, missing)
+
+
+@evidence
+def query_formats(  # noqa: PLR0917 - every place that may tell the format
+    manifest: RunManifest | None,
+    model_card: ModelCard | None,
+    processor: ProcessorConfig | None,
+    family: Family | None,
+    evaluation_record: EvaluationRecord | None,
+    task_results: TaskResults | None,
+    model_meta: ModelMeta | None,
+) -> QueryFormats:
+    """How queries were formatted on both sides."""
+    card = model_card.versions.get(ENGINE) if model_card else None
+    versions = (manifest.versions or {}) if manifest else {}
+    trained = training_format(
+        manifest,
+        processor_prefix=processor.query_prefix if processor else None,
+        engine_version=versions.get(ENGINE) or card,
+        by_engine=family is not None and family not in (COLINTERN, COLQWEN_OMNI),
+    )
+    return QueryFormats(trained, evaluation_formats(evaluation_record, task_results, model_meta))
+
+
+@artifact
+def vocabulary(layout: RunLayout, tensors: TensorStore | None, base: Any | None) -> Vocabulary:
+    """The tokenizer's ids beside the embedding's rows."""
+    shapes = {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {}
+    rows = embedding_rows(shapes)
+    config = base.config if base else None
+    if rows is None and config is not None:
+        rows = config.text.vocab_size
+    if rows is None:
+        raise NoEvidence("vocab_size of the base", needed_for="the rows of its embedding")
+    path = layout.beside_weights(TOKENIZER)
+    if path is None or not os.path.lexists(path):
+        raise NoEvidence(TOKENIZER, needed_for="the number of its tokens")
+    return Vocabulary(path, read_num_token_ids(path, layout.enclosure), rows)
