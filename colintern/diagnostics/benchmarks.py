@@ -143,7 +143,7 @@ VIDORE_V3_1: Final = Benchmark("ViDoRe(v3.1)", _version_3(".v2"), "ndcg_at_10")
 """The pages of v3 with their text beside the image: not comparable with v3."""
 
 PAGES: Final = Benchmark(
-    "pages", (Task("ColInternPagesRetrieval", None, None, 1),), "ndcg_at_5", banded=True
+    "pages", (Task("ColInternPagesRetrieval", 300, 300, 1),), "ndcg_at_5", banded=True
 )
 """The page-retrieval benchmark that colintern generates."""
 

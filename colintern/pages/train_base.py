@@ -1,0 +1,176 @@
+"""Pretrains the tiny base: an InternVL below a million parameters that reads pages aloud.
+
+    python -m colintern.pages.train_base --output-dir colintern/assets/tiny-base
+
+Only pages of the training split are read, none of the evaluation's. Nothing is downloaded.
+"""
+
+import argparse
+import itertools
+import logging
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from transformers import (
+    GotOcr2ImageProcessor,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    get_cosine_schedule_with_warmup,
+)
+
+from colintern.model.modeling import ColIntern3_5, initialise_projection
+from colintern.model.processing import ColIntern3_5Processor
+from colintern.pages.facts import WORDS, Facts
+from colintern.pages.layout import LAYOUTS, PAGE_SIZE
+from colintern.pages.page import Page
+from colintern.pages.tokenizer import vocabulary, world_tokenizer
+
+PATCH_SIZE: Final = 14
+IMAGE_SEQ_LENGTH: Final = (PAGE_SIZE // PATCH_SIZE // 2) ** 2
+"""Visual tokens of a page: 8 x 8 patches, merged two by two."""
+
+VISUAL_PROMPT: Final = "<IMG_CONTEXT><|endoftext|>"
+STEPS: Final = 4000
+BATCH_SIZE: Final = 64
+LEARNING_RATE: Final = 2e-3
+PROJECTION_SEED: Final = 0
+_PIXEL_MEAN: Final = 0.5
+_IGNORED: Final = -100
+"""The label that transformers' loss leaves out."""
+
+logger = logging.getLogger(__name__)
+
+
+def tiny_config() -> InternVLConfig:
+    """Describe the tiny base: 3 vision layers of width 64, 2 language layers of width 128."""
+    return InternVLConfig(
+        vision_config={
+            "hidden_size": 64,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 256,
+            "image_size": [PAGE_SIZE, PAGE_SIZE],
+            "patch_size": [PATCH_SIZE, PATCH_SIZE],
+            "attention_bias": True,
+        },
+        text_config={
+            "model_type": "qwen3",
+            "hidden_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 4,
+            "head_dim": 32,
+            "intermediate_size": 384,
+            "vocab_size": 8 * -(-len(vocabulary()) // 8),
+            "max_position_embeddings": 512,
+            "tie_word_embeddings": True,
+            "pad_token_id": 0,
+            "eos_token_id": 0,
+            "bos_token_id": None,
+        },
+        image_token_id=vocabulary().index("<IMG_CONTEXT>"),
+        image_seq_length=IMAGE_SEQ_LENGTH,
+        downsample_ratio=0.5,
+    )
+
+
+def tiny_processor() -> ColIntern3_5Processor:
+    """Build the processor of the tiny base: one tile a page."""
+    image_processor = GotOcr2ImageProcessor(
+        size={"height": PAGE_SIZE, "width": PAGE_SIZE},
+        image_mean=[_PIXEL_MEAN] * 3,
+        image_std=[_PIXEL_MEAN] * 3,
+        crop_to_patches=True,
+    )
+    return ColIntern3_5Processor(
+        image_processor,
+        world_tokenizer(),
+        image_seq_length=IMAGE_SEQ_LENGTH,
+        max_num_visual_tokens=IMAGE_SEQ_LENGTH,
+        visual_prompt=VISUAL_PROMPT,
+    )
+
+
+def reading_pages(seed: int) -> Iterator[Page]:
+    """Yield pages of the training split without end."""
+    generator = random.Random(f"reading/{seed}")
+    while True:
+        facts = Facts(*(generator.choice(words) for words in WORDS.values()))
+        layout = generator.choice(LAYOUTS)
+        if facts.split == "train":
+            yield Page(facts, layout)
+
+
+def reading_batch(pages: list[Page], tokenizer: Any) -> dict[str, torch.Tensor]:
+    """Make one batch: each page, then its words as labels, padded on the right."""
+    image = [tokenizer.start_image_token, *[tokenizer.context_image_token] * IMAGE_SEQ_LENGTH]
+    prompt = tokenizer.convert_tokens_to_ids([*image, tokenizer.end_image_token])
+    texts = [
+        tokenizer.convert_tokens_to_ids([*page.text.split(), tokenizer.eos_token]) for page in pages
+    ]
+    longest = max(map(len, texts))
+    input_ids, labels = [], []
+    for text in texts:
+        padding = longest - len(text)
+        input_ids.append(prompt + text + [tokenizer.pad_token_id] * padding)
+        labels.append([_IGNORED] * len(prompt) + text + [_IGNORED] * padding)
+    grey = torch.stack([torch.from_numpy(page.pixels()) for page in pages]).float() / 255
+    pixel_values = ((grey - _PIXEL_MEAN) / _PIXEL_MEAN).unsqueeze(1).expand(-1, 3, -1, -1)
+    return {
+        "input_ids": torch.tensor(input_ids),
+        "labels": torch.tensor(labels),
+        "pixel_values": pixel_values,
+    }
+
+
+def pretrain(*, steps: int, seed: int) -> InternVLForConditionalGeneration:
+    """Train the tiny InternVL from scratch to read pages aloud."""
+    torch.manual_seed(seed)
+    model = InternVLForConditionalGeneration(tiny_config()).train()
+    tokenizer = world_tokenizer()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = get_cosine_schedule_with_warmup(optimizer, max(1, steps // 20), steps)
+    pages, started, recent = reading_pages(seed), time.monotonic(), 0.0
+    for step in range(1, steps + 1):
+        batch = reading_batch(list(itertools.islice(pages, BATCH_SIZE)), tokenizer)
+        loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        recent = loss.item() if step == 1 else 0.98 * recent + 0.02 * loss.item()
+        if step % 100 == 0 or step == steps:
+            seconds = time.monotonic() - started
+            logger.info("step %d of %d: loss %.3f, %.0f s", step, steps, recent, seconds)
+    return model.eval()
+
+
+def save_base(model: InternVLForConditionalGeneration, folder: Path) -> None:
+    """Write the base that ColIntern is trained on: the reader's weights and a seeded projection."""
+    base = ColIntern3_5(model.config)
+    base.load_state_dict(model.model.state_dict(), strict=False)
+    initialise_projection(base, seed=PROJECTION_SEED)
+    base.save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+
+
+def main() -> None:
+    """Read the command line, pretrain and save."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output-dir", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    torch.set_num_threads(arguments.threads)
+    save_base(pretrain(steps=arguments.steps, seed=arguments.seed), arguments.output_dir)
+
+
+if __name__ == "__main__":
+    main()
