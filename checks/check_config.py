@@ -2,7 +2,9 @@
 
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.printable import printable
+from colintern.artifacts.processor_config import ProcessorConfig
 from colintern.artifacts.run_layout import RUN_MANIFEST, TRAINING_ARGS
+from colintern.artifacts.run_manifest import RunManifest
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.learning_rate_target import LearningRateTarget
 from colintern.diagnostics.loss_kind import LossKind
@@ -14,6 +16,7 @@ from colintern.diagnostics.training_mode import (
     reentrant_checkpointing,
     training_precision,
 )
+from colintern.diagnostics.visual_tokens import visual_tokens
 from colintern.families import Family
 from colintern.guide import Guide
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
@@ -45,7 +48,7 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         raise NoEvidence(f"a published recipe of {family.name}", needed_for="its epochs")
     return Verdict(
         epochs.value >= least,
-        observed=f"{epochs.value:.3g} epochs planned",
+        observed=f"planned epochs: {epochs.value:.3g}",
         expected=f"at least {least:g} epochs for {family.name}",
         where=epochs.where,
         severity=ERROR if family.follows_guide else WARNING,
@@ -71,14 +74,15 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     Fix: raise `per_device_train_batch_size`, then `gradient_accumulation_steps`, to 64 together.
     Source: the guide, debugging checklist; failure-modes H02.
     """
-    low, high, least = batch.effective_low, batch.effective_high, guide.min_effective_batch_size
-    if low is None or high is None or low < least <= high:
+    least = guide.min_effective_batch_size
+    is_enough = batch.reaches(least)
+    if is_enough is None:
         raise NoEvidence(
             f"{MANIFEST_OR_ARGUMENTS} with accumulation and processes",
             needed_for=f"the effective batch, which is {batch}",
         )
     return Verdict(
-        low >= least,
+        is_enough,
         observed=f"effective batch {batch}",
         expected=f"at least {least}",
         where=batch.source,
@@ -147,7 +151,7 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
     negatives = (candidates or least) - 1
     return Verdict(
         negatives >= guide.min_in_batch_negatives,
-        observed=f"{negatives:,} negatives a query" + ("" if candidates else " or more"),
+        observed=f"negatives a query: {negatives:,}" + ("" if candidates else " or more"),
         expected=f"at least {guide.min_in_batch_negatives}",
         where=batch.source,
         severity=ERROR if negatives == 0 and retrieval_loss.only_in_batch else WARNING,
@@ -311,6 +315,30 @@ def check_gradient_clipping(retriever_config: RunConfig) -> Verdict:
         observed=f"max_grad_norm {norm.value:g}",
         expected="above 0",
         where=norm.where,
+    )
+
+
+@rule("CFG011", "visual-tokens-over-budget", severity=WARNING)
+def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None) -> Verdict:
+    """The saved processor can make more tokens of a page than the run's budget.
+
+    Why: memory is planned by the budget: one large page beyond it ends the run, or is cut. In the
+        guide's code budgets of 512 to 1536 all gave six tiles and a thumbnail, 1,792 tokens.
+    Evidence: `max_num_visual_tokens` of the run manifest or the processor; tiles, pixels and tokens
+        a tile of the processor's configuration.
+    Fix: lower `max_patches` or `max_pixels` until the largest page fits, and save the processor.
+    Source: the guide, out of memory; failure-modes D05.
+    """
+    recorded = manifest.processor if manifest is not None else None
+    budget = (recorded and recorded.max_num_visual_tokens) or processor.max_num_visual_tokens
+    tokens = visual_tokens(processor)
+    if not budget or tokens is None:
+        raise NoEvidence(f"max_num_visual_tokens in {RUN_MANIFEST}", needed_for="the token budget")
+    return Verdict(
+        tokens.most <= budget,
+        observed=f"up to {tokens.most:,} tokens a page: {tokens.formula}",
+        expected=f"at most {budget:,}",
+        where=processor.path,
     )
 
 

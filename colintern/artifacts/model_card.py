@@ -20,8 +20,8 @@ _FRONT_MATTER_KEYS: Final = frozenset(
     {"base_model", "library_name", "pipeline_tag", "tags", "datasets"}
 )
 _KEY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]{0,60}):(?: (.*))?")
-_TRAINER_LINE: Final = re.compile(r"- ([a-z_]{1,60}): (\S.*)")
-_SENTENCE_TRANSFORMERS_LINE: Final = re.compile(r"- `([a-z_]{1,60})`: (\S.*)")
+_TRAINER_LINE: Final = re.compile(r"- ([a-z0-9_]{1,60}): (\S.*)")
+_SENTENCE_TRANSFORMERS_LINE: Final = re.compile(r"- `([a-z0-9_]{1,60})`: (\S.*)")
 _VERSION_LINE: Final = re.compile(r"- ([A-Za-z][A-Za-z ]{1,40}?):? (\d[\w.+-]{0,40})")
 _LOSS_LINE: Final = re.compile(r"\* Loss: \[<code>([A-Za-z_][\w.]{0,80})</code>\]")
 _LOSS_TAG: Final = re.compile(r"loss:([A-Za-z_]\w{0,80})")

@@ -44,6 +44,14 @@ class BatchSize:
             return False
         return self.recorded_candidates >= self.per_device.value * self.world_size.value
 
+    def reaches(self, least: int) -> bool | None:
+        """Whether an optimiser step has `least` queries; None inside the error of the evidence."""
+        if self.effective_low is None or self.effective_high is None:
+            return None
+        if math.ceil(self.effective_low) >= least:
+            return True
+        return None if self.effective_high >= least else False
+
     @property
     def effective(self) -> int | None:
         """Queries an optimiser step, where the evidence admits one whole number only."""

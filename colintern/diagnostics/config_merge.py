@@ -118,9 +118,10 @@ _PAIRS: Final = (("num_train_epochs", "max_steps"), ("warmup_ratio", "warmup_ste
 
 _Spelling = tuple[str, Callable[[Any], Any]]
 
+# The second names of epochs, steps, processes and warm-up are those of Trainer's model card.
 _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
-    "num_train_epochs": (("num_train_epochs", _not_negative),),
-    "max_steps": (("max_steps", _positive),),
+    "num_train_epochs": (("num_train_epochs", _not_negative), ("num_epochs", _not_negative)),
+    "max_steps": (("max_steps", _positive), ("training_steps", _positive)),
     "logged_epochs": (("logged_epochs", _positive),),
     "total_steps": (("total_steps", _positive),),
     "global_step": (("global_step", _natural),),
@@ -130,9 +131,13 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
         ("per_gpu_train_batch_size", _positive),
         ("per_device_train_batch_size", _positive),
     ),
+    "per_device_eval_batch_size": (
+        ("per_gpu_eval_batch_size", _positive),
+        ("per_device_eval_batch_size", _positive),
+    ),
     "train_batch_size": (("train_batch_size", _positive),),
     "gradient_accumulation_steps": (("gradient_accumulation_steps", _positive),),
-    "world_size": (("world_size", _positive),),
+    "world_size": (("world_size", _positive), ("num_devices", _positive)),
     "n_gpu": (("n_gpu", _natural), ("_n_gpu", _natural)),
     "effective_batch_size": (
         ("effective_batch_size", _positive),
@@ -145,8 +150,15 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
     "train_runtime": (("train_runtime", _not_negative),),
     "learning_rate": (("learning_rate", _not_negative),),
     "lr_scheduler_type": (("lr_scheduler_type", _strategy),),
-    "warmup_ratio": (("warmup_steps", _fraction), ("warmup_ratio", _share)),
-    "warmup_steps": (("warmup_steps", _whole_steps),),
+    "warmup_ratio": (
+        ("warmup_steps", _fraction),
+        ("warmup_ratio", _share),
+        ("lr_scheduler_warmup_ratio", _share),
+    ),
+    "warmup_steps": (
+        ("warmup_steps", _whole_steps),
+        ("lr_scheduler_warmup_steps", _whole_steps),
+    ),
     "bf16": (("bf16", _flag),),
     "fp16": (("fp16", _flag),),
     "eval_strategy": (

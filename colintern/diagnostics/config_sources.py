@@ -11,23 +11,15 @@ from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.config_merge import ConfigSource, merged_config
 from colintern.diagnostics.run_config import RunConfig
 
-_CARD_NAMES: Final = {
-    "num_epochs": "num_train_epochs",
-    "training_steps": "max_steps",
-    "num_devices": "world_size",
-    "lr_scheduler_warmup_ratio": "warmup_ratio",
-    "lr_scheduler_warmup_steps": "warmup_steps",
-}
-"""Trainer's names in a model card where they are not those of TrainingArguments."""
-
 _CARD_DEFAULTS: Final = {
     "gradient_accumulation_steps": 1,
-    "world_size": 1,
-    "warmup_ratio": 0.0,
-    "warmup_steps": 0,
+    "num_devices": 1,
+    "lr_scheduler_warmup_ratio": 0.0,
+    "lr_scheduler_warmup_steps": 0,
 }
 """What Trainer leaves out of a card because it is the default."""
 
+_NOT_DISTRIBUTED: Final = -1
 _PROCESS_NAMES: Final = {"world_size": "num_processes", "device": "device"}
 """What accelerate's state, pickled with the arguments, knows of the run's processes."""
 
@@ -78,6 +70,9 @@ def _of_arguments(arguments: Mapping[str, Any] | None) -> ConfigSource | None:
     state = values.get("distributed_state")
     if isinstance(state, Mapping):
         values |= {key: state.get(name) for key, name in _PROCESS_NAMES.items()}
+    # Before accelerate kept the state, a rank of -1 was the only sign of a single process.
+    elif values.get("local_rank") == _NOT_DISTRIBUTED:
+        values["world_size"] = 1
     # Transformers 5 dropped it: a number there tells the generation.
     if isinstance(values.get("warmup_ratio"), float):
         values.setdefault("transformers", "4")
@@ -109,8 +104,7 @@ def _of_card(card: ModelCard | None) -> ConfigSource | None:
     values = dict(_card_values(card.arguments))
     values["transformers"] = card.versions.get("transformers")
     if "train_batch_size" in card.hyperparameters:
-        renamed = {_CARD_NAMES.get(key, key): text for key, text in card.hyperparameters.items()}
-        values = {**_CARD_DEFAULTS, **dict(_card_values(renamed)), **values}
+        values = {**_CARD_DEFAULTS, **dict(_card_values(card.hyperparameters)), **values}
         # The line is written for float16 only; bfloat16 leaves no trace in a card.
         if "mixed_precision_training" in card.hyperparameters:
             values["fp16"] = True

@@ -1,7 +1,5 @@
 """Evidence of how the run was configured."""
 
-from typing import TYPE_CHECKING
-
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.model_card import ModelCard, read_model_card
 from colintern.artifacts.run_layout import (
@@ -13,6 +11,7 @@ from colintern.artifacts.run_layout import (
 )
 from colintern.artifacts.run_manifest import RunManifest, read_run_manifest
 from colintern.artifacts.trainer_state import TrainerState
+from colintern.artifacts.training_args import TrainingArguments
 from colintern.diagnostics.batch_size import BatchSize, batch_size
 from colintern.diagnostics.config_sources import recorded_config
 from colintern.diagnostics.learning_rate_target import (
@@ -26,9 +25,6 @@ from colintern.diagnostics.run_config import RunConfig
 from colintern.families import Family
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.verdict import NoEvidence
-
-if TYPE_CHECKING:
-    from colintern.artifacts.training_args import TrainingArguments
 
 
 @artifact
@@ -52,7 +48,7 @@ def model_card(layout: RunLayout) -> ModelCard:
 @evidence
 def run_config(
     manifest: RunManifest | None,
-    training_args: "TrainingArguments | None",
+    training_args: TrainingArguments | None,
     training_log: TrainerState | None,
     model_card: ModelCard | None,
 ) -> RunConfig:

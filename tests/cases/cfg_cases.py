@@ -1,6 +1,8 @@
 """CFG: a healthy run, misconfigured in one way."""
 
 from builders.manifest import write_manifest
+from builders.training_log import write_training_log
+
 from cases.case import Case
 
 
@@ -10,6 +12,11 @@ def _manifest(**changes):
 
 def _arguments(**changes):
     return _manifest(arguments=changes)
+
+
+def _never_evaluated(run):
+    write_manifest(run, arguments={"eval_strategy": "no"})
+    write_training_log(run, eval_steps=None)
 
 
 CASES = {
@@ -40,8 +47,10 @@ CASES = {
     "CFG005": Case(bad=_arguments(warmup_steps=200)),
     "CFG006": Case(bad=_arguments(bf16=False, fp16=True)),
     "CFG007": Case(bad=_manifest(hardware={"attention": "sdpa"}), outcome="warned"),
+    "CFG008": Case(bad=_never_evaluated, outcome="warned"),
     "CFG009": Case(bad=_arguments(dataloader_num_workers=0), outcome="noted"),
     "CFG010": Case(bad=_arguments(max_grad_norm=0), outcome="warned"),
+    "CFG011": Case(bad=_manifest(processor={"max_num_visual_tokens": 8}), outcome="warned"),
     "CFG012": Case(
         bad=_arguments(gradient_checkpointing_kwargs={"use_reentrant": True}), outcome="warned"
     ),
