@@ -44,6 +44,8 @@ class RunConfig:
     """Epochs done at `global_step`."""
     per_device_train_batch_size: Recorded[int] | None = None
     """Queries a forward pass on one device, as asked."""
+    per_device_eval_batch_size: Recorded[int] | None = None
+    """The same in evaluation: the chance level of the evaluation loss follows from it."""
     train_batch_size: Recorded[int] | None = None
     """Queries a forward pass of one process, all its GPUs together, as found to fit."""
     gradient_accumulation_steps: Recorded[int] | None = None
