@@ -1,0 +1,54 @@
+"""Evidence of the software that trained and evaluated, and of where the code came from."""
+
+from typing import Final
+
+from colintern.artifacts.adapter_config import AdapterConfig
+from colintern.artifacts.evaluation_record import EvaluationRecord
+from colintern.artifacts.files import read_bytes
+from colintern.artifacts.model_card import ModelCard
+from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.run_manifest import RunManifest
+from colintern.diagnostics.version_bounds import Environment, VersionPair, version_pairs
+from colintern.families import Family
+from pytest_colintern.evidence_registry import artifact, evidence
+from pytest_colintern.verdict import NoEvidence
+
+GIT_HASH: Final = "git_hash.txt"
+_GIT_HASH_BYTES: Final = 4096
+
+
+@artifact
+def git_hash(layout: RunLayout) -> str:
+    """The commit that colpali-engine's trainer noted; empty outside a repository."""
+    path = layout.find(GIT_HASH)
+    if path is None:
+        raise NoEvidence(GIT_HASH, needed_for="the commit of the training code")
+    return (
+        read_bytes(path, layout.enclosure, limit=_GIT_HASH_BYTES).decode("utf-8", "replace").strip()
+    )
+
+
+@evidence
+def compared_versions(
+    manifest: RunManifest | None,
+    model_card: ModelCard | None,
+    adapter: AdapterConfig | None,
+    evaluation_record: EvaluationRecord | None,
+    family: Family | None,
+) -> tuple[VersionPair, ...]:
+    """Every pair of recorded packages between which bounds are declared."""
+    training = Environment.of(
+        "training",
+        (manifest.versions or {}) if manifest else {},
+        model_card.versions if model_card else {},
+        {"peft": adapter.peft_version} if adapter else {},
+    )
+    recorded = (evaluation_record.versions or {}) if evaluation_record else {}
+    evaluation = Environment.of("evaluation", recorded)
+    name = family.name if family else None
+    pairs = version_pairs(training, name) + version_pairs(evaluation, name)
+    if not pairs:
+        raise NoEvidence(
+            "versions of colpali-engine, transformers and PEFT", needed_for="their compatibility"
+        )
+    return pairs
