@@ -9,6 +9,7 @@ from typing import Final
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, reason_of
+from colintern.artifacts.run_layout import KNOWN_NAMES
 
 _SKIPPED: Final = frozenset({".git", "__pycache__"})
 _DEEPEST: Final = 8
@@ -20,7 +21,7 @@ class FolderWalk:
     """What lies below a folder, by name only."""
 
     files: tuple[Path, ...]
-    """Files and links to files inside, sorted; pipes and other things too."""
+    """Files, links to files inside, pipes, and folders under the name of a file; sorted."""
     escaping: tuple[ArtifactError, ...]
     """Links that lead outside the enclosure."""
     faults: tuple[ArtifactError, ...]
@@ -45,7 +46,7 @@ def walk_folder(root: Path, enclosure: Enclosure) -> FolderWalk:
             path = folder / entry.name
             if entry.is_symlink() and not enclosure.holds(path):
                 escaping.append(_escape(path))
-            elif not entry.is_dir(follow_symlinks=False):
+            elif not entry.is_dir(follow_symlinks=False) or entry.name in KNOWN_NAMES:
                 files.append(path)
             elif depth + 1 < _DEEPEST:
                 pending.append((path, depth + 1))

@@ -8,6 +8,7 @@ from typing import Final
 
 KIBIBYTE: Final = 1024
 MEBIBYTE: Final = 1024 * KIBIBYTE
+GIBIBYTE: Final = 1024 * MEBIBYTE
 
 CONFIG_JSON_BYTES: Final = 8 * MEBIBYTE
 """adapter_config.json, config.json, processor configs: the largest seen holds 200 kB."""
@@ -93,6 +94,9 @@ of experts 100,000 over its shards."""
 TENSOR_VALUES: Final = 32 * MEBIBYTE
 """Values of one tensor that is read whole (128 MiB as float32): the largest LoRA matrix or
 projection of a 72B model has 8 million. Larger tensors are read in pieces."""
+
+WEIGHT_SCAN_BYTES: Final = 64 * GIBIBYTE
+"""Weights of which every value is read: ten seconds from memory, minutes from a disk."""
 
 INDEX_BYTES: Final = 32 * MEBIBYTE
 """model.safetensors.index.json: about 100 bytes a tensor."""

@@ -123,6 +123,11 @@ def is_torch_file(path: Path) -> bool:
     return _TORCH_NAMES.fullmatch(path.name) is not None
 
 
+def starts_like_pickle(content: bytes) -> bool:
+    """Whether a file that starts with `content` may be a pickle or an archive of one."""
+    return content.startswith(_ZIP) or _PICKLE.match(content) is not None
+
+
 def read_pickled_value(path: Path, enclosure: Enclosure | None) -> Any:
     """Return the first value of a small pickle file, made of stand-ins.
 

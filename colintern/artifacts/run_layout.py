@@ -32,7 +32,7 @@ PROCESSOR_CONFIG: Final = "processor_config.json"
 TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 TOKENIZER: Final = "tokenizer.json"
 
-_KNOWN: Final = frozenset(
+KNOWN_NAMES: Final = frozenset(
     {
         ADAPTER_CONFIG,
         ADAPTER_WEIGHTS,
@@ -64,6 +64,7 @@ _KNOWN: Final = frozenset(
         "git_hash.txt",
     }
 )
+"""Files that training, PEFT, transformers and mteb write, and that a reader may open."""
 _CHECKPOINT: Final = re.compile(r"checkpoint-(\d{1,12})")
 _RUN_TRACES: Final = (TRAINER_STATE, TRAINING_ARGS, RUN_MANIFEST)
 _MODEL_WEIGHTS: Final = (MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
@@ -168,7 +169,7 @@ class RunLayout:
             sorted(
                 name
                 for name in self.folder.names
-                if name not in _KNOWN and not _CHECKPOINT.fullmatch(name) and name != "results"
+                if name not in KNOWN_NAMES and not _CHECKPOINT.fullmatch(name) and name != "results"
             )
         )
 

@@ -19,8 +19,10 @@ _RENAMED: Final = {
     "evaluation_strategy": "eval_strategy",
     "per_gpu_train_batch_size": "per_device_train_batch_size",
     "per_gpu_eval_batch_size": "per_device_eval_batch_size",
+    "activation_checkpointing": "gradient_checkpointing",
+    "activation_checkpointing_kwargs": "gradient_checkpointing_kwargs",
 }
-"""Older and private names. A per-GPU size wins where both are set, as it did for its Trainer."""
+"""Older, newer and private names. A per-GPU size wins where both are set, as for its Trainer."""
 _SECRETS: Final = frozenset({"hub_token", "push_to_hub_token"})
 """Never kept: a report would publish them."""
 

@@ -1,0 +1,92 @@
+"""Where configuration files name code that the loading libraries would import and run."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from colintern.artifacts import limits
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure, read_bytes
+from colintern.artifacts.json_document import parse_json
+
+CONFIG_NAMES: Final = frozenset(
+    {
+        "config.json",
+        "generation_config.json",
+        "modules.json",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "tokenizer_config.json",
+        "video_preprocessor_config.json",
+    }
+)
+"""Where transformers looks for `auto_map`, and sentence-transformers for its modules."""
+
+_MOST_FILES: Final = 200
+_ALWAYS_PARSED_BYTES: Final = 64 * limits.KIBIBYTE
+_OWN_MODULES: Final = ("sentence_transformers.", "pylate.")
+
+
+@dataclass(frozen=True, slots=True)
+class CodeReference:
+    """One place that names code outside the installed libraries."""
+
+    path: Path
+    key: str
+    """`auto_map.AutoModel`, `custom_pipelines.NAME` or `type`."""
+    target: str
+    """As `modeling_x.Model` beside the file, or `ORG/NAME--modeling_x.Model` elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCode:
+    """What loading with `trust_remote_code=True` would run."""
+
+    references: tuple[CodeReference, ...]
+    num_files: int
+    """Configuration files read."""
+    faults: tuple[ArtifactError, ...]
+    """Configuration files that cannot be read."""
+
+
+def read_remote_code(paths: Iterable[Path], enclosure: Enclosure | None) -> RemoteCode:
+    """Read the configuration files among `paths`."""
+    references: list[CodeReference] = []
+    faults: list[ArtifactError] = []
+    configs = [path for path in paths if path.name in CONFIG_NAMES][:_MOST_FILES]
+    for path in configs:
+        try:
+            references += _references(path, enclosure)
+        except ArtifactError as error:
+            faults.append(error.with_traceback(None))
+    return RemoteCode(tuple(references), len(configs), tuple(faults))
+
+
+def _references(path: Path, enclosure: Enclosure | None) -> Iterator[CodeReference]:
+    content = read_bytes(path, enclosure, limit=limits.CONFIG_JSON_BYTES)
+    # A key may be written with escapes, hence the backslash.
+    hints = (b"auto_map", b"custom_pipelines", b"\\u")
+    if len(content) > _ALWAYS_PARSED_BYTES and not any(hint in content for hint in hints):
+        return
+    document = parse_json(path, content)
+    if path.name == "modules.json":
+        yield from _modules(path, document)
+    elif isinstance(document, dict):
+        for key in ("auto_map", "custom_pipelines"):
+            yield from _named(path, key, document.get(key))
+
+
+def _named(path: Path, key: str, table: Any) -> Iterator[CodeReference]:
+    for name, target in table.items() if isinstance(table, dict) else ():
+        chosen = target.get("impl") if isinstance(target, dict) else target
+        for text in chosen if isinstance(chosen, list) else [chosen]:
+            if isinstance(text, str):
+                yield CodeReference(path, f"{key}.{name}", text)
+
+
+def _modules(path: Path, document: Any) -> Iterator[CodeReference]:
+    for module in document if isinstance(document, list) else ():
+        kind = module.get("type") if isinstance(module, dict) else None
+        if isinstance(kind, str) and not kind.startswith(_OWN_MODULES):
+            yield CodeReference(path, "type", kind)

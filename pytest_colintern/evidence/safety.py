@@ -1,0 +1,115 @@
+"""Evidence of what the artefacts could do, and of what is wrong with them as files."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.folder_pickles import FolderPickles, examine_pickles
+from colintern.artifacts.folder_walk import FolderWalk, walk_folder
+from colintern.artifacts.remote_code import RemoteCode, read_remote_code
+from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.sound_files import unsound_files
+from colintern.diagnostics.pickle_safety import PickleRisk, assess_pickle
+from pytest_colintern.evidence_registry import Resolver, evidence, is_artifact
+from pytest_colintern.verdict import NoEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """Files that are there and cannot be what their names say."""
+
+    malformed: tuple[ArtifactError, ...]
+    """In the order of their paths."""
+    escaping: tuple[ArtifactError, ...]
+    """Links and references that lead outside the folder."""
+    num_files: int
+    """Files below the subject."""
+
+
+@evidence
+def folder_walk(layout: RunLayout) -> FolderWalk:
+    """Every file below the subject."""
+    return walk_folder(layout.path, layout.enclosure)
+
+
+@evidence
+def pickles(layout: RunLayout, folder_walk: FolderWalk) -> FolderPickles:
+    """What each pickle below the subject would import and call."""
+    return examine_pickles(folder_walk.files, layout.enclosure)
+
+
+@evidence
+def pickle_risks(pickles: FolderPickles) -> tuple[PickleRisk, ...]:
+    """What each pickle could do."""
+    return tuple(assess_pickle(report) for report in pickles.reports)
+
+
+@evidence
+def remote_code(layout: RunLayout, folder_walk: FolderWalk) -> RemoteCode:
+    """Where configuration files name code that loading would run."""
+    found = read_remote_code(folder_walk.files, layout.enclosure)
+    if not found.num_files:
+        raise NoEvidence("config.json or another configuration", needed_for="what loading runs")
+    return found
+
+
+@evidence
+def integrity(
+    resolver: Resolver,
+    layout: RunLayout | None,
+    folder_walk: FolderWalk | None,
+    pickles: FolderPickles | None,
+    remote_code: RemoteCode | None,
+) -> Integrity:
+    """Every fault of every file, each once: of those that rules need, and of all others."""
+    faults = _Faults()
+    faults.add(_evidence_faults(resolver))
+    if layout is not None:
+        faults.add(layout.faults)
+    if pickles is not None:
+        faults.add(pickles.faults)
+        faults.add(
+            report.fault
+            for report in pickles.reports
+            if report.fault is not None and not report.is_over_limit
+        )
+    if remote_code is not None:
+        faults.add(remote_code.faults)
+    num_files = 0
+    if layout is not None and folder_walk is not None:
+        num_files = len(folder_walk.files)
+        faults.add(folder_walk.escaping)
+        faults.add(folder_walk.faults)
+        known = {error.path for error in faults.found.values()}
+        faults.add(unsound_files(folder_walk.files, layout.enclosure, known))
+    errors = sorted(faults.found.values(), key=lambda error: error.path)
+    return Integrity(
+        malformed=tuple(error for error in errors if not error.escapes),
+        escaping=tuple(error for error in errors if error.escapes),
+        num_files=num_files,
+    )
+
+
+class _Faults:
+    """The first error of each file, of either kind."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[object, bool], ArtifactError] = {}
+
+    def add(self, errors: Iterable[ArtifactError]) -> None:
+        for error in errors:
+            self.found.setdefault((error.path, error.escapes), error)
+
+
+def _evidence_faults(resolver: Resolver) -> list[ArtifactError]:
+    faults = []
+    for name, provider in resolver.providers.items():
+        if not is_artifact(provider):
+            continue
+        try:
+            resolver.get(name)
+        except ArtifactError as error:
+            faults.append(error)
+        except Exception:  # noqa: BLE001, S112 - absent, or a fault of ours that its rules report
+            continue
+    return faults
