@@ -1,5 +1,6 @@
 """The evaluation loss: its minimum, its rise after that, and which checkpoint holds the best."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -88,6 +89,10 @@ class EvaluationLoss:
             and self.rise_ratio > BEYOND_DOUBT_RISE
             and self.training_falls is True
         )
+
+    def is_other_metric(self, best_metric: float | None) -> bool:
+        """Whether the run chose its best checkpoint by something else than this loss."""
+        return best_metric is not None and not math.isclose(best_metric, self.best, rel_tol=1e-3)
 
     def best_of(self, kept_steps: Iterable[int]) -> tuple[int, float] | None:
         """Return step and value of the best evaluation among the checkpoints that were kept."""

@@ -1,5 +1,6 @@
 """Gradient norms: dead, not a number, or exploding where the loss feels it."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,17 +8,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colintern.artifacts.trainer_state import LogTable
+from colintern.diagnostics.loss_oscillation import MAX_SAMPLE_CV
 from colintern.diagnostics.noise import MAX_MAGNITUDE, Floats, step_noise
 
+_ROWS_ABOUT: Final = 10
+"""Rows on each side of a spike whose median it is measured against."""
+
 _BLOCK_ROWS: Final = 50
-"""Rows about a spike whose median it is measured against."""
+"""Rows of a block, for a first look."""
+
+_DEAD_ROWS: Final = 3
+"""Rows without a gradient that are no accident (failure-modes F10)."""
+
+_ROWS_BEFORE: Final = 20
+"""Rows before a spike, the highest of which the loss must leave behind ..."""
 
 _FELT_ROWS: Final = 5
-"""Rows before and after a spike whose median losses are compared: a lasting rise is felt,
-one hard batch is not."""
+"""... by the median of this many rows: a lasting rise is felt, one hard example is not."""
 
-_FELT_ERRORS: Final = 4
-"""Standard errors by which the loss must be higher after the spike: long logs have many spikes."""
+_FELT_RATIO: Final = 0.1
+"""Least such rise, as a share of the median loss."""
+
+_SCATTER: Final = 20
+"""A row of the loss is no spike within this many standard deviations of what its examples may
+scatter: losses of single examples have long tails."""
 
 _LOSS_SPIKE_NOISE: Final = 8
 """A row of the loss this many noise deviations above its neighbourhood is a spike."""
@@ -47,6 +61,49 @@ class GradientNorms:
     felt_spikes: tuple[int, ...]
     """Steps (or row numbers) of spikes after which the loss stood higher."""
 
+    @property
+    def dead(self) -> bool:
+        """Zero in three rows in a row, or no number in most of three rows or more."""
+        mostly_bad = self.num_rows >= _DEAD_ROWS and self.num_bad * 2 > self.num_rows
+        return self.longest_zero_run >= _DEAD_ROWS or mostly_bad
+
+
+@dataclass(frozen=True, slots=True)
+class Instability:
+    """Spikes of the gradient that the loss feels, and of the loss itself."""
+
+    gradients: GradientNorms | None
+    """None where the log has no gradient norms."""
+    loss_spikes: tuple[int, ...]
+    """Steps of single rows far above the rows about them."""
+    spike: float
+    """The factor that makes a spike."""
+
+    @property
+    def lasting(self) -> bool:
+        """Whether the gradients stay that many times above those of the first half."""
+        rise = self.gradients.lasting_rise if self.gradients else None
+        return rise is not None and rise > self.spike
+
+    @property
+    def stable(self) -> bool:
+        """Whether nothing was found."""
+        felt = self.gradients.felt_spikes if self.gradients else ()
+        return not (self.loss_spikes or felt or self.lasting)
+
+    def __str__(self) -> str:
+        found = []
+        if self.gradients and self.gradients.felt_spikes:
+            found.append(f"grad_norm spikes that the loss feels {_at(self.gradients.felt_spikes)}")
+        if self.gradients and self.lasting:
+            rise = self.gradients.lasting_rise
+            found.append(f"grad_norm of the last fifth is {rise:,.0f}x that of the first half")
+        if self.loss_spikes:
+            found.append(f"single rows of loss beyond {self.spike:g}x {_at(self.loss_spikes)}")
+        if not found and self.gradients:
+            return f"median {self.gradients.median:.3g}, largest {self.gradients.largest:.3g}"
+        return "; ".join(found) or "no spike of the loss; the log has no grad_norm"
+
 
 def gradient_norms(training: LogTable, *, spike: float) -> GradientNorms | None:
     """Measure the gradient norms, or return None when the log has none.
@@ -73,21 +130,36 @@ def gradient_norms(training: LogTable, *, spike: float) -> GradientNorms | None:
     )
 
 
-def loss_spikes(training: LogTable, *, spike: float) -> tuple[int, ...]:
+def loss_spikes(training: LogTable, *, spike: float, examples: float) -> tuple[int, ...]:
     """Return the steps of single rows whose loss is `spike` times that of the rows about it.
 
-    Such a row also stands above the start of the run and far beyond the noise, so that the
-    scatter of tiny losses and of single examples is none.
+    Args:
+        training: the log's training rows.
+        spike: the factor.
+        examples: how many a row averages at least.
+
+    Returns:
+        The steps; such a row also stands above the start of the run and far beyond the noise,
+        so that the scatter of tiny losses and of single examples is none.
     """
     rows = np.flatnonzero(np.isfinite(training.loss))
     values = np.clip(training.loss[rows], -MAX_MAGNITUDE, MAX_MAGNITUDE)
     if len(values) < _BLOCK_ROWS // 5:
         return ()
-    about = _block_medians(values)
-    start = float(np.median(values[: max(3, len(values) // 20)]))
+    factor = max(spike, 1 + _SCATTER * MAX_SAMPLE_CV / math.sqrt(max(examples, 1.0)))
+    early = max(_FELT_ROWS, len(values) // 20)
+    start = float(np.median(values[:early]))
+    about = _medians_about(values, factor)
     far = about + _LOSS_SPIKE_NOISE * step_noise(values)
-    spikes = (about > 0) & (values > spike * about) & (values > far) & (values > start)
+    spikes = (about > 0) & (values > factor * about) & (values > far) & (values > start)
+    # A loss that starts high and falls at once has no spike there.
+    spikes[:early] = False
     return tuple(_place(training, int(row)) for row in rows[spikes][:_MOST_SPIKES])
+
+
+def _at(steps: tuple[int, ...]) -> str:
+    more = f" and {len(steps) - 1} more" if len(steps) > 1 else ""
+    return f"at step {steps[0]:,}{more}"
 
 
 def _longest_run(marked: NDArray[np.bool_]) -> int:
@@ -108,11 +180,9 @@ def _felt_spikes(
     if len(norms) < 2 * _FELT_ROWS:
         return ()
     loss = np.clip(np.nan_to_num(training.loss), -MAX_MAGNITUDE, MAX_MAGNITUDE)
-    limit = max(
-        _FELT_ERRORS * step_noise(loss) * np.sqrt(2 / _FELT_ROWS), 0.1 * abs(float(np.median(loss)))
-    )
-    medians = _block_medians(norms)
-    candidates = rows[(medians > 0) & (norms > spike * medians)][:_MOST_SPIKES]
+    limit = _FELT_RATIO * abs(float(np.median(loss)))
+    about = _medians_about(norms, spike)
+    candidates = rows[(about > 0) & (norms > spike * about)][:_MOST_SPIKES]
     return tuple(
         _place(training, row)
         for row in candidates.tolist()
@@ -120,14 +190,23 @@ def _felt_spikes(
     )
 
 
-def _block_medians(values: Floats) -> Floats:
+def _medians_about(values: Floats, factor: float) -> Floats:
+    """Return the median of the rows about each row that may be a spike; infinity elsewhere.
+
+    Blocks sort out the many rows that are none.
+    """
     blocks = np.array_split(values, max(1, len(values) // _BLOCK_ROWS))
-    return np.concatenate([np.full(len(block), np.median(block)) for block in blocks])
+    rough = np.concatenate([np.full(len(block), np.median(block)) for block in blocks])
+    about = np.full(len(values), np.inf)
+    for row in np.flatnonzero(values > factor / 2 * rough)[:_MOST_SPIKES].tolist():
+        about[row] = np.median(values[max(0, row - _ROWS_ABOUT) : row + _ROWS_ABOUT + 1])
+    return about
 
 
 def _step_up(loss: Floats, row: int) -> float:
-    after, before = loss[row : row + _FELT_ROWS], loss[row - _FELT_ROWS : row]
-    return float(np.median(after) - np.median(before))
+    """How far the rows from a spike on stand above the highest of the rows before it."""
+    after, before = loss[row : row + _FELT_ROWS], loss[max(0, row - _ROWS_BEFORE) : row]
+    return float(np.median(after) - before.max())
 
 
 def _place(training: LogTable, row: int) -> int:

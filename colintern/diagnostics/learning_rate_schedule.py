@@ -27,6 +27,13 @@ JUMP_FACTOR: Final = 3.0
 _NO_WARMUP_RUN_RATIO: Final = 0.01
 """A peak within the first 1 % of the run had no warm-up, whatever its steps."""
 
+PEAK_REACHED_RATIO: Final = 0.8
+"""A complete run whose largest rate is below this share of the one asked for never reached it; a
+row may miss the peak by a few per cent (failure-modes F08 uses 0.95 for rows at every step)."""
+
+MAX_ZERO_SHARE: Final = 0.05
+"""Share of the run that may pass at a rate of zero (finetune-doctor's figure)."""
+
 _RESTART_LOW: Final = 0.05
 """A cosine restarts from below this share of its peak ..."""
 
@@ -60,8 +67,31 @@ class LearningRateSchedule:
     """Share of the planned steps, at the end, that a rate of zero wasted; 0 in a normal decay."""
     jumps: tuple[int, ...]
     """Steps at which the rate jumped up after it had passed its peak or stood still."""
+    complete: bool
+    """The log reaches the end of the plan."""
     always_zero: bool
     """The rate never left zero."""
+
+    def faults(self, asked: float | None) -> tuple[str, ...]:
+        """Name what is wrong.
+
+        Args:
+            asked: the peak that was configured, or None.
+        """
+        if self.always_zero:
+            return ("the rate is 0 in every row",)
+        missed = asked is not None and self.complete and self.peak < PEAK_REACHED_RATIO * asked
+        steps = ", ".join(f"{step:,}" for step in self.jumps[:3])
+        found = {
+            f"no warm-up: the peak is there at step {self.peak_step:,}": self.no_warmup,
+            f"no decay: the last rate is {self.last:.2g}": self.no_decay,
+            f"peak {self.peak:.2g} never reached {asked or 0:.2g}": missed,
+            f"the rate leaps up at step {steps}": bool(self.jumps),
+            f"the rate is 0 for the last {self.zero_share:.0%} of the run": (
+                self.zero_share > MAX_ZERO_SHARE
+            ),
+        }
+        return tuple(text for text, is_wrong in found.items() if is_wrong)
 
 
 def learning_rate_schedule(
@@ -91,6 +121,7 @@ def learning_rate_schedule(
         no_decay=peak > 0 and complete and float(rates[reached:].min()) > DECAYED_RATIO * peak,
         zero_share=_zero_share(rates, steps, peak, planned),
         jumps=_jumps(rates, steps, peak),
+        complete=bool(complete),
         always_zero=peak <= 0,
     )
 

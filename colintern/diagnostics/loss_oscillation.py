@@ -72,7 +72,7 @@ def loss_oscillation(training: LogTable, effective_batch: int) -> LossOscillatio
     values = finite_part(training.loss)
     if len(values) < MIN_OSCILLATION_ROWS:
         return None
-    examples = effective_batch * _steps_a_row(training)
+    examples = examples_a_row(training, effective_batch)
     rows = _departure(values, examples, SWING_ROWS)
     smooth = coarse = _Departure(0.0, 0, 0.0)
     if len(values) >= _MIN_SMOOTHED_ROWS:
@@ -91,6 +91,13 @@ def loss_oscillation(training: LogTable, effective_batch: int) -> LossOscillatio
     )
 
 
+def examples_a_row(training: LogTable, effective_batch: int) -> float:
+    """Return how many examples a row averages: those of a step, times the steps between rows."""
+    if len(training) < 2 or not training.steps_known():  # noqa: PLR2004 - an interval has two ends
+        return float(effective_batch)
+    return effective_batch * max(1.0, float(np.median(np.diff(training.step))))
+
+
 @dataclass(frozen=True, slots=True)
 class _Departure:
     share: float
@@ -104,7 +111,8 @@ class _Departure:
 
 def _departure(values: Floats, examples: float, swing: float) -> _Departure:
     fit = _fit(values)
-    fall = float(fit[0] - fit[-1])
+    # Not from the fit's ends: a swing that begins high and ends low would widen its own corridor.
+    fall = float(values[: -(-len(values) // 10)].mean() - values[-(len(values) // 5) :].mean())
     scale = max(fall, abs(float(np.median(fit))))
     scatter = MAX_SAMPLE_CV * np.abs(fit) / math.sqrt(max(examples, 1.0))
     corridor = np.maximum(swing * scale, _CORRIDOR_ERRORS * scatter)
@@ -121,9 +129,3 @@ def _fit(values: Floats) -> Floats:
     centres = (np.arange(len(bins)) + 0.5) * len(values) / len(bins)
     rows = np.arange(len(values)) + 0.5
     return np.asarray(np.interp(rows, centres, decreasing_fit(bins)), dtype=np.float64)
-
-
-def _steps_a_row(training: LogTable) -> int:
-    if len(training) < 2 or not training.steps_known():  # noqa: PLR2004 - an interval has two ends
-        return 1
-    return max(1, int(np.median(np.diff(training.step))))

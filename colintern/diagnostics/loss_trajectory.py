@@ -8,6 +8,7 @@ import numpy as np
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.noise import (
+    MIN_BAND_RATIO,
     Floats,
     finite_part,
     mann_kendall,
@@ -124,8 +125,8 @@ class LossTrajectory:
         return self.start - self.end > max(2 * self.bin_error, ratio * abs(self.start), 0.0)
 
     def flat(self) -> bool:
-        """Whether the run as a whole moved by no more than its noise band."""
-        return self.start - self.end <= self.band
+        """Whether the run as a whole does not fall beyond its noise, or by less than 1 %."""
+        return not self.fell(MIN_BAND_RATIO)
 
     def diverged(self, gradient_growth: float | None) -> bool:
         """Whether the loss ends high and is not on its way back.
@@ -136,10 +137,6 @@ class LossTrajectory:
         if self.rise > self.rise_limit and not self.falling_at_the_end:
             return True
         return self.never_returned and (gradient_growth or 0) >= GRADIENT_GROWTH
-
-    def pinned_at(self, level: float, ratio: float) -> bool:
-        """Whether every bin after the first lies within `ratio` of `level`."""
-        return bool(np.all(np.abs(self.bins[1:] - level) <= ratio * level))
 
     def ends_at(self, level: float, ratio: float) -> bool:
         """Whether the last fifth lies within `ratio` of `level`."""

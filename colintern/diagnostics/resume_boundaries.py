@@ -6,16 +6,24 @@ from typing import Final
 import numpy as np
 
 from colintern.artifacts.trainer_state import TrainerState
-from colintern.diagnostics.noise import MAX_MAGNITUDE, Floats, step_noise
+from colintern.diagnostics.noise import MAX_MAGNITUDE, Floats
 
 JUMP_RATIO: Final = 1.5
 """Loss after over loss before a boundary (failure-modes H05)."""
 
-_ROWS: Final = 5
-"""Rows on each side whose medians are compared."""
+_ROWS_BEFORE: Final = 20
+"""Rows before a boundary that are looked at, at most (failure-modes H05)."""
+
+_ROWS_AFTER: Final = 5
+"""Rows after it: lost weights are learned anew within few rows. At least as many come before."""
 
 _ERRORS: Final = 4
-"""Standard errors by which the medians must differ."""
+"""Standard errors by which the means must differ."""
+
+_ANEW_RATIO: Final = 1.2
+"""A loss that is learned anew ends lower than right after the jump by this factor."""
+
+_AT_SAVE: Final = "it starts at a save point"
 
 _RATE_JUMP: Final = 3.0
 """A learning rate that grows by this factor after it had begun to fall shows a resumption."""
@@ -28,9 +36,9 @@ class LossJump:
     step: int
     """Step of the first row after the boundary, or the row's number where steps are unknown."""
     before: float
-    """Median loss of the rows before."""
+    """Mean loss of the rows before."""
     after: float
-    """Median loss of the rows after."""
+    """Mean loss of the rows after."""
     mark: str
     """What shows that the run was resumed there."""
 
@@ -38,6 +46,12 @@ class LossJump:
     def ratio(self) -> float:
         """How many times higher the loss is."""
         return self.after / self.before
+
+    def __str__(self) -> str:
+        return (
+            f"loss {self.before:.3g} before and {self.after:.3g} after step {self.step:,} "
+            f"({self.ratio:.1f}x); {self.mark}"
+        )
 
 
 def resume_boundaries(log: TrainerState) -> dict[int, str]:
@@ -50,7 +64,7 @@ def resume_boundaries(log: TrainerState) -> dict[int, str]:
     table = log.training
     boundaries: dict[int, str] = {}
     for row in _save_points(log).tolist():
-        boundaries[row] = "it starts at a save point"
+        boundaries[row] = _AT_SAVE
     rates = table.learning_rate
     before, after = rates[:-1], rates[1:]
     with np.errstate(invalid="ignore"):
@@ -70,40 +84,41 @@ def resume_boundaries(log: TrainerState) -> dict[int, str]:
 def jumps_after_resume(log: TrainerState) -> tuple[int, tuple[LossJump, ...]]:
     """Return the number of boundaries, save points left out, and the jumps of the loss at any.
 
-    A jump at a mere save point counts only when the loss falls again afterwards, as it does when
-    weights were lost and are learned anew; a divergence that happens to start there does not.
+    A jump at a mere save point counts only when every row after it stands above every row before
+    and the loss falls again later, as it does when weights were lost and are learned anew. Logs of
+    single examples have hundreds of save points, and a divergence may happen to start at one.
     """
     boundaries = resume_boundaries(log)
     loss = np.clip(log.training.loss, -MAX_MAGNITUDE, MAX_MAGNITUDE)
-    finite = loss[np.isfinite(loss)]
-    error = step_noise(finite) * (2 / _ROWS) ** 0.5
     jumps = []
     for row, mark in sorted(boundaries.items()):
-        before, after = loss[max(0, row - _ROWS) : row], loss[row : row + _ROWS]
-        if not _jumped(before, after, error):
+        before, after = loss[max(0, row - _ROWS_BEFORE) : row], loss[row : row + _ROWS_AFTER]
+        if not _jumped(before, after):
             continue
-        if "save point" in mark and not _learned_anew(loss, row, error):
+        if mark == _AT_SAVE and not (after.min() > before.max() and _learned_anew(loss[row:])):
             continue
         step = int(log.training.step[row]) if log.training.steps_known() else row
-        jumps.append(LossJump(step, float(np.median(before)), float(np.median(after)), mark))
-    marked = sum("save point" not in mark for mark in boundaries.values())
+        jumps.append(LossJump(step, float(before.mean()), float(after.mean()), mark))
+    marked = sum(mark != _AT_SAVE for mark in boundaries.values())
     return marked, tuple(jumps)
 
 
-def _jumped(before: Floats, after: Floats, error: float) -> bool:
-    if len(before) < _ROWS or len(after) < _ROWS or not np.isfinite([before, after]).all():
+def _jumped(before: Floats, after: Floats) -> bool:
+    if len(before) < _ROWS_AFTER or len(after) < _ROWS_AFTER:
         return False
-    low, high = float(np.median(before)), float(np.median(after))
-    # Abrupt: already the first row after stands above every row before.
-    abrupt = bool(after[0] > before.max())
-    return low > 0 and abrupt and high > JUMP_RATIO * low and high - low > _ERRORS * error
+    if not (np.isfinite(before).all() and np.isfinite(after).all()):
+        return False
+    low, high = float(before.mean()), float(after.mean())
+    error = float(np.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after)))
+    return low > 0 and high > JUMP_RATIO * low and high - low > _ERRORS * error
 
 
-def _learned_anew(loss: Floats, row: int, error: float) -> bool:
-    rest = loss[row:]
-    rest = rest[np.isfinite(rest)]
-    late = rest[-_ROWS:]
-    return len(rest) >= 2 * _ROWS and float(np.median(rest[:_ROWS]) - np.median(late)) > 2 * error
+def _learned_anew(rest: Floats) -> bool:
+    """Whether the loss ends well below where the jump left it."""
+    finite = rest[np.isfinite(rest)]
+    if len(finite) < 2 * _ROWS_AFTER:
+        return False
+    return float(finite[-_ROWS_AFTER:].mean()) < float(finite[:_ROWS_AFTER].mean()) / _ANEW_RATIO
 
 
 def _save_points(log: TrainerState) -> np.ndarray:

@@ -1,9 +1,21 @@
 """How far the run came, why it stopped, and whether its log agrees with itself."""
 
+import re
 from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 
+from colintern.artifacts.run_layout import (
+    ADAPTER_PICKLE,
+    ADAPTER_WEIGHTS,
+    MODEL_INDEX,
+    MODEL_PICKLE,
+    MODEL_WEIGHTS,
+    TRAINER_STATE,
+    RunLayout,
+)
+from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.trainer_state import Integers, LogTable, TrainerState
 
 
@@ -65,6 +77,50 @@ def training_progress(log: TrainerState) -> TrainingProgress | None:
     )
 
 
+Interruption = Literal["error", "warning", "info"]
+
+NEARLY_DONE: Final = 0.8
+"""Below this share of the steps a person calls a public run incomplete (labelled logs)."""
+
+_DEFAULT_SAVE_STEPS: Final = 500
+"""Trainer's own, for logs of transformers before 4.31, which do not hold it."""
+
+_FINAL_WEIGHTS: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE, MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
+
+
+def interruption(
+    progress: TrainingProgress, layout: RunLayout, manifest: RunManifest | None, min_ratio: float
+) -> Interruption | None:
+    """Tell how bad it is that the run ended where it did, or None when it ended well.
+
+    `info`: the folder is a snapshot from the middle by design. `warning`: the log is that of a
+    checkpoint and final weights lie beside it, so only the log may be unfinished, or the run is
+    nearly done. `error`: neither.
+    """
+    closed = progress.closed or (manifest is not None and manifest.status == "completed")
+    if closed or progress.complete(min_ratio):
+        return None
+    if layout.is_checkpoint:
+        return "info"
+    log_is_snapshot = layout.folder.get(TRAINER_STATE) is None
+    has_end = log_is_snapshot and layout.folder.has_any(_FINAL_WEIGHTS)
+    return "warning" if has_end or progress.ratio >= NEARLY_DONE else "error"
+
+
+def kept_checkpoints(layout: RunLayout, log: TrainerState) -> frozenset[int]:
+    """Return the steps whose weights are here.
+
+    Weights in the root are those of the last step, or of the best one where the run tracked it.
+    """
+    steps = {checkpoint.step for checkpoint in layout.checkpoints}
+    if layout.folder.has_any(_FINAL_WEIGHTS) and log.global_step is not None:
+        steps.add(log.global_step)
+        best = log.best_model_checkpoint
+        if best is not None and (match := re.search(r"checkpoint-(\d{1,12})\W*$", best)):
+            steps.add(int(match.group(1)))
+    return frozenset(steps)
+
+
 def log_consistency(log: TrainerState) -> LogConsistency:
     """Look for steps out of order. Evaluations may share a step, so only training rows count."""
     steps = _known_steps(log.training)
@@ -87,7 +143,9 @@ def _known_steps(table: LogTable) -> Integers:
 
 def _last_save_point(save_steps: float | None, max_steps: int) -> int | None:
     """Compute it; the Trainer takes `save_steps` below 1 as a share of the run."""
-    if save_steps is None or not np.isfinite(save_steps) or save_steps <= 0:
+    if save_steps is None:
+        save_steps = _DEFAULT_SAVE_STEPS
+    if not np.isfinite(save_steps) or save_steps <= 0:
         return None
     interval = np.ceil(save_steps * max_steps) if save_steps < 1 else np.floor(save_steps)
     return int(max_steps // interval * interval) or None

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from builders.manifest import write_manifest
 from builders.model_card import write_model_card
+from builders.processor import write_processor
+from builders.results import write_results
+from builders.training_log import write_training_log
 
 
 def write_healthy_run(run: Path) -> Path:
@@ -11,4 +14,7 @@ def write_healthy_run(run: Path) -> Path:
     run.mkdir(parents=True)
     write_model_card(run)
     write_manifest(run)
+    write_training_log(run)
+    write_processor(run)
+    write_results(run)
     return run

@@ -1,0 +1,124 @@
+"""The loss against what a model that knows nothing would have: its chance level."""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from colintern.artifacts.trainer_state import LogTable
+from colintern.diagnostics.loss_kind import LossKind
+from colintern.diagnostics.loss_trajectory import LossTrajectory, chance_level
+from colintern.diagnostics.noise import finite_part, smoothed
+
+COLD_START_RATIO: Final = 0.6
+"""A run whose first rows are at this share of chance or above starts cold (rules.md)."""
+
+COLD_START_LIMIT: Final = 1.5
+"""A loss further above chance is on another scale, or the candidates are others."""
+
+PAIRWISE_CHANCE: Final = math.log(2)
+"""Loss of a pairwise or sigmoid loss without knowledge: 0.693."""
+
+_PAIRWISE_TOLERANCE: Final = 0.015
+"""Share of ln 2 within which a pairwise loss is pinned to it (failure-modes F03: 0.01 nats)."""
+
+_LEARNED_RATIO: Final = 0.1
+"""A run that falls by this share of its start learned something, wherever it ends ..."""
+
+_COLLAPSED_RATIO: Final = 0.03
+"""... unless it fell from above and ends within this share of chance: scores have collapsed."""
+
+MIN_PINNED_ROWS: Final = 8
+"""Rows that must agree for a loss to be pinned (failure-modes F03: ten)."""
+
+_UNKNOWN_TOLERANCE: Final = 0.01
+"""Share of ln(batch) within which a loss of unknown kind must stay to be called chance."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastiveLoss:
+    """The trajectory of an in-batch contrastive loss, in shares of its chance level."""
+
+    loss: LossTrajectory
+    candidates: int
+    """Pages that each query is compared with."""
+
+    @property
+    def chance(self) -> float:
+        """ln(candidates), in nats."""
+        return chance_level(self.candidates)
+
+    @property
+    def cold_start(self) -> bool:
+        """Whether the run began near chance, and not from a trained model."""
+        epoch = self.loss.first_epoch
+        first = max(epoch.start if epoch else self.loss.start, self.loss.start)
+        return COLD_START_RATIO * self.chance <= first <= COLD_START_LIMIT * self.chance
+
+    @property
+    def implied_accuracy(self) -> float:
+        """exp(-loss): about the share of queries that find their page among the candidates."""
+        return math.exp(-max(self.loss.end, 0.0))
+
+    def slow(self, ratio: float) -> bool:
+        """Whether a cold start falls by less than `ratio` in the first epoch, or not at all.
+
+        The first epoch must surely do so; where it has too few rows, the run as a whole tells.
+        """
+        epoch = self.loss.first_epoch
+        first = epoch is not None and epoch.falls_less_than(ratio)
+        return self.cold_start and (first or not self.loss.fell(ratio))
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Where a run would be if it had learned nothing, and whether it is there."""
+
+    level: float
+    """In nats."""
+    name: str
+    """How the level was computed, as `ln(16)`."""
+    tolerance: float
+    """Share of the level."""
+    end: float
+    """Where the loss ends."""
+    stuck: bool
+    """Whether the loss stays or ends there and does not fall any more."""
+
+
+def contrastive_chance(loss: LossTrajectory, candidates: int, *, ratio: float) -> Chance:
+    """Compare the end of a contrastive loss with ln(candidates).
+
+    Args:
+        loss: the trajectory.
+        candidates: pages that each query is compared with.
+        ratio: share of the chance level from which the loss has learned nothing.
+    """
+    level = chance_level(candidates)
+    nothing_learned = not loss.fell(_LEARNED_RATIO) or loss.ends_at(level, _COLLAPSED_RATIO)
+    stuck = loss.ends_at(level, 1 - ratio) and nothing_learned and not loss.falling_at_the_end
+    return Chance(level, f"ln({candidates})", 1 - ratio, loss.end, stuck)
+
+
+def pinned_chance(
+    training: LogTable, kind: LossKind | None, batch_size: int | None
+) -> Chance | None:
+    """Tell whether a pairwise loss, or one of unknown kind, stays at its chance level throughout.
+
+    Returns None where no chance level is known, or fewer than `MIN_PINNED_ROWS` rows are finite.
+    """
+    values = finite_part(training.loss)
+    if len(values) < MIN_PINNED_ROWS:
+        return None
+    if kind is not None and kind.kind == "pairwise":
+        level, name, tolerance = PAIRWISE_CHANCE, "ln(2)", _PAIRWISE_TOLERANCE
+    elif (kind is None or kind.kind == "unknown") and (batch_size or 0) > 1:
+        level, name = chance_level(batch_size or 0), f"ln({batch_size})"
+        tolerance = _UNKNOWN_TOLERANCE
+    else:
+        return None
+    # The first bin may still come down from the start.
+    bins = smoothed(values)[1:]
+    stuck = bool(np.all(np.abs(bins - level) <= tolerance * level))
+    return Chance(level, name, tolerance, float(bins[-1]), stuck)

@@ -1,0 +1,64 @@
+"""Runs whose training log shows one fault each."""
+
+import math
+
+from builders.training_log import write_training_log
+
+from cases.case import Case
+
+
+def _log(**changes):
+    return lambda run: write_training_log(run, **changes)
+
+
+def _after(share, change):
+    return lambda at, value: change(value) if at >= share else value
+
+
+def _always(figure):
+    return lambda _, __: figure
+
+
+def _swing(at, value):
+    return max(0.05, value + 0.6 * math.sin(2 * math.pi * 8 * at))
+
+
+def _overfit(at, value):
+    return value if at < 0.4 else 1.0 + 1.2 * (at - 0.4)
+
+
+def _spike(at, value):
+    return 12 * value if at == 0.5 else value
+
+
+def _relearned(at, value):
+    return value + 1.5 * math.exp(-8 * (at - 0.5)) if at > 0.501 else value
+
+
+def _without_best_checkpoint(run):
+    write_training_log(run, eval_loss=lambda at, value: value if at != 0.5 else 0.5)
+
+
+def _repeat_a_step(rows):
+    rows[10]["step"] = rows[9]["step"]
+
+
+CASES = {
+    "LOG001": Case(bad=_log(loss=_after(0.4, lambda _: math.nan))),
+    "LOG002": Case(bad=_log(start=2.8, end=2.75, noise=0.02)),
+    "LOG003": Case(bad=_log(start=2.4, end=2.35, shape=0)),
+    "LOG004": Case(bad=_log(end=1.6), outcome="warned"),
+    "LOG005": Case(bad=_log(loss=_swing)),
+    "LOG006": Case(bad=_log(loss=lambda at, value: value + max(0.0, 5 * (at - 0.5)))),
+    "LOG007": Case(bad=_log(eval_steps=30, eval_loss=_overfit)),
+    "LOG008": Case(bad=_log(eval_loss=lambda _, value: value + 1.2), outcome="warned"),
+    "LOG009": Case(bad=_log(eval_loss=_always(0.0))),
+    "LOG010": Case(bad=_log(loss=_spike), outcome="warned"),
+    "LOG011": Case(bad=_log(grad_norm=_always(0.0), start=2.4, end=2.38)),
+    "LOG012": Case(bad=_log(learning_rate=_after(0.5, lambda _: 0.0)), outcome="warned"),
+    "LOG013": Case(bad=_log(steps=330, max_steps=600)),
+    "LOG014": Case(bad=_log(loss=_relearned)),
+    "LOG015": Case(bad=_without_best_checkpoint, outcome="warned"),
+    "LOG016": Case(bad=_log(start=9.6, end=3.0, eval_loss=lambda _, v: v / 4), outcome="noted"),
+    "LOG017": Case(bad=_log(edit_rows=_repeat_a_step), outcome="warned"),
+}
