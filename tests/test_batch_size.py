@@ -53,6 +53,11 @@ def test_effective_batch(values, effective, candidates):
     assert (found.effective, found.candidates) == (effective, candidates)
 
 
+def test_parts_beat_the_total_of_a_card():
+    assert batch(**ONE, world_size=2, total_train_batch_size=64).effective == 128
+    assert batch(per_device_train_batch_size=16, total_train_batch_size=64).effective == 64
+
+
 def test_ratio_alone_has_an_error():
     found = batch(**rates(63.92, 0.8))
     assert found.effective_low < 63.92 < found.effective_high

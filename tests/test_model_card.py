@@ -22,7 +22,7 @@ def test_trainer_card_gives_the_configuration(tmp_path):
     config = recorded_config(None, None, None, card(tmp_path))
     assert config.num_train_epochs.value == 5
     assert config.train_batch_size.value == 16
-    assert config.effective_batch_size.value == 64
+    assert config.total_train_batch_size.value == 64
     assert config.world_size.value == 1
     assert config.planned_warmup_steps.value == 100
     assert config.fp16.value is True

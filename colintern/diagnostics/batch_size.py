@@ -80,9 +80,10 @@ class BatchSize:
 def batch_size(config: RunConfig) -> BatchSize:
     """Work the batch out from what the run recorded.
 
-    The order: one recorded number; per-device batch x accumulation x processes, with the processes
-    counted from the measured samples a step where they were not recorded; samples a step alone,
-    with its rounding error; per-device batch x accumulation as a lower bound.
+    The order: the number that the run counted; per-device batch x accumulation x processes, with
+    the processes counted from the measured samples a step where they were not recorded; the total
+    of a model card; samples a step alone, with its rounding error; per-device batch x accumulation
+    as a lower bound.
     """
     device = _of_one_process(config)
     accumulation = config.gradient_accumulation_steps
@@ -183,6 +184,8 @@ def _effective(
     if device and accumulation and world:
         product = device.value * accumulation.value * world.value
         return product, product, _files(device, accumulation, world)
+    if told := config.total_train_batch_size:
+        return told.value, told.value, told.where
     if measured:
         return measured.low, measured.high, measured.source
     if device is None:

@@ -139,10 +139,8 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
     "gradient_accumulation_steps": (("gradient_accumulation_steps", _positive),),
     "world_size": (("world_size", _positive), ("num_devices", _positive)),
     "n_gpu": (("n_gpu", _natural), ("_n_gpu", _natural)),
-    "effective_batch_size": (
-        ("effective_batch_size", _positive),
-        ("total_train_batch_size", _positive),
-    ),
+    "effective_batch_size": (("effective_batch_size", _positive),),
+    "total_train_batch_size": (("total_train_batch_size", _positive),),
     "candidates": (("candidates", _positive),),
     "auto_find_batch_size": (("auto_find_batch_size", _flag),),
     "train_samples_per_second": (("train_samples_per_second", _not_negative),),

@@ -55,7 +55,9 @@ class RunConfig:
     n_gpu: Recorded[int] | None = None
     """GPUs of one process: above one under DataParallel."""
     effective_batch_size: Recorded[int] | None = None
-    """Queries an optimiser step over all processes, where it was recorded as one number."""
+    """Queries an optimiser step over all processes, where the run counted them itself."""
+    total_train_batch_size: Recorded[int] | None = None
+    """The same in a model card, which is written last and edited by hand."""
     candidates: Recorded[int] | None = None
     """Pages that each query is compared with, where recorded."""
     auto_find_batch_size: Recorded[bool] | None = None

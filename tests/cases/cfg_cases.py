@@ -14,6 +14,28 @@ def _arguments(**changes):
     return _manifest(arguments=changes)
 
 
+def _batch(run, per_device, accumulation):
+    write_training_log(run, batch_size=per_device)
+    write_manifest(
+        run,
+        arguments={
+            "per_device_train_batch_size": per_device,
+            "gradient_accumulation_steps": accumulation,
+        },
+        effective_batch_size=None,
+        contrastive_batch_size=None,
+        candidates=None,
+    )
+
+
+def _batch_of_two(run):
+    _batch(run, 2, 1)
+
+
+def _batch_of_four(run):
+    _batch(run, 4, 16)
+
+
 def _never_evaluated(run):
     write_manifest(run, arguments={"eval_strategy": "no"})
     write_training_log(run, eval_steps=None)
@@ -21,21 +43,10 @@ def _never_evaluated(run):
 
 CASES = {
     "CFG001": Case(bad=_arguments(num_train_epochs=1)),
-    "CFG002": Case(
-        bad=_manifest(
-            arguments={"per_device_train_batch_size": 2, "gradient_accumulation_steps": 1},
-            effective_batch_size=None,
-            contrastive_batch_size=None,
-            candidates=None,
-        )
-    ),
+    "CFG002": Case(bad=_batch_of_two),
     "CFG003": Case(bad=_arguments(learning_rate=2e-3)),
     "CFG004": Case(
-        bad=_manifest(
-            arguments={"per_device_train_batch_size": 4, "gradient_accumulation_steps": 16},
-            contrastive_batch_size=None,
-            candidates=None,
-        ),
+        bad=_batch_of_four,
         outcome="warned",
         # A cached batch of four compares with 64 pages.
         good=_manifest(
