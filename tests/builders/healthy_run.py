@@ -6,6 +6,7 @@ from builders.manifest import write_manifest
 from builders.model_card import write_model_card
 from builders.processor import write_processor
 from builders.results import write_results
+from builders.training_args import write_training_args
 from builders.training_log import write_training_log
 
 
@@ -15,6 +16,7 @@ def write_healthy_run(run: Path) -> Path:
     write_model_card(run)
     write_manifest(run)
     write_training_log(run)
+    write_training_args(run)
     write_processor(run)
     write_results(run)
     return run

@@ -1,0 +1,94 @@
+"""RES: results that are bad, partial, impossible or of something else."""
+
+import json
+
+from builders.results import (
+    entry,
+    metrics,
+    results_folder,
+    task_result,
+    write_json,
+    write_record,
+    write_results,
+)
+
+from cases.case import Case
+from colintern.diagnostics.benchmarks import VIDORE_V1
+
+ENERGY = "VidoreSyntheticDocQAEnergyRetrieval"
+
+
+def _results(**changes):
+    return lambda run: write_results(run, **changes)
+
+
+def _score(score):
+    return _results(scores=dict.fromkeys(VIDORE_V1.task_names, score))
+
+
+def _task(task, **changes):
+    def edit(run):
+        document = task_result(task, **changes)
+        write_json(results_folder(run) / f"{task}.json", document)
+
+    return edit
+
+
+def _entry(task, **changes):
+    return _task(task, scores={"test": [entry(task, 0.8, **changes)]})
+
+
+def _without(*tasks):
+    def edit(run):
+        for task in tasks:
+            (results_folder(run) / f"{task}.json").unlink()
+
+    return edit
+
+
+def _percent(run):
+    for path in results_folder(run).glob("Vidore*.json"):
+        document = json.loads(path.read_text())
+        for scores in document["scores"]["test"]:
+            for name, value in scores.items():
+                if isinstance(value, float):
+                    scores[name] = value * 100
+        write_json(path, document)
+
+
+def _two_eras(run):
+    write_results(run, meta={"loader": "ColPaliWrapper"})
+    _task(
+        ENERGY, mteb_version="2.1.4", scores={"test": [entry(ENERGY, 0.8, mteb_version="2.1.4")]}
+    )(run)
+
+
+CASES = {
+    "RES001": Case(bad=_score(0.42), good=_score(0.5)),
+    "RES002": Case(
+        bad=_results(scores={"VidoreDocVQARetrieval": 0.4}),
+        outcome="warned",
+        good=_results(scores={"VidoreDocVQARetrieval": 0.65}),
+    ),
+    "RES003": Case(bad=_without(ENERGY), outcome="warned"),
+    "RES004": Case(bad=_entry(ENERGY, recall_at_10=0.7)),
+    "RES005": Case(bad=_results(scores={ENERGY: 0.002}), good=_results(scores={ENERGY: 0.03})),
+    "RES006": Case(bad=_entry(ENERGY, main_score=metrics(0.8)["ndcg_at_100"])),
+    "RES007": Case(
+        bad=lambda run: write_record(run, weights_sha256="0" * 64),
+        good=lambda run: write_record(run, weights_sha256=None),
+    ),
+    "RES008": Case(
+        bad=_two_eras,
+        outcome="warned",
+        good=_results(meta={"loader": "ColPaliWrapper"}),
+    ),
+    "RES011": Case(
+        bad=_results(
+            meta={"revision": "checkpoint-600", "training_datasets": {"DocVQA": ["train"]}}
+        ),
+        outcome="warned",
+        good=_results(meta={"training_datasets": ["a set of our own"]}),
+    ),
+    "RES012": Case(bad=_percent, outcome="warned"),
+}
