@@ -153,7 +153,7 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
         negatives >= guide.min_in_batch_negatives,
         observed=f"negatives a query: {negatives:,}" + ("" if candidates else " or more"),
         expected=f"at least {guide.min_in_batch_negatives}",
-        where=batch.source,
+        where=batch.candidates_source,
         severity=ERROR if negatives == 0 and retrieval_loss.only_in_batch else WARNING,
     )
 

@@ -10,6 +10,8 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.model_card import read_model_card
 from colintern.diagnostics.config_sources import recorded_config
 
+SHARED_FOLDER = [HealthCheck.function_scoped_fixture]
+
 
 def card(folder, text=None):
     if text is not None:
@@ -114,7 +116,9 @@ def test_huge_card_is_refused(tmp_path):
         card(tmp_path)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_card(tmp_path, content):
     (tmp_path / "README.md").write_bytes(b"---\nbase_model: x\n" + content)

@@ -11,6 +11,8 @@ from colintern.artifacts.run_manifest import read_run_manifest
 
 NAME = "colintern_run.json"
 
+SHARED_FOLDER = [HealthCheck.function_scoped_fixture]
+
 
 def test_every_field_is_read(tmp_path):
     write_manifest(tmp_path, unknown={"kept": 1})
@@ -62,7 +64,9 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(path=st.sampled_from(list(paths_of(manifest()))), value=ANYTHING)
 def test_mutated_manifest_is_read_or_refused(tmp_path, path, value):
     document = manifest()

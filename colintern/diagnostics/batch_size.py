@@ -36,6 +36,8 @@ class BatchSize:
     """The same for one process alone: known also when the world size is not."""
     source: str = ""
     """Files and keys that the effective batch was read from."""
+    candidates_source: str = ""
+    """Files and keys that the candidates were read from."""
 
     @property
     def gathers_always(self) -> bool:
@@ -100,6 +102,7 @@ def batch_size(config: RunConfig) -> BatchSize:
         recorded_candidates=config.candidates.value if config.candidates else None,
         least_candidates=device.value if device else None,
         source=source,
+        candidates_source=config.candidates.where if config.candidates else _files(device, world),
     )
 
 
@@ -124,8 +127,8 @@ def _of_one_process(config: RunConfig) -> Recorded[int] | None:
         return None
     if gpus is not None and gpus.value > 1:
         return Recorded(asked.value * gpus.value, asked.source, f"{asked.key} x {gpus.key}")
-    if gpus is None and logged is not None and logged.value % asked.value == 0:
-        return logged
+    if gpus is None and logged is not None and logged.value != asked.value:
+        return logged if logged.value % asked.value == 0 else asked
     return asked
 
 

@@ -1,0 +1,63 @@
+"""Configuration of public runs: every file is read, and none is accused."""
+
+import pytest
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.trainer_state import read_trainer_state
+from colintern.artifacts.training_args import read_training_args
+from colintern.diagnostics.batch_size import batch_size
+from colintern.diagnostics.config_sources import recorded_config
+from colintern.diagnostics.training_mode import planned_warmup, training_precision
+from conftest import REPOSITORY
+from pytest_colintern.catalogue import load_check_file, rules_in
+from pytest_colintern.policy import Policy
+from pytest_colintern.providers import judge_of
+from pytest_colintern.subject import AuditOptions, Subject
+
+
+def described(config):
+    batch = batch_size(config)
+    return batch, config.planned_epochs, planned_warmup(config), training_precision(config)
+
+
+def test_every_log_is_described(corpus):
+    seen = 0
+    for path in sorted((corpus / "trainer_state").iterdir()):
+        try:
+            state = read_trainer_state(path, None)
+        except ArtifactError:
+            continue
+        batch, epochs, _, _ = described(recorded_config(None, None, state, None))
+        assert epochs is None or 0 < epochs.value <= state.num_train_epochs, path.name
+        assert batch.effective_low is None or 0 < batch.effective_low <= batch.effective_high
+        seen += 1
+    assert seen > 50
+
+
+def test_every_arguments_file_is_described(corpus):
+    seen = 0
+    for path in sorted((corpus / "training_args").glob("*.bin")):
+        arguments = read_training_args(path, None)
+        config = recorded_config(None, arguments.values, None, None)
+        batch, _, _, _ = described(config)
+        assert config.learning_rate is not None, path.name
+        assert batch.per_device is not None, path.name
+        seen += batch.effective is not None
+    assert seen > 15
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    rules = rules_in(load_check_file(REPOSITORY / "checks" / "check_config.py"))
+    return {rule.id: rule for rule in rules.values()}
+
+
+def test_no_public_checkpoint_is_accused(corpus, catalogue):
+    judged = 0
+    for folder in sorted((corpus / "checkpoints").iterdir()):
+        judge = judge_of(Subject(folder, folder.name), AuditOptions(), catalogue, Policy())
+        for rule in catalogue.values():
+            result = judge.result(rule)
+            assert result.outcome.value in {"passed", "no_evidence"}, (folder.name, result)
+            judged += result.outcome.value == "passed"
+    assert judged
