@@ -67,7 +67,14 @@ def _escape(path: Path) -> ArtifactError:
     return ArtifactError(
         path,
         expected="a link inside the audited folder",
-        found=f"a link to {os.path.realpath(path)}",
+        found=f"a link to {_target(path)}",
         remedy="Replace the link by a copy of the file.",
         escapes=True,
     )
+
+
+def _target(path: Path) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115 - Path drops what is odd about a link
+    except OSError:
+        return "a place that cannot be read"

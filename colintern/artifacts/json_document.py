@@ -56,7 +56,7 @@ def parse_json(path: Path, content: bytes) -> Any:
         raise ArtifactError(path, expected=_EXPECTED_DEPTH, found="deeper nesting") from error
     except ValueError as error:
         # ValueError: also Python's own limit on the digits of an integer.
-        detail = getattr(error, "msg", "") or str(error)
+        detail = (getattr(error, "msg", "") or str(error)).removesuffix(" at")
         place = f" at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         found = f"{printable(detail, limit=120)}{place}" if content.strip() else "an empty file"
         raise ArtifactError(
