@@ -17,6 +17,7 @@ ARGUMENTS = {
     "num_train_epochs": 5,
     "max_steps": -1,
     "per_device_train_batch_size": 16,
+    "per_device_eval_batch_size": 16,
     "gradient_accumulation_steps": 4,
     "learning_rate": 7e-5,
     "lr_scheduler_type": "cosine",

@@ -2,6 +2,7 @@
 
 import math
 
+from builders.manifest import write_manifest
 from builders.training_log import write_training_log
 
 from cases.case import Case
@@ -35,12 +36,23 @@ def _relearned(at, value):
     return value + 1.5 * math.exp(-8 * (at - 0.5)) if at > 0.501 else value
 
 
-def _without_best_checkpoint(run):
-    write_training_log(run, eval_loss=lambda at, value: value if at != 0.5 else 0.5)
+def _cut(run):
+    write_training_log(run, steps=330, max_steps=600)
+    write_manifest(run, status="started")
+
+
+def _keep(run):
+    for step in (500, 600):
+        (run / f"checkpoint-{step}").mkdir(exist_ok=True)
+
+
+def _lose_the_best(run):
+    write_training_log(run, eval_steps=50, eval_loss=lambda at, value: value if at != 0.5 else 0.5)
+    _keep(run)
 
 
 def _repeat_a_step(rows):
-    rows[10]["step"] = rows[9]["step"]
+    rows[3]["step"] = rows[2]["step"]
 
 
 CASES = {
@@ -56,9 +68,9 @@ CASES = {
     "LOG010": Case(bad=_log(loss=_spike), outcome="warned"),
     "LOG011": Case(bad=_log(grad_norm=_always(0.0), start=2.4, end=2.38)),
     "LOG012": Case(bad=_log(learning_rate=_after(0.5, lambda _: 0.0)), outcome="warned"),
-    "LOG013": Case(bad=_log(steps=330, max_steps=600)),
+    "LOG013": Case(bad=_cut),
     "LOG014": Case(bad=_log(loss=_relearned)),
-    "LOG015": Case(bad=_without_best_checkpoint, outcome="warned"),
+    "LOG015": Case(bad=_lose_the_best, good=_keep, outcome="warned"),
     "LOG016": Case(bad=_log(start=9.6, end=3.0, eval_loss=lambda _, v: v / 4), outcome="noted"),
     "LOG017": Case(bad=_log(edit_rows=_repeat_a_step), outcome="warned"),
 }
