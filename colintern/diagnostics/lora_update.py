@@ -208,12 +208,19 @@ def _outliers(group: list[ModuleUpdate]) -> Iterator[Outlier]:
     else:
         rise, run = logs[:, None] - logs, depths[:, None] - depths
         slopes = rise[run > 0] / run[run > 0]
-        slope = float(np.median(slopes)) if slopes.size else 0.0
+        slope = _median(slopes) if slopes.size else 0.0
     residuals = logs - slope * depths
-    residuals -= np.median(residuals)
-    spread = max(float(np.median(np.abs(residuals))) * _NORMAL_MAD, _LEAST_SPREAD)
+    residuals -= _median(residuals)
+    spread = max(_median(np.abs(residuals)) * _NORMAL_MAD, _LEAST_SPREAD)
     for update, residual in zip(group, residuals, strict=True):
         yield Outlier(update, abs(float(residual)) / spread, math.exp(float(residual)))
+
+
+def _median(values: Array) -> float:
+    """As `np.median`, which would import numpy.ma: a tenth of a second."""
+    ordered = np.sort(values)
+    middle = ordered.size // 2
+    return float(ordered[middle] if ordered.size % 2 else ordered[middle - 1 : middle + 1].mean())
 
 
 _THEIL_SEN_MOST: Final = 1_000

@@ -1,0 +1,90 @@
+"""The base that an adapter belongs to: where its files are, and what they hold."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
+from colintern.artifacts.run_layout import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    MODEL_CONFIG,
+    MODEL_INDEX,
+    MODEL_WEIGHTS,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseReference:
+    """What is recorded of the base, and the folder that it leads to on this machine."""
+
+    recorded: str | None
+    """Hub id or path in the adapter's configuration."""
+    is_hub_id: bool
+    folder: Path | None
+    """Its folder here, or None."""
+    by_option: bool
+    """The user named the folder."""
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the folder holds an adapter, so that this one would be stacked on it."""
+        names = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
+        return self.folder is not None and any((self.folder / name).exists() for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """The base's folder on this machine; trusted no more than the checkpoint."""
+
+    folder: Path
+    enclosure: Enclosure
+
+    @property
+    def config(self) -> Path | None:
+        """Its config.json."""
+        return self._existing(MODEL_CONFIG)
+
+    @property
+    def weights(self) -> Path | None:
+        """Its safetensors file, or the index of its shards."""
+        return self._existing(MODEL_WEIGHTS) or self._existing(MODEL_INDEX)
+
+    def _existing(self, name: str) -> Path | None:
+        path = self.folder / name
+        return path if path.exists() or path.is_symlink() else None
+
+
+def find_base(
+    recorded: str | None, revision: str | None, option: Path | None, start: Path
+) -> BaseReference:
+    """Find the base: the user's folder, a path, else the Hub cache.
+
+    Args:
+        recorded: what the adapter names.
+        revision: its revision, when it is pinned.
+        option: the folder that the user gave.
+        start: where a relative path starts.
+    """
+    if recorded is None or not recorded.strip():
+        return BaseReference(None, is_hub_id=False, folder=option, by_option=option is not None)
+    local = _local_folder(recorded, start)
+    hub_id = local is None and is_hub_id(recorded)
+    folder = option or local
+    if folder is None and hub_id:
+        folder = find_snapshot(recorded, revision) or find_snapshot(recorded)
+    return BaseReference(recorded, is_hub_id=hub_id, folder=folder, by_option=option is not None)
+
+
+_MODEL_FILES: Final = (MODEL_CONFIG, MODEL_WEIGHTS, MODEL_INDEX, ADAPTER_CONFIG)
+"""One of them makes a folder a model: `../..` exists on every machine."""
+
+
+def _local_folder(recorded: str, start: Path) -> Path | None:
+    try:
+        path = start / Path(recorded).expanduser()
+        return path if any((path / name).is_file() for name in _MODEL_FILES) else None
+    except (OSError, ValueError, RuntimeError):
+        # A name with a null byte, one that is too long, or a home that does not exist.
+        return None
