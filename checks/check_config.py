@@ -287,7 +287,7 @@ def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
         raise NoEvidence(RUN_MANIFEST, needed_for="whether the run used a GPU")
     return Verdict(
         workers.value > 0 or not on_gpu,
-        observed=f"{workers.value} workers {'on a GPU' if on_gpu else 'without a GPU'}",
+        observed=f"workers: {workers.value}, {'on a GPU' if on_gpu else 'without a GPU'}",
         expected="one or more workers on a GPU",
         where=workers.where,
     )
@@ -417,7 +417,7 @@ def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
         raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for="processes that gather pages")
     return Verdict(
         world.value == 1 or steps.value == 1 or batch.gathers_always,
-        observed=f"{world.value} processes, {steps.value} micro-steps a step",
+        observed=f"processes: {world.value}, micro-steps a step: {steps.value}",
         expected="one process, or no accumulation, or pages gathered on each micro-step",
         where=steps.where,
     )
