@@ -26,6 +26,9 @@ Integers = NDArray[np.int64]
 NO_STEP: Final = -1
 """Stands in `LogTable.step` for a row without one: printed logs and `Trainer.predict` have such."""
 
+MAX_MAGNITUDE: Final = 1e100
+"""Finite numbers are clipped here, so that sums and squares of an absurd log stay finite."""
+
 _MAX_STEP: Final = 2**53
 """Whole numbers up to here are exact as floats; JSON may write a step as `1.0`."""
 
@@ -214,11 +217,13 @@ def _floats(path: Path, key: str, index: list[int], values: list[Any]) -> Floats
     if type(None) in types:
         values = [math.nan if value is None else value for value in values]
     try:
-        return np.array(values, dtype=np.float64)
+        column = np.array(values, dtype=np.float64)
     except OverflowError as error:
         raise ArtifactError(
             path, expected=f"numbers in log_history[].{key}", found="an integer beyond 10^308"
         ) from error
+    finite = np.isfinite(column)
+    return np.where(finite, np.clip(column, -MAX_MAGNITUDE, MAX_MAGNITUDE), column)
 
 
 def _steps(path: Path, index: list[int], rows: list[dict[str, Any]]) -> Integers:
@@ -236,7 +241,8 @@ def _steps(path: Path, index: list[int], rows: list[dict[str, Any]]) -> Integers
 def _count(path: Path, key: str, value: float | None) -> int | None:
     if value is None:
         return None
-    if not (math.isfinite(value) and abs(value) <= _MAX_STEP and value == math.floor(value)):
+    # Compared before anything else: an integer of a thousand digits is no float.
+    if not (abs(value) <= _MAX_STEP and value == math.floor(value)):
         raise _wrong(path, key, "a whole number", value)
     return int(value)
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from colintern.artifacts.trainer_state import NO_STEP, TrainerState
 from colintern.diagnostics.noise import (
-    MAX_MAGNITUDE,
     MIN_BAND_RATIO,
     Floats,
     Trend,
@@ -105,8 +104,7 @@ def evaluation_loss(log: TrainerState) -> EvaluationLoss | None:
     """Measure the evaluations, or return None for fewer than `MIN_EVALUATIONS` finite ones."""
     table = log.evaluations
     finite = np.isfinite(table.loss)
-    values = np.clip(table.loss[finite], -MAX_MAGNITUDE, MAX_MAGNITUDE)
-    steps = table.step[finite]
+    values, steps = table.loss[finite], table.step[finite]
     if len(values) < MIN_EVALUATIONS:
         return None
     best = int(np.argmin(values))

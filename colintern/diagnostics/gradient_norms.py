@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.loss_oscillation import MAX_SAMPLE_CV
-from colintern.diagnostics.noise import MAX_MAGNITUDE, Floats, step_noise
+from colintern.diagnostics.noise import Floats, step_noise
 
 _ROWS_ABOUT: Final = 10
 """Rows on each side of a spike whose median it is measured against."""
@@ -117,7 +117,7 @@ def gradient_norms(training: LogTable, *, spike: float) -> GradientNorms | None:
         return None
     norms = training.grad_norm[recorded]
     finite = np.isfinite(norms)
-    values = np.minimum(norms[finite], MAX_MAGNITUDE)
+    values = norms[finite]
     return GradientNorms(
         num_rows=len(recorded),
         median=float(np.median(values)) if len(values) else float("nan"),
@@ -143,7 +143,7 @@ def loss_spikes(training: LogTable, *, spike: float, examples: float) -> tuple[i
         so that the scatter of tiny losses and of single examples is none.
     """
     rows = np.flatnonzero(np.isfinite(training.loss))
-    values = np.clip(training.loss[rows], -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    values = training.loss[rows]
     if len(values) < _BLOCK_ROWS // 5:
         return ()
     factor = max(spike, 1 + _SCATTER * MAX_SAMPLE_CV / math.sqrt(max(examples, 1.0)))
@@ -179,7 +179,7 @@ def _felt_spikes(
 ) -> tuple[int, ...]:
     if len(norms) < 2 * _FELT_ROWS:
         return ()
-    loss = np.clip(np.nan_to_num(training.loss), -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    loss = np.where(np.isfinite(training.loss), training.loss, 0.0)
     limit = _FELT_RATIO * abs(float(np.median(loss)))
     about = _medians_about(norms, spike)
     candidates = rows[(about > 0) & (norms > spike * about)][:_MOST_SPIKES]

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from colintern.artifacts.trainer_state import TrainerState
-from colintern.diagnostics.noise import MAX_MAGNITUDE, Floats
+from colintern.diagnostics.noise import Floats
 
 JUMP_RATIO: Final = 1.5
 """Loss after over loss before a boundary (failure-modes H05)."""
@@ -89,7 +89,7 @@ def jumps_after_resume(log: TrainerState) -> tuple[int, tuple[LossJump, ...]]:
     single examples have hundreds of save points, and a divergence may happen to start at one.
     """
     boundaries = resume_boundaries(log)
-    loss = np.clip(log.training.loss, -MAX_MAGNITUDE, MAX_MAGNITUDE)
+    loss = log.training.loss
     jumps = []
     for row, mark in sorted(boundaries.items()):
         before, after = loss[max(0, row - _ROWS_BEFORE) : row], loss[row : row + _ROWS_AFTER]
