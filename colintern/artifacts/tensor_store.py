@@ -163,7 +163,7 @@ def _shard(index: Path, name: str, enclosure: Enclosure | None) -> SafetensorsFi
             expected="shards beside the index, by plain file name",
             found=f"`{_text(name)}`",
             remedy="Save the model again; an index must not lead out of its folder.",
-            escapes=Path(os.path.normpath(shard)).parent != index.parent,
+            escapes=index.parent not in Path(os.path.normpath(shard)).parents,
         )
     if not os.path.lexists(shard):
         raise _disagreement(index, f"the shard {_text(name)} beside the index", "no such file")
