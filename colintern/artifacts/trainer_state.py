@@ -7,6 +7,7 @@ rows become numpy arrays once and are never objects.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,6 +168,7 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
             raise _wrong(path, f"log_history[{index}]", "an object", row)
+    keys = frozenset(chain.from_iterable(rows))
     summary_rows = tuple(index for index, row in enumerate(rows) if "train_runtime" in row)
     return TrainerState(
         path=path,
@@ -186,8 +188,8 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
         early_stopping=_early_stopping(path, header.stateful_callbacks or {}),
         summary=_summary(path, rows),
         summary_rows=summary_rows,
-        is_reinforcement=any(key in row for row in rows for key in _REINFORCEMENT_KEYS),
-        has_training_loss_summary=any("train_loss" in row for row in rows),
+        is_reinforcement=not keys.isdisjoint(_REINFORCEMENT_KEYS),
+        has_training_loss_summary="train_loss" in keys,
     )
 
 

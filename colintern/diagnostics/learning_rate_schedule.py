@@ -24,8 +24,8 @@ ZERO_RATIO: Final = 1e-3
 JUMP_FACTOR: Final = 3.0
 """A rate that grows by this factor between two rows, once the warm-up is over, has jumped."""
 
-_NO_WARMUP_RUN_RATIO: Final = 0.01
-"""A peak within the first 1 % of the run had no warm-up, whatever its steps."""
+_NO_WARMUP_RUN_RATIO: Final = 0.02
+"""A short run whose peak comes later than in its first 2 % did warm up."""
 
 PEAK_REACHED_RATIO: Final = 0.8
 """A complete run whose largest rate is below this share of the one asked for never reached it; a
