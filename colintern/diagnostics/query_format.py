@@ -74,10 +74,19 @@ class QueryFormat:
         if self.prefix is not None:
             parts.append(f'prefix "{printable(self.prefix, limit=40)}"')
         if self.suffix is not None:
-            parts.append(f'suffix "{printable(self.suffix, limit=60)}"')
+            parts.append(f"suffix {_compact(self.suffix)}")
         if self.num_augmentation_tokens is not None:
             parts.append(f"{self.num_augmentation_tokens} augmentation tokens")
         return f"{', '.join(parts) or 'unknown'} ({self.source})"
+
+
+def _compact(text: str) -> str:
+    """Show a suffix of one repeated token as the token and its number."""
+    token = text[: text.find(">") + 1]
+    times = len(text) // len(token) if token else 0
+    if times > 1 and token * times == text:
+        return f'{times} x "{printable(token, limit=40)}"'
+    return f'"{printable(text, limit=60)}"'
 
 
 def training_format(

@@ -3,10 +3,11 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from colintern.artifacts.evaluation_record import EvaluationRecord
 from colintern.artifacts.model_card import ModelCard
+from colintern.artifacts.model_config import ModelConfig
 from colintern.artifacts.model_meta import ModelMeta
 from colintern.artifacts.processor_config import ProcessorConfig, read_processor_config
 from colintern.artifacts.results_folder import TaskResults
@@ -122,13 +123,12 @@ def query_formats(  # noqa: PLR0917 - every place that may tell the format
 
 
 @artifact
-def vocabulary(layout: RunLayout, tensors: TensorStore | None, base: Any | None) -> Vocabulary:
+def vocabulary(
+    layout: RunLayout, tensors: TensorStore | None, model_config: ModelConfig | None
+) -> Vocabulary:
     """The tokenizer's ids beside the embedding's rows."""
     shapes = {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {}
-    rows = embedding_rows(shapes)
-    config = base.config if base else None
-    if rows is None and config is not None:
-        rows = config.text.vocab_size
+    rows = embedding_rows(shapes) or (model_config.text.vocab_size if model_config else None)
     if rows is None:
         raise NoEvidence("vocab_size of the base", needed_for="the rows of its embedding")
     path = layout.beside_weights(TOKENIZER)
