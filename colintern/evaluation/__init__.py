@@ -1,0 +1,1 @@
+"""Evaluation: embedding, scoring, results in MTEB's form."""

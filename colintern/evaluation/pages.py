@@ -1,0 +1,100 @@
+"""The benchmark `pages`: embeds the generated pages, scores them and writes the results.
+
+The results have the form of MTEB's files. The loop is our own: it is small enough to read, and
+MTEB is not needed for it.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from PIL import Image
+
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.run_layout import read_run_layout
+from colintern.artifacts.weights_hash import weights_sha256
+from colintern.artifacts.written_json import write_json
+from colintern.evaluation.ranking import ranking_metrics
+from colintern.model.loading import Loaded, load_checkpoint
+from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
+from colintern.pages.world import RetrievalTask, retrieval_task
+from colintern.training.versions import installed_versions
+
+BATCH_SIZE: Final = 64
+HARNESS: Final = "colintern-pages/1"
+"""Stands where MTEB puts its version: these figures are not MTEB's."""
+
+
+def evaluate_pages(checkpoint: Path, results: Path, *, base: str | None = None) -> float:
+    """Evaluate `checkpoint` on the benchmark `pages` and write `results`.
+
+    Returns:
+        NDCG@5.
+    """
+    started, clock = datetime.now(UTC), time.monotonic()
+    loaded = load_checkpoint(checkpoint, base=base)
+    task = retrieval_task()
+    metrics = score_task(loaded, task)
+    results.mkdir(parents=True, exist_ok=True)
+    main_score = metrics["ndcg_at_5"]
+    entry = {"main_score": main_score, "hf_subset": "default", "languages": ["eng-Latn"]}
+    result = {
+        "task_name": task.name,
+        "dataset_revision": task.revision,
+        "mteb_version": HARNESS,
+        "scores": {"test": [{**metrics, **entry}]},
+        "evaluation_time": round(time.monotonic() - clock, 2),
+        "kg_co2_emissions": None,
+        "date": started.timestamp(),
+    }
+    write_json(results / f"{task.name}.json", result)
+    write_json(results / "colintern_eval.json", _record(loaded, checkpoint, started))
+    return main_score
+
+
+def score_task(loaded: Loaded, task: RetrievalTask) -> dict[str, float]:
+    """Embed the queries and pages of `task` and rank the pages for every query."""
+    processor = loaded.processor
+    images = [Image.fromarray(page.pixels()) for page in task.pages]
+    pages = embed(loaded.model, processor.process_images, images)
+    queries = embed(loaded.model, processor.process_queries, task.queries)
+    scores_QP = processor.score(queries, pages, device="cpu")  # noqa: N806
+    return ranking_metrics(scores_QP.numpy(), [frozenset({page}) for page in task.relevant])
+
+
+def embed(model: torch.nn.Module, process: Any, inputs: Sequence[Any]) -> list[torch.Tensor]:
+    """Embed `inputs` in batches; each result is (tokens, dimension) without padding."""
+    device = next(model.parameters()).device
+    embeddings: list[torch.Tensor] = []
+    for batch in _batches(inputs):
+        features = process(batch).to(device)
+        with torch.inference_mode():
+            vectors_BND = model(**features).float().cpu()  # noqa: N806
+        mask_BN = features["attention_mask"].bool().cpu()  # noqa: N806
+        embeddings += [vectors[mask] for vectors, mask in zip(vectors_BND, mask_BN, strict=True)]
+    return embeddings
+
+
+def _batches(inputs: Sequence[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(inputs), BATCH_SIZE):
+        yield list(inputs[start : start + BATCH_SIZE])
+
+
+def _record(loaded: Loaded, checkpoint: Path, started: datetime) -> dict[str, Any]:
+    processor: ColIntern3_5Processor = loaded.processor
+    layout = read_run_layout(checkpoint)
+    return {
+        "weights_sha256": weights_sha256(layout.weights_folder, Enclosure.around(checkpoint)),
+        "query_prefix": processor.query_prefix,
+        "query_suffix": processor.query_augmentation_token * AUGMENTATION_TOKENS,
+        "padding_side": processor.tokenizer.padding_side,
+        "max_num_visual_tokens": processor.max_num_visual_tokens,
+        "attention": loaded.attention,
+        "dtype": str(next(loaded.model.parameters()).dtype).removeprefix("torch."),
+        "versions": installed_versions(),
+        "started": started.isoformat(),
+        "ended": datetime.now(UTC).isoformat(),
+    }

@@ -1,0 +1,150 @@
+"""`colintern_run.json`: what a run writes about itself, before the first step and at every save."""
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+import torch
+from PIL import Image
+from torch import nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.run_layout import RUN_MANIFEST, Folder
+from colintern.artifacts.run_manifest import (
+    SCHEMA,
+    BaseRecord,
+    DatasetRecord,
+    GoldenTokens,
+    HardwareRecord,
+    LoraRecord,
+    LossRecord,
+    ProcessorRecord,
+    RunManifest,
+)
+from colintern.artifacts.weights_hash import weights_sha256
+from colintern.artifacts.written_json import write_json
+from colintern.model.lora import LoraCoverage, projection_matrix
+from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
+from colintern.training.recipes import Recipe
+from colintern.training.versions import git_commit, installed_versions
+
+GOLDEN_QUERY: Final = "Which page names the total?"
+GOLDEN_PAGE_SIZE: Final = (448, 448)
+"""A blank page in pixels: one tile of a full-size model."""
+
+Status = Literal["started", "interrupted", "completed"]
+
+
+def run_manifest(
+    recipe: Recipe,
+    arguments: TrainingArguments,
+    model: nn.Module,
+    processor: ColIntern3_5Processor,
+    coverage: LoraCoverage,
+    *,
+    attention: str,
+) -> RunManifest:
+    """Describe a run that is about to start."""
+    world_size = arguments.world_size
+    per_device = arguments.per_device_train_batch_size
+    accumulated = per_device * arguments.gradient_accumulation_steps
+    return RunManifest(
+        schema=SCHEMA,
+        status="started",
+        family=recipe.family,
+        recipe=recipe.name,
+        base=BaseRecord(id=recipe.base, projection_sha256=_sha256(projection_matrix(model))),
+        arguments=arguments.to_dict(),
+        world_size=world_size,
+        effective_batch_size=accumulated * world_size,
+        contrastive_batch_size=per_device,
+        candidates=per_device * world_size,
+        loss=LossRecord(
+            class_name="ColbertLoss",
+            temperature=recipe.temperature,
+            normalize_scores=recipe.normalize_scores,
+        ),
+        lora=LoraRecord(
+            target_modules=recipe.lora.target_modules,
+            matched=coverage.matched,
+            trainable_parameters=coverage.trainable_parameters,
+        ),
+        processor=processor_record(processor),
+        datasets=(DatasetRecord(name="colintern/pages", split="train", rows=recipe.train_pairs),),
+        versions=installed_versions(),
+        hardware=hardware_record(model, attention),
+        git_commit=git_commit(),
+        started=_now(),
+    )
+
+
+def processor_record(processor: ColIntern3_5Processor) -> ProcessorRecord:
+    """Describe how queries and pages become tokens, with a fingerprint to recognise it by."""
+    query = processor.process_queries([GOLDEN_QUERY])["input_ids"][0].tolist()
+    page = processor.process_images([Image.new("RGB", GOLDEN_PAGE_SIZE, "white")])["input_ids"]
+    return ProcessorRecord(
+        query_prefix=processor.query_prefix,
+        query_suffix=processor.query_augmentation_token * AUGMENTATION_TOKENS,
+        padding_side=processor.tokenizer.padding_side,
+        max_num_visual_tokens=processor.max_num_visual_tokens,
+        golden=GoldenTokens(query_token_ids=tuple(query), page_token_count=page.shape[1]),
+    )
+
+
+def hardware_record(model: nn.Module, attention: str) -> HardwareRecord:
+    """Describe what the run runs on."""
+    parameter = next(model.parameters())
+    device = parameter.device.type
+    return HardwareRecord(
+        device=device,
+        gpu=torch.cuda.get_device_name() if device == "cuda" else None,
+        attention=attention,
+        dtype=str(parameter.dtype).removeprefix("torch."),
+    )
+
+
+class ManifestWriter(TrainerCallback):
+    """Keeps the manifest of a run on disk true."""
+
+    def __init__(self, folder: Path, manifest: RunManifest) -> None:
+        """Start with the description of the run."""
+        self.folder = folder
+        self.manifest = manifest
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Write before the first step, so that a killed run is still explained."""
+        self.write()
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Note the weights that were saved last."""
+        del args, control
+        self._note_weights(self.folder / f"checkpoint-{state.global_step}")
+        self.write()
+
+    def finish(self, status: Status) -> None:
+        """Note the final weights and how the run ended."""
+        self._note_weights(self.folder)
+        self.manifest = msgspec.structs.replace(self.manifest, status=status, ended=_now())
+        self.write()
+
+    def write(self) -> None:
+        """Write the manifest, atomically."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / RUN_MANIFEST, msgspec.to_builtins(self.manifest))
+
+    def _note_weights(self, folder: Path) -> None:
+        digest = weights_sha256(Folder.read(folder), Enclosure.around(folder))
+        self.manifest = msgspec.structs.replace(self.manifest, weights_sha256=digest)
+
+
+def _sha256(tensor: torch.Tensor) -> str:
+    return hashlib.sha256(tensor.float().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,74 @@
+"""README.md of a run: what it is, how it was made, and lines that load it. Free of torch."""
+
+from typing import Final
+
+from colintern.artifacts.run_manifest import RunManifest
+from colintern.training.recipes import Recipe
+
+_TEMPLATE: Final = """\
+---
+base_model: {base}
+library_name: peft
+tags:
+- colpali
+- vidore
+- lora
+---
+
+# {family}, recipe `{recipe}`
+
+A late-interaction retriever of document pages, trained by colintern.
+
+## Use
+
+```python
+from peft import PeftModel
+
+from colintern.model.modeling import ColIntern3_5
+from colintern.model.processing import ColIntern3_5Processor
+from colintern.model.tiny_base import resolve_base
+
+base = ColIntern3_5.from_pretrained(resolve_base("{base}"))
+model = PeftModel.from_pretrained(base, FOLDER).eval()
+processor = ColIntern3_5Processor.from_pretrained(FOLDER)
+
+pages = model(**processor.process_images(images))
+queries = model(**processor.process_queries(texts))
+scores = processor.score(list(queries), list(pages))
+```
+
+## Training
+
+| | |
+|---|---|
+| LoRA | rank {rank}, alpha {alpha}, dropout {dropout}, {matched} modules |
+| trained parameters | {trainable:,} |
+| learning rate | {learning_rate:g}, {warmup} warm-up steps, {scheduler} decay |
+| epochs | {epochs:g} of {rows:,} pairs |
+| batch | {batch} queries, {candidates} candidate pages each |
+| loss | ColbertLoss, temperature {temperature:g}, scores normalised: {normalised} |
+"""
+
+
+def model_card(recipe: Recipe, manifest: RunManifest) -> str:
+    """Write the card of a run."""
+    lora = manifest.lora
+    return _TEMPLATE.format(
+        base=recipe.base,
+        family=recipe.family,
+        recipe=recipe.name,
+        rank=recipe.lora.rank,
+        alpha=recipe.lora.alpha,
+        dropout=recipe.lora.dropout,
+        matched=len(lora.matched or ()) if lora else 0,
+        trainable=(lora.trainable_parameters or 0) if lora else 0,
+        learning_rate=recipe.learning_rate,
+        warmup=recipe.warmup_steps,
+        scheduler=recipe.lr_scheduler_type,
+        epochs=recipe.num_train_epochs,
+        rows=recipe.train_pairs,
+        batch=manifest.effective_batch_size,
+        candidates=manifest.candidates,
+        temperature=recipe.temperature,
+        normalised="yes" if recipe.normalize_scores else "no",
+    )

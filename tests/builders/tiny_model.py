@@ -1,0 +1,35 @@
+"""A tiny ColIntern with random weights, for tests that need torch."""
+
+from pathlib import Path
+
+import torch  # noqa: TID253 - imported by tests that need it
+
+from colintern.model.modeling import ColIntern3_5, initialise_projection
+from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
+from colintern.pages.train_base import tiny_config, tiny_processor
+
+
+def random_model(seed: int = 0) -> ColIntern3_5:
+    torch.manual_seed(seed)
+    model = ColIntern3_5(tiny_config())
+    initialise_projection(model, seed=seed)
+    # Zero at the start, they would hide a position or a mask that is wrong.
+    with torch.no_grad():
+        model.vision_tower.embeddings.position_embeddings.normal_(std=0.1)
+    return model.eval()
+
+
+def write_base(folder: Path, seed: int = 0) -> Path:
+    random_model(seed).save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return folder
+
+
+def guide_lora(**changes: object) -> LoraSettings:
+    values: dict[str, object] = {
+        "rank": 8,
+        "alpha": 8,
+        "dropout": 0.1,
+        "target_modules": one_expression(GUIDE_TARGETS),
+    }
+    return LoraSettings(**{**values, **changes})  # type: ignore[arg-type]
