@@ -1,0 +1,97 @@
+import json
+
+import pytest
+from builders.results import REVISION, results_folder, write_record, write_results, write_tasks
+
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.providers import shipped_providers
+from pytest_colintern.subject import AuditOptions, Subject
+from pytest_colintern.verdict import NoEvidence
+
+ARXIV = "VidoreArxivQARetrieval"
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+def evidence(run, name, **options):
+    options = AuditOptions(invocation_dir=run.parent / "nowhere", **options)
+    given = {"subject": Subject(run, run.name), "options": options}
+    return Resolver(shipped_providers(), given).get(name)
+
+
+def test_missing_results_name_what_was_found(run):
+    write_tasks(run.parent / "results" / "mteb_evaluation" / "other", {ARXIV: 0.8})
+    with pytest.raises(NoEvidence, match="found only other"):
+        evidence(run, "task_results")
+
+
+def test_results_option_is_taken(run, tmp_path):
+    write_tasks(tmp_path / "scores", {ARXIV: 0.8})
+    assert list(evidence(run, "task_results", results=tmp_path / "scores").tasks) == [ARXIV]
+
+
+def test_meta_and_record_lie_beside_the_results(run):
+    write_results(run)
+    assert evidence(run, "model_meta").revision == REVISION
+    assert evidence(run, "evaluation_record").query_prefix == ""
+
+
+@pytest.mark.parametrize("place", ["results/team__run", "results", "."])
+def test_record_is_found_above_the_results(run, place):
+    write_results(run)
+    record = results_folder(run) / "colintern_eval.json"
+    record.rename(run / place / "colintern_eval.json")
+    assert evidence(run, "evaluation_record").padding_side == "left"
+
+
+def test_results_with_errors_alone_have_no_table(run):
+    write_tasks(run / "results", {})
+    (run / "results" / f"{ARXIV}.json").write_text("{")
+    assert len(evidence(run, "task_results").errors) == 1
+    with pytest.raises(NoEvidence):
+        evidence(run, "result_table")
+
+
+def test_hash_is_compared_with_the_weights(run):
+    write_results(run)
+    assert evidence(run, "evaluated_weights").same is True
+    (run / "adapter_model.safetensors").write_bytes(b"other weights")
+    assert evidence(run, "evaluated_weights").hashes_differ
+
+
+def test_weights_are_not_hashed_without_a_recorded_hash(run, monkeypatch):
+    write_results(run)
+    write_record(run, weights_sha256=None)
+    monkeypatch.setattr("pytest_colintern.evidence.results.weights_sha256", None)
+    assert evidence(run, "evaluated_weights").same is None
+
+
+def test_file_times_never_count(run):
+    write_results(run, date=None)
+    write_record(run, weights_sha256=None)
+    manifest = {"schema": "colintern.run/1", "ended": "2026-05-04T10:00:00Z"}
+    (run / "colintern_run.json").write_text(json.dumps(manifest))
+    assert evidence(run, "evaluated_weights").same is None
+
+
+def test_checkpoint_is_no_final_folder(run):
+    checkpoint = run / "checkpoint-100"
+    checkpoint.mkdir()
+    (checkpoint / "adapter_model.safetensors").write_bytes(b"x")
+    with pytest.raises(NoEvidence):
+        evidence(checkpoint, "processor_files")
+    assert evidence(run, "processor_files").missing
+
+
+def test_run_with_checkpoints_alone_is_not_final(run):
+    (run / "adapter_model.safetensors").rename(run / "checkpoint")
+    (run / "checkpoint-5").mkdir()
+    (run / "checkpoint").rename(run / "checkpoint-5" / "adapter_model.safetensors")
+    with pytest.raises(NoEvidence):
+        evidence(run, "processor_files")
