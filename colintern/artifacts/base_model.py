@@ -14,6 +14,7 @@ from colintern.artifacts.run_layout import (
     MODEL_INDEX,
     MODEL_WEIGHTS,
 )
+from colintern.artifacts.tiny_base import bundled_base
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +59,19 @@ class BaseModel:
 
 
 def find_base(
-    recorded: str | None, revision: str | None, option: Path | None, start: Path
+    recorded: str | None, revision: str | None, option: Path | None, starts: tuple[Path, ...]
 ) -> BaseReference:
-    """Find the base: the user's folder, a path, else the Hub cache.
+    """Find the base: the user's folder, a path, the bundled base, else the Hub cache.
 
     Args:
         recorded: what the adapter names.
         revision: its revision, when it is pinned.
         option: the folder that the user gave.
-        start: where a relative path starts.
+        starts: where a relative path may start.
     """
     if recorded is None or not recorded.strip():
         return BaseReference(None, is_hub_id=False, folder=option, by_option=option is not None)
-    local = _local_folder(recorded, start)
+    local = _local_folder(recorded, start) or bundled_base(recorded)
     hub_id = local is None and (is_hub_id(recorded) or bool(_BARE_ID.fullmatch(recorded)))
     folder = option or local
     if folder is None and is_hub_id(recorded):

@@ -11,11 +11,11 @@ from safetensors import safe_open
 from torch import nn
 from transformers.utils import is_flash_attn_2_available
 
+from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.lora import ADAPTER_WEIGHTS
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
-from colintern.model.tiny_base import resolve_base
 
 _FLASH_CAPABILITY: Final = (8, 0)
 """The first GPU generation that flash-attention 2 runs on: Ampere."""

@@ -121,10 +121,12 @@ class ManifestWriter(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
-        """Note the weights that were saved last."""
+        """Note the weights that were saved last; the checkpoint gets a copy, to be told apart."""
         del args, control
-        self._note_weights(self.folder / f"checkpoint-{state.global_step}")
+        checkpoint = self.folder / f"checkpoint-{state.global_step}"
+        self._note_weights(checkpoint)
         self.write()
+        write_json(checkpoint / RUN_MANIFEST, msgspec.to_builtins(self.manifest))
 
     def finish(self, status: Status) -> None:
         """Note the final weights and how the run ended."""

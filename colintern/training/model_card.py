@@ -26,7 +26,7 @@ from peft import PeftModel
 
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor
-from colintern.model.tiny_base import resolve_base
+from colintern.artifacts.tiny_base import resolve_base
 
 base = ColIntern3_5.from_pretrained(resolve_base("{base}"))
 model = PeftModel.from_pretrained(base, FOLDER).eval()

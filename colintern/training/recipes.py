@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from colintern.artifacts.tiny_base import TINY_BASE
 from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
-from colintern.model.tiny_base import TINY_BASE
 
 _LANGUAGE_TARGETS: Final = GUIDE_TARGETS[:-1]
 """The guide's targets but the projection, which is trained whole."""
@@ -43,7 +43,7 @@ class Recipe:
     """Optimiser steps between two evaluations; None switches evaluation off."""
     save_steps: int
     """Optimiser steps between two checkpoints."""
-    save_total_limit: int = 1
+    save_total_limit: int = 2
     logging_steps: int = 10
     seed: int = 0
 

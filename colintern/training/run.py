@@ -10,10 +10,10 @@ from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer
 from peft import PeftModel
 from transformers import TrainingArguments, set_seed
 
+from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.loading import choose_attention, load_base
 from colintern.model.lora import apply_lora, save_projection_base
 from colintern.model.processing import ColIntern3_5Processor
-from colintern.model.tiny_base import resolve_base
 from colintern.pages.world import held_out_pairs, training_pairs
 from colintern.training.manifest import ManifestWriter, run_manifest
 from colintern.training.model_card import model_card
