@@ -138,16 +138,17 @@ def check_final_loss(
     Why: the guide expects about 0.8 to 1.0 at batch 16. exp(-loss) is about the share of queries
         that find their page among the candidates, so 1.0 means 37 % of 16 pages; a retriever has
         to find it among thousands. The limit is scaled by chance for other batch sizes.
-    Evidence: the last fifth of `loss` in trainer_state.json; candidates from the batch size.
+    Evidence: the last tenth of `loss` in trainer_state.json, two standard errors in its favour;
+        candidates from the batch size.
     Fix: train longer (five epochs), with more pages a batch, or at the guide's learning rate.
     Source: the guide, key metrics; failure-modes F04.
     """
     if progress is not None and not progress.complete(guide.min_completed_ratio):
         raise NoEvidence("the log of a finished run", needed_for="the final loss")
     limit = guide.max_final_loss * contrastive.chance / chance_level(guide.final_loss_batch_size)
-    end = contrastive.loss.end
+    end, error = contrastive.loss.final, contrastive.loss.bin_error
     return Verdict(
-        end <= limit,
+        end - 2 * error <= limit,
         observed=f"loss ends at {end:.3g}, {end / contrastive.chance:.0%} of chance "
         f"(about {contrastive.implied_accuracy:.0%} of queries find their page in the batch)",
         expected=f"at most {limit:.3g} with {contrastive.candidates} candidates",

@@ -59,7 +59,7 @@ class ContrastiveLoss:
     @property
     def implied_accuracy(self) -> float:
         """exp(-loss): about the share of queries that find their page among the candidates."""
-        return math.exp(-max(self.loss.end, 0.0))
+        return math.exp(-max(self.loss.final, 0.0))
 
     def slow(self, ratio: float) -> bool:
         """Whether a cold start falls by less than `ratio` in the first epoch, or not at all.

@@ -21,8 +21,11 @@ from colintern.diagnostics.noise import (
 MIN_ROWS: Final = 20
 """Training rows that a trajectory needs: below, five bins of four rows cannot be had."""
 
-MIN_EPOCH_ROWS: Final = 5
-"""Rows of the first epoch that a fall within it needs."""
+MIN_EPOCH_ROWS: Final = 10
+"""Rows of the first epoch that its own noise can be told from."""
+
+MIN_FINAL_ROWS: Final = 4
+"""Rows that the final loss averages at least."""
 
 DIVERGED_FALL_RATIO: Final = 1 / 3
 """A loss that gives back a third of its fall has diverged (own choice: twice what the worst healthy
@@ -78,6 +81,8 @@ class LossTrajectory:
     """Lowest bin."""
     end: float
     """Mean of the last fifth of the rows."""
+    final: float
+    """Mean of the last tenth of the rows, at least four."""
     noise: float
     """Standard deviation of a row about its neighbours."""
     band: float
@@ -166,6 +171,7 @@ def loss_trajectory(training: LogTable) -> LossTrajectory | None:
         start=float(bins[0]),
         minimum=float(bins.min()),
         end=float(values[-(len(values) // 5) :].mean()),
+        final=float(values[-max(MIN_FINAL_ROWS, len(values) // 10) :].mean()),
         noise=noise,
         band=band,
         bin_error=noise / math.sqrt(len(values) / len(bins)),
