@@ -95,3 +95,13 @@ def test_run_with_checkpoints_alone_is_not_final(run):
     (run / "checkpoint").rename(run / "checkpoint-5" / "adapter_model.safetensors")
     with pytest.raises(NoEvidence):
         evidence(run, "processor_files")
+
+
+def test_malformed_result_is_reported_and_the_rest_is_judged(run, tmp_path):
+    write_tasks(tmp_path / "scores", {ARXIV: 0.8})
+    (tmp_path / "scores" / "VidoreDocVQARetrieval.json").write_text('{"scores": ')
+    integrity = evidence(run, "integrity", results=tmp_path / "scores")
+    assert "VidoreDocVQARetrieval.json" in [error.path.name for error in integrity.malformed]
+    assert [
+        row.name for row in evidence(run, "result_table", results=tmp_path / "scores").tasks
+    ] == [ARXIV]

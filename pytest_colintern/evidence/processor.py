@@ -101,7 +101,7 @@ def processor_files(layout: RunLayout, processor: ProcessorConfig | None) -> Pro
 
 
 @evidence
-def query_formats(  # noqa: PLR0917 - every place that may tell the format
+def query_formats(  # noqa: PLR0917 - the resolver calls it by name
     manifest: RunManifest | None,
     model_card: ModelCard | None,
     processor: ProcessorConfig | None,

@@ -7,6 +7,7 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder_pickles import FolderPickles, examine_pickles
 from colintern.artifacts.folder_walk import FolderWalk, walk_folder
 from colintern.artifacts.remote_code import RemoteCode, read_remote_code
+from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.sound_files import unsound_files
 from colintern.diagnostics.pickle_safety import PickleRisk, assess_pickle
@@ -54,12 +55,13 @@ def remote_code(layout: RunLayout, folder_walk: FolderWalk) -> RemoteCode:
 
 
 @evidence
-def integrity(
+def integrity(  # noqa: PLR0917 - the resolver calls it by name
     resolver: Resolver,
     layout: RunLayout | None,
     folder_walk: FolderWalk | None,
     pickles: FolderPickles | None,
     remote_code: RemoteCode | None,
+    task_results: TaskResults | None,
 ) -> Integrity:
     """Every fault of every file, each once: of those that rules need, and of all others."""
     faults = _Faults()
@@ -75,6 +77,8 @@ def integrity(
         )
     if remote_code is not None:
         faults.add(remote_code.faults)
+    if task_results is not None:
+        faults.add(task_results.errors)
     num_files = 0
     if layout is not None and folder_walk is not None:
         num_files = len(folder_walk.files)
