@@ -71,7 +71,8 @@ def find_base(
     """
     if recorded is None or not recorded.strip():
         return BaseReference(None, is_hub_id=False, folder=option, by_option=option is not None)
-    local = _local_folder(recorded, start) or bundled_base(recorded)
+    found = (_local_folder(recorded, start) for start in starts)
+    local = next((folder for folder in found if folder is not None), bundled_base(recorded))
     hub_id = local is None and (is_hub_id(recorded) or bool(_BARE_ID.fullmatch(recorded)))
     folder = option or local
     if folder is None and is_hub_id(recorded):

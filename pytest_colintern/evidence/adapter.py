@@ -80,9 +80,10 @@ def base_reference(
     if adapter is None and recorded is None and options.base is None:
         raise NoEvidence(ADAPTER_CONFIG, needed_for="which base it belongs to")
     revision = adapter.revision if adapter is not None else None
-    found = find_base(named, revision, options.base, options.invocation_dir)
+    starts = (options.invocation_dir, layout.path, layout.weights_folder.path)
+    found = find_base(named, revision, options.base, starts)
     if found.folder is None and recorded is not None and recorded.id:
-        other = find_base(recorded.id, recorded.revision, None, layout.path)
+        other = find_base(recorded.id, recorded.revision, None, starts)
         return BaseReference(
             found.recorded, is_hub_id=found.is_hub_id, folder=other.folder, by_option=False
         )
