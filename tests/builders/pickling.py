@@ -39,7 +39,8 @@ def pickled(value):
 
 def _integer(value):
     length = value.bit_length() // 8 + 1
-    return b"\x8a" + bytes([length]) + value.to_bytes(length, "little", signed=True)
+    head = b"\x8a" + bytes([length]) if length < 256 else b"\x8b" + struct.pack("<i", length)
+    return head + value.to_bytes(length, "little", signed=True)
 
 
 def _text(value):
