@@ -247,5 +247,23 @@ def test_too_many_files_are_one_error(tmp_path, monkeypatch):
     assert len(results.errors) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "num_errors"), [(f"{ARXIV}.json", 1), ("scores_of_pages.json", 0)]
+)
+def test_oversized_file_is_an_error_only_under_a_task_name(tmp_path, name, num_errors):
+    write_tasks(tmp_path, {ESG: 0.8})
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 30)
+    results = read_folder(tmp_path)
+    assert list(results.tasks) == [ESG]
+    assert len(results.errors) == num_errors
+    assert results.ignored == (() if num_errors else (name,))
+
+
+def test_too_many_subsets_are_refused(tmp_path):
+    with pytest.raises(ArtifactError, match="language subsets"):
+        read(tmp_path / "a.json", task_result(ARXIV, scores={"test": [{}] * 5001}))
+
+
 def test_built_metrics_agree_with_each_other():
     assert metrics(0.8)["precision_at_10"] * 10 == pytest.approx(metrics(0.8)["recall_at_10"])

@@ -31,14 +31,17 @@ TRAINER_STATE_BYTES: Final = 64 * MEBIBYTE
 LOG_ROWS: Final = 400_000
 """Rows of `log_history`."""
 
-TASK_RESULT_BYTES: Final = 16 * MEBIBYTE
+TASK_RESULT_BYTES: Final = 4 * MEBIBYTE
 """One MTEB result file; the largest seen holds 60 kB."""
 
 TASK_RESULT_FILES: Final = 2_000
 """JSON files below one results folder; all of ViDoRe v1 to v3 is 40."""
 
-TASK_RESULT_TOTAL_BYTES: Final = 64 * MEBIBYTE
+TASK_RESULT_TOTAL_BYTES: Final = 32 * MEBIBYTE
 """All JSON files below one results folder; all of ViDoRe v1 to v3 is 2 MB."""
+
+TASK_RESULT_ENTRIES: Final = 5_000
+"""Language subsets in one result file; ViDoRe has at most 6."""
 
 RESULT_FOLDER_DEPTH: Final = 8
 """Folders inside each other below a results folder; MTEB makes two, with experiments four."""

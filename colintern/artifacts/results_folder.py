@@ -38,6 +38,7 @@ _NO_RESULTS: Final = frozenset(
     }
 )
 _PREDICTIONS: Final = "_predictions.json"
+_TASK_PREFIX: Final = "Vidore"
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _assembled(
 
 
 def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> None:
-    if path.name in _NO_RESULTS or path.name.endswith(_PREDICTIONS):
+    if _is_no_result(path):
         found.ignored.append(str(relative))
         return
     place, experiment = _place(relative)
@@ -155,6 +156,14 @@ def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> No
         found.groups[place].results.extend(results)
 
 
+def _is_no_result(path: Path) -> bool:
+    """Told by name; and a file beyond the limit is no result unless it is named like one."""
+    if path.name in _NO_RESULTS or path.name.endswith(_PREDICTIONS):
+        return True
+    too_large = _size(path) > limits.TASK_RESULT_BYTES
+    return too_large and not path.name.startswith(_TASK_PREFIX)
+
+
 def _place(relative: Path) -> tuple[PurePath, str | None]:
     """Split off `experiments/NAME`: the folder of the main result, and the experiment's name."""
     folders = relative.parts[:-1]
@@ -170,7 +179,8 @@ def _json_files(
     """Yield the JSON files below `root` until a limit is met, which then stands in the errors."""
     num_bytes = 0
     for num_files, path in enumerate(_walk(root, enclosure, found, recursive=recursive), 1):
-        num_bytes += _size(path)
+        # A file over its own limit is not read.
+        num_bytes += size if (size := _size(path)) <= limits.TASK_RESULT_BYTES else 0
         if num_files > limits.TASK_RESULT_FILES or num_bytes > limits.TASK_RESULT_TOTAL_BYTES:
             found.errors.append(_too_much(root))
             return

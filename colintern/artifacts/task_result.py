@@ -2,6 +2,7 @@
 
 import math
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,6 +157,13 @@ def _mteb_result(path: Path, document: _Document) -> TaskResult:
 
 
 def _subsets(path: Path, document: _Document) -> Iterator[SubsetScores]:
+    num_entries = sum(map(len, document.scores.values()))
+    if num_entries > limits.TASK_RESULT_ENTRIES:
+        raise ArtifactError(
+            path,
+            expected=f"at most {limits.TASK_RESULT_ENTRIES:,} language subsets",
+            found=f"{num_entries:,}",
+        )
     for split, entries in document.scores.items():
         for scores in entries:
             entry = convert(path, scores, _Entry)
@@ -188,7 +196,7 @@ def _legacy_results(
 def _metrics(path: Path, scores: Mapping[str, Any]) -> dict[str, float]:
     """A metric that is null was not computed."""
     return {
-        name: _number(path, name, value)
+        sys.intern(name): _number(path, name, value)
         for name, value in scores.items()
         if value is not None and METRIC.fullmatch(name)
     }
