@@ -130,7 +130,7 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     guilty = f"{len(unmatched)} of {entries} entries match nothing: {listed(unmatched, most=2)}"
     return Verdict(
         not unmatched,
-        observed=f"{guilty}; {reached}" if unmatched else f"all {entries} match; {reached}",
+        observed=f"{guilty}; {reached}" if unmatched else f"every entry matches; {reached}",
         expected="every entry matches at least one module",
         where=coverage.config.path,
     )
@@ -211,7 +211,7 @@ def check_rank_fits_size(
     expected = bands[(size >= SMALL_MODEL) + (size > LARGE_MODEL)]
     return Verdict(
         adapter.r == expected,
-        observed=f"rank {adapter.r} for a base of {size / 1e9:.2g} billion parameters",
+        observed=f"rank {adapter.r} for a base of {size:,} parameters",
         expected=f"rank {expected}",
         where=adapter.path,
     )

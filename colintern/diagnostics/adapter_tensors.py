@@ -12,6 +12,9 @@ from colintern.diagnostics.module_name import Place, place_of
 PREFIX: Final = "base_model.model."
 """What PEFT puts before every name, and removes when it loads."""
 
+_COMPILED: Final = "_orig_mod."
+"""What `torch.compile` puts into the names of a model that is saved without unwrapping it."""
+
 _PART: Final = re.compile(
     r"^(?P<module>.*)\.lora_(?P<embedding>embedding_)?(?P<part>A|B|magnitude_vector)"
     r"(?:\.(?P<adapter>(?!weight$|bias$)[^.]+))?(?:\.(?P<kind>weight|bias))?$",
@@ -71,7 +74,7 @@ class AdapterTensors:
     full: Mapping[str, tuple[TensorEntry, ...]]
     """Modules saved in full (`modules_to_save`, biases), by name."""
     unprefixed: tuple[str, ...]
-    """LoRA tensors whose name lacks PEFT's prefix: PEFT would not find them."""
+    """LoRA tensors whose name lacks PEFT's prefix or holds another: PEFT would not find them."""
     nested: tuple[str, ...]
     """LoRA tensors with PEFT's prefix twice: an adapter of an adapter."""
     parameters: int = field(default=0)
@@ -97,13 +100,15 @@ def sort_adapter_tensors(entries: Mapping[str, TensorEntry]) -> AdapterTensors:
     nested: list[str] = []
     for entry in entries.values():
         short = entry.name.removeprefix(PREFIX)
+        wrapped = _COMPILED in short
+        short = short.replace(_COMPILED, "")
         match = _PART.match(short)
         if match is None:
             whole = _FULL.match(short)
             module = whole["module"] if whole else short
             full[module] = (*full.get(module, ()), entry)
             continue
-        if not entry.name.startswith(PREFIX):
+        if wrapped or not entry.name.startswith(PREFIX):
             unprefixed.append(entry.name)
         elif short.startswith("base_model."):
             nested.append(entry.name)

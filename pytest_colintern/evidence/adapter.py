@@ -74,29 +74,32 @@ def base_reference(
     adapter: AdapterConfig | None,
     manifest: RunManifest | None,
 ) -> BaseReference:
-    """What is recorded of the base, and where it is on this machine."""
-    recorded = manifest.base if manifest is not None else None
-    named = adapter.base_model_name_or_path if adapter is not None else None
-    if adapter is None and recorded is None and options.base is None:
-        raise NoEvidence(ADAPTER_CONFIG, needed_for="which base it belongs to")
-    revision = adapter.revision if adapter is not None else None
-    starts = (options.invocation_dir, layout.path, layout.weights_folder.path)
-    found = find_base(named, revision, options.base, starts)
-    if found.folder is None and recorded is not None and recorded.id:
-        other = find_base(recorded.id, recorded.revision, None, starts)
-        return BaseReference(
-            found.recorded, is_hub_id=found.is_hub_id, folder=other.folder, by_option=False
-        )
-    return found
+    """What the adapter records of its base, and where that is on this machine."""
+    if adapter is not None:
+        named, revision = adapter.base_model_name_or_path, adapter.revision
+    else:
+        named, revision = _recorded_by(manifest)
+        if named is None and options.base is None:
+            raise NoEvidence(ADAPTER_CONFIG, needed_for="which base it belongs to")
+    return find_base(named, revision, options.base, _starts(layout, options))
 
 
 @evidence
-def base(base_reference: BaseReference) -> BaseModel:
-    """The base model on this machine."""
-    if base_reference.folder is None:
+def base(
+    layout: RunLayout,
+    options: AuditOptions,
+    base_reference: BaseReference,
+    manifest: RunManifest | None,
+) -> BaseModel:
+    """The base model on this machine: what the adapter names, else what the manifest names."""
+    folder = base_reference.folder
+    named, revision = _recorded_by(manifest)
+    if folder is None and named is not None:
+        folder = find_base(named, revision, None, _starts(layout, options)).folder
+    if folder is None:
         name = printable(base_reference.recorded or "base model", limit=120)
         raise NoEvidence(f"{name} (--base DIR names it)", needed_for="comparing with the base")
-    return BaseModel(base_reference.folder, Enclosure.around(base_reference.folder))
+    return BaseModel(folder, Enclosure.around(folder))
 
 
 @artifact
@@ -109,7 +112,10 @@ def base_tensors(base: BaseModel) -> TensorStore:
 
 @artifact
 def model_config(
-    layout: RunLayout, base: BaseModel | None, base_reference: BaseReference | None
+    layout: RunLayout,
+    base: BaseModel | None,
+    base_reference: BaseReference | None,
+    manifest: RunManifest | None,
 ) -> ModelConfig:
     """The sizes of the base model, or of a merged one."""
     own = layout.weights_folder.get(MODEL_CONFIG)
@@ -117,7 +123,7 @@ def model_config(
         return read_model_config(own, layout.enclosure)
     if base is not None and base.config is not None:
         return read_model_config(base.config, base.enclosure)
-    built_in = BUILT_IN.get((base_reference.recorded or "") if base_reference else "")
+    built_in = BUILT_IN.get(_base_id(base_reference, manifest) or "")
     if built_in is None:
         raise NoEvidence(f"{MODEL_CONFIG} of the base (--base DIR)", needed_for="its modules")
     return built_in
@@ -273,10 +279,21 @@ def repeated_checkpoints(layout: RunLayout) -> RepeatedCheckpoints:
     return RepeatedCheckpoints(layout.path, len(saved), identical)
 
 
+def _starts(layout: RunLayout, options: AuditOptions) -> tuple[Path, ...]:
+    """Where a relative path may start: where the audit was called, or beside the run."""
+    return (options.invocation_dir, layout.path, layout.weights_folder.path)
+
+
+def _recorded_by(manifest: RunManifest | None) -> tuple[str | None, str | None]:
+    if manifest is None or manifest.base is None:
+        return None, None
+    return manifest.base.id, manifest.base.revision
+
+
 def _base_id(reference: BaseReference | None, manifest: RunManifest | None) -> str | None:
     if reference is not None and reference.recorded:
         return reference.recorded
-    return manifest.base.id if manifest is not None and manifest.base is not None else None
+    return _recorded_by(manifest)[0]
 
 
 def _same_bytes(one: Path, other: Path, enclosure: Enclosure) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from builders.adapter import write_adapter
 from builders.manifest import write_manifest
 from builders.model_card import write_model_card
 from builders.processor import write_processor
@@ -13,6 +14,7 @@ from builders.training_log import write_training_log
 def write_healthy_run(run: Path) -> Path:
     """Write a ColIntern3.5 run on a tiny base beside it: two layers, rank 16, batch 64, five epochs."""
     run.mkdir(parents=True)
+    write_adapter(run)
     write_model_card(run)
     write_manifest(run)
     write_training_log(run)
