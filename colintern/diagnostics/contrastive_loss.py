@@ -17,6 +17,12 @@ COLD_START_RATIO: Final = 0.6
 COLD_START_LIMIT: Final = 1.5
 """A loss further above chance is on another scale, or the candidates are others."""
 
+_ABOVE_CHANCE: Final = 1.2
+"""A loss that starts this many times above chance may be on another scale."""
+
+_ABOUT: Final = 0.15
+"""Distance of a ratio from the number of accumulation steps (failure-modes F05)."""
+
 PAIRWISE_CHANCE: Final = math.log(2)
 """Loss of a pairwise or sigmoid loss without knowledge: 0.693."""
 
@@ -60,6 +66,26 @@ class ContrastiveLoss:
     def implied_accuracy(self) -> float:
         """exp(-loss): about the share of queries that find their page among the candidates."""
         return math.exp(-max(self.loss.final, 0.0))
+
+    @property
+    def share_of_chance(self) -> float:
+        """The last fifth over chance: 1 has learned nothing."""
+        return self.loss.end / self.chance
+
+    def __str__(self) -> str:
+        share = f"{self.loss.final / self.chance:.0%} of chance"
+        found = f"about {self.implied_accuracy:.0%} of queries find their page in the batch"
+        return f"loss ends at {self.loss.final:.3g}, {share} ({found})"
+
+    def is_scaled_by(self, accumulation: int, ratio: float) -> bool:
+        """Whether the training loss is logged `accumulation` times too high.
+
+        Args:
+            accumulation: forward passes an optimiser step.
+            ratio: training loss over evaluation loss at the end.
+        """
+        above = self.loss.start > _ABOVE_CHANCE * self.chance
+        return accumulation > 1 and above and math.isclose(ratio, accumulation, rel_tol=_ABOUT)
 
     def slow(self, ratio: float) -> bool:
         """Whether a cold start falls by less than `ratio` in the first epoch, or not at all.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,13 @@ BEYOND_DOUBT_RISE: Final = 0.10
 overfitting in the labelled logs of public runs."""
 
 
+class Evaluation(NamedTuple):
+    """One value of `eval_loss`."""
+
+    step: int
+    value: float
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationLoss:
     """The series of `eval_loss`."""
@@ -56,8 +63,8 @@ class EvaluationLoss:
     """Mann-Kendall from the lowest on."""
     training_falls: bool | None
     """The training loss falls over the same stretch; None where it has too few rows there."""
-    by_step: tuple[tuple[int, float], ...]
-    """Step and value of each evaluation."""
+    by_step: tuple[Evaluation, ...]
+    """Each evaluation whose step is known."""
 
     @property
     def rise(self) -> float:
@@ -93,11 +100,11 @@ class EvaluationLoss:
         """Whether the run chose its best checkpoint by something else than this loss."""
         return best_metric is not None and not math.isclose(best_metric, self.best, rel_tol=1e-3)
 
-    def best_of(self, kept_steps: Iterable[int]) -> tuple[int, float] | None:
-        """Return step and value of the best evaluation among the checkpoints that were kept."""
+    def best_of(self, kept_steps: Iterable[int]) -> Evaluation | None:
+        """Return the best evaluation among the checkpoints that were kept."""
         kept = frozenset(kept_steps)
-        values = [(value, step) for step, value in self.by_step if step in kept]
-        return (min(values)[1], min(values)[0]) if values else None
+        values = [evaluation for evaluation in self.by_step if evaluation.step in kept]
+        return min(values, key=lambda evaluation: evaluation.value, default=None)
 
 
 def evaluation_loss(log: TrainerState) -> EvaluationLoss | None:
@@ -118,7 +125,7 @@ def evaluation_loss(log: TrainerState) -> EvaluationLoss | None:
         trend_after_best=mann_kendall(values[best:]),
         training_falls=_training_falls(log, int(table.row[finite][best])),
         by_step=tuple(
-            (step, value)
+            Evaluation(step, value)
             for step, value in zip(steps.tolist(), values.tolist(), strict=True)
             if step != NO_STEP
         ),

@@ -61,6 +61,10 @@ class GradientNorms:
     felt_spikes: tuple[int, ...]
     """Steps (or row numbers) of spikes after which the loss stood higher."""
 
+    def __str__(self) -> str:
+        bad = f"{self.num_bad} of {self.num_rows} NaN or infinite"
+        return f"{self.longest_zero_run} rows of zero in a row, {bad}, median {self.median:.3g}"
+
     @property
     def dead(self) -> bool:
         """Zero in three rows in a row, or no number in most of three rows or more."""

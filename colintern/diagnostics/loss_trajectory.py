@@ -120,11 +120,6 @@ class LossTrajectory:
             self.band,
         )
 
-    @property
-    def total_fall_ratio(self) -> float:
-        """Fall from start to end as a share of the start."""
-        return (self.start - self.end) / self.start if self.start > 0 else 0.0
-
     def fell(self, ratio: float = 0.0) -> bool:
         """Whether the run as a whole fell by `ratio` of its start and beyond its noise."""
         return self.start - self.end > max(2 * self.bin_error, ratio * abs(self.start), 0.0)
@@ -132,6 +127,15 @@ class LossTrajectory:
     def flat(self) -> bool:
         """Whether the run as a whole does not fall beyond its noise, or by less than 1 %."""
         return not self.fell(MIN_BAND_RATIO)
+
+    def fall_text(self, *, first_epoch: bool) -> str:
+        """Tell the fall of the run, and of its first epoch where that is judged."""
+        whole = f"the run falls from {self.start:.3g} to {self.end:.3g}, noise {self.noise:.2g}"
+        epoch = self.first_epoch
+        if not first_epoch or epoch is None:
+            return whole
+        fall = f"epoch 1 falls from {epoch.start:.3g} to {epoch.end:.3g} ({epoch.fall_ratio:.1%})"
+        return f"{fall}; {whole}"
 
     def diverged(self, gradient_growth: float | None) -> bool:
         """Whether the loss ends high and is not on its way back.

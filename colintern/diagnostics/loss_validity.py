@@ -39,6 +39,21 @@ class LossValidity:
         """All rows that are no number, the closing one included."""
         return self.bad_training + self.bad_evaluations + self.hidden + self.bad_summary
 
+    def __str__(self) -> str:
+        if not self.broken:
+            counts = f"{self.num_training} losses and {self.num_evaluations} evaluations"
+            return f"{counts} are finite"
+        found = {
+            f"{self.bad_training} of {self.num_training} losses NaN or infinite": self.bad_training,
+            f"{self.hidden} losses of 0.0 with a NaN grad_norm": self.hidden,
+            f"{self.bad_evaluations} of {self.num_evaluations} evaluations NaN or infinite": (
+                self.bad_evaluations
+            ),
+            "the closing train_loss is NaN or infinite": self.bad_summary,
+        }
+        first = [] if self.first_bad_step is None else [f"first at step {self.first_bad_step:,}"]
+        return ", ".join([text for text, is_there in found.items() if is_there] + first)
+
     @property
     def always_zero(self) -> bool:
         """Zero in five training rows or half of them, in two evaluations or in all of them."""

@@ -81,8 +81,22 @@ def resume_boundaries(log: TrainerState) -> dict[int, str]:
     return boundaries
 
 
-def jumps_after_resume(log: TrainerState) -> tuple[int, tuple[LossJump, ...]]:
-    """Return the number of boundaries, save points left out, and the jumps of the loss at any.
+@dataclass(frozen=True, slots=True)
+class Resumptions:
+    """The boundaries of a log and the jumps of the loss at them."""
+
+    num_marked: int
+    """Boundaries that the log shows; save points left out."""
+    jumps: tuple[LossJump, ...]
+
+    def __str__(self) -> str:
+        if self.jumps:
+            return str(max(self.jumps, key=lambda jump: jump.ratio))
+        return f"{self.num_marked} marks of a resumption, no leap of the loss there or at a save"
+
+
+def jumps_after_resume(log: TrainerState) -> Resumptions:
+    """Look at the loss at every boundary.
 
     A jump at a mere save point counts only when every row after it stands above every row before
     and the loss falls again later, as it does when weights were lost and are learned anew. Logs of
@@ -100,7 +114,7 @@ def jumps_after_resume(log: TrainerState) -> tuple[int, tuple[LossJump, ...]]:
         step = int(log.training.step[row]) if log.training.steps_known() else row
         jumps.append(LossJump(step, float(before.mean()), float(after.mean()), mark))
     marked = sum(mark != _AT_SAVE for mark in boundaries.values())
-    return marked, tuple(jumps)
+    return Resumptions(marked, tuple(jumps))
 
 
 def _jumped(before: Floats, after: Floats) -> bool:

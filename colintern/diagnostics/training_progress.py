@@ -58,6 +58,11 @@ class LogConsistency:
     first_step: int | None
     """Step of the first such row."""
 
+    def __str__(self) -> str:
+        first = "" if self.first_step is None else f", first at step {self.first_step:,}"
+        order = f"{self.num_backward} steps back, {self.num_repeated} repeated"
+        return f"{order}, {self.num_beyond} beyond the end{first}"
+
     @property
     def consistent(self) -> bool:
         """Whether there is none."""
