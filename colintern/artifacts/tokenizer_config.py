@@ -12,6 +12,8 @@ from colintern.artifacts.files import Enclosure, read_bytes
 from colintern.artifacts.json_document import convert, read_json_object
 from colintern.artifacts.printable import printable
 
+MOST_TOKENS: Final = 1_000_000
+"""Tokens of a vocabulary; the largest in use has 262,000."""
 LARGEST_TOKEN_ID: Final = 2**31
 """Beyond any vocabulary; keeps a hostile id out of arithmetic."""
 
@@ -39,7 +41,7 @@ class _Token(Struct, frozen=True):
 
 
 class _Model(Struct, frozen=True):
-    vocab: dict[str, int] | list[Raw] = msgspec.field(default_factory=dict)
+    vocab: Raw = Raw(b"{}")
 
 
 class _Tokenizer(Struct, frozen=True):
@@ -68,6 +70,7 @@ def read_num_token_ids(path: Path, enclosure: Enclosure | None) -> int:
     content = read_bytes(path, enclosure, limit=limits.TOKENIZER_JSON_BYTES)
     try:
         tokenizer = msgspec.json.decode(content, type=_Tokenizer)
+        largest = max(_largest_id(path, tokenizer.model.vocab), *_added_ids(tokenizer))
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ArtifactError(
             path,
@@ -75,9 +78,21 @@ def read_num_token_ids(path: Path, enclosure: Enclosure | None) -> int:
             found=printable(error, limit=160),
             remedy="Save the tokenizer again with `save_pretrained`.",
         ) from error
-    vocabulary = tokenizer.model.vocab
-    ids = vocabulary.values() if isinstance(vocabulary, dict) else (len(vocabulary) - 1,)
-    largest = max((*ids, *(token.id for token in tokenizer.added_tokens)), default=-1)
     if not -1 <= largest < LARGEST_TOKEN_ID:
         raise ArtifactError(path, expected="token ids from 0 on", found=f"the id {largest}")
     return largest + 1
+
+
+def _added_ids(tokenizer: _Tokenizer) -> list[int]:
+    return [-1, *(token.id for token in tokenizer.added_tokens)]
+
+
+def _largest_id(path: Path, vocabulary: Raw) -> int:
+    """Ids of a dictionary are its values; those of a list, as Unigram has, are its places."""
+    # Counted before it is built: a colon for each entry of a dictionary, a bracket for a list's.
+    content = bytes(vocabulary)
+    num_entries = content.count(b":" if content.startswith(b"{") else b"[")
+    if num_entries > 2 * MOST_TOKENS:
+        raise ArtifactError(path, expected=f"at most {MOST_TOKENS:,} tokens", found="more")
+    entries = msgspec.json.decode(vocabulary, type=dict[str, int] | list[Raw])
+    return max(entries.values(), default=-1) if isinstance(entries, dict) else len(entries) - 1

@@ -28,6 +28,7 @@ from colintern.artifacts.weights_hash import weights_sha256
 from colintern.artifacts.written_json import write_json
 from colintern.model.lora import LoraCoverage, projection_matrix
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
+from colintern.pages.world import retrieval_task
 from colintern.training.recipes import Recipe
 from colintern.training.versions import git_commit, installed_versions
 
@@ -73,7 +74,14 @@ def run_manifest(
             trainable_parameters=coverage.trainable_parameters,
         ),
         processor=processor_record(processor),
-        datasets=(DatasetRecord(name="colintern/pages", split="train", rows=recipe.train_pairs),),
+        datasets=(
+            DatasetRecord(
+                name="colintern/pages",
+                revision=retrieval_task().revision,
+                split="train",
+                rows=recipe.train_pairs,
+            ),
+        ),
         versions=installed_versions(),
         hardware=hardware_record(model, attention),
         git_commit=git_commit(),
