@@ -68,7 +68,7 @@ class Judge:
         for required in sorted(rule.requires):
             result = self.result(self._catalogue[required])
             if result.outcome is Outcome.NO_EVIDENCE:
-                return self._no_evidence(rule, f"{required} could not be judged: {result.observed}")
+                return self._no_evidence(rule, result.observed)
             if result.is_finding or result.outcome in (Outcome.ERROR, Outcome.BLOCKED):
                 blocker = result.blocked_by or required
                 return check_result(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import pytest
@@ -111,12 +112,13 @@ def _check_paths(config: pytest.Config) -> None:
 def _family(name: str | None) -> str | None:
     if name is None:
         return None
-    from colintern.families import find_family  # noqa: PLC0415 - only when a family is named
+    from colintern.families import FAMILIES, family_named  # noqa: PLC0415 - only when named
 
-    try:
-        return find_family(name).name
-    except LookupError as error:
-        raise pytest.UsageError(f"--family {printable(name)}: {error.args[0]}") from error
+    if family := family_named(name):
+        return family.name
+    known = [each.name for each in FAMILIES]
+    hint = " or ".join(get_close_matches(name, known, n=2)) or ", ".join(known)
+    raise pytest.UsageError(f"--family {printable(name)}: unknown; did you mean {hint}?")
 
 
 def _flag(destination: str) -> str:

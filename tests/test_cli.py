@@ -69,7 +69,7 @@ def test_audit_runs_a_teams_own_checks_too(healthy_run, tmp_path):
         (["audit", "nowhere"], "no folder"),
         (["audit", ".", "--fail-on", "never"], "'error', 'warning'"),
         (["audit", ".", "--select", "ADPX"], "did you mean ADP"),
-        (["rules", "ADP03"], "did you mean ADP003"),
+        (["rules", "ADP03"], "or ADP003"),
         (["adit"], "No such command"),
     ],
 )
