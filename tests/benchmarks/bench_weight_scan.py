@@ -20,12 +20,14 @@ from colintern.artifacts.tensor_store import read_tensor_store
 from colintern.diagnostics.weight_statistics import measure_weights
 
 _PEAK = """
-import resource, sys
+import sys
 from pathlib import Path
 from colintern.artifacts.tensor_store import read_tensor_store
 from colintern.diagnostics.weight_statistics import measure_weights
 measure_weights(read_tensor_store(Path(sys.argv[1]), None))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# Not ru_maxrss, which Linux hands down from the parent.
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024)
 """
 
 
