@@ -238,13 +238,15 @@ def test_pipe_and_folder_under_a_result_name_are_errors(tmp_path):
     assert found == ["a directory", "a named pipe"]
 
 
-def test_too_many_files_are_one_error(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("name", "num_errors"), [("Vidore", 1), ("Other", 0)])
+def test_files_beyond_the_limit_are_named(tmp_path, monkeypatch, name, num_errors):
     monkeypatch.setattr("colintern.artifacts.limits.TASK_RESULT_FILES", 3)
     for number in range(5):
-        write_json(tmp_path / f"{number}.json", task_result(f"Task{number}"))
+        write_json(tmp_path / f"{name}{number}.json", task_result(f"Task{number}"))
     results = read_folder(tmp_path)
     assert len(results.tasks) == 3
-    assert len(results.errors) == 1
+    assert len(results.errors) == num_errors
+    assert len(results.ignored) == (0 if num_errors else 2)
 
 
 @pytest.mark.parametrize(

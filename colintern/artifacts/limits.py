@@ -37,7 +37,7 @@ TASK_RESULT_BYTES: Final = 4 * MEBIBYTE
 TASK_RESULT_FILES: Final = 2_000
 """JSON files below one results folder; all of ViDoRe v1 to v3 is 40."""
 
-TASK_RESULT_TOTAL_BYTES: Final = 32 * MEBIBYTE
+TASK_RESULT_TOTAL_BYTES: Final = 16 * MEBIBYTE
 """All JSON files below one results folder; all of ViDoRe v1 to v3 is 2 MB."""
 
 TASK_RESULT_ENTRIES: Final = 5_000

@@ -161,7 +161,7 @@ def _is_no_result(path: Path) -> bool:
     if path.name in _NO_RESULTS or path.name.endswith(_PREDICTIONS):
         return True
     too_large = _size(path) > limits.TASK_RESULT_BYTES
-    return too_large and not path.name.startswith(_TASK_PREFIX)
+    return too_large and _is_other_task(path)
 
 
 def _place(relative: Path) -> tuple[PurePath, str | None]:
@@ -176,15 +176,27 @@ def _place(relative: Path) -> tuple[PurePath, str | None]:
 def _json_files(
     root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool
 ) -> Iterator[Path]:
-    """Yield the JSON files below `root` until a limit is met, which then stands in the errors."""
+    """Yield the JSON files below `root`, ViDoRe's first, within the limits of a folder.
+
+    A ViDoRe task beyond the limits is an error; other files beyond them are ignored.
+    """
+    paths = list(_walk(root, enclosure, found, recursive=recursive))
     num_bytes = 0
-    for num_files, path in enumerate(_walk(root, enclosure, found, recursive=recursive), 1):
+    for number, path in enumerate(sorted(paths, key=_is_other_task)):
+        size = _size(path)
         # A file over its own limit is not read.
-        num_bytes += size if (size := _size(path)) <= limits.TASK_RESULT_BYTES else 0
-        if num_files > limits.TASK_RESULT_FILES or num_bytes > limits.TASK_RESULT_TOTAL_BYTES:
+        num_bytes += size if size <= limits.TASK_RESULT_BYTES else 0
+        if number < limits.TASK_RESULT_FILES and num_bytes <= limits.TASK_RESULT_TOTAL_BYTES:
+            yield path
+        elif _is_other_task(path):
+            found.ignored.append(str(path.relative_to(root)))
+        else:
             found.errors.append(_too_much(root))
             return
-        yield path
+
+
+def _is_other_task(path: Path) -> bool:
+    return not path.name.startswith(_TASK_PREFIX)
 
 
 def _walk(root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool) -> Iterator[Path]:

@@ -2,10 +2,10 @@
 
 import math
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -19,7 +19,7 @@ from colintern.artifacts.printable import printable
 
 Harness = Literal["mteb", "vidore-benchmark"]
 
-METRIC: Final = re.compile(r"(ndcg|map|recall|precision|mrr|hit_rate|cv_recall)_at_(\d{1,6})")
+METRIC: Final = re.compile(r"(ndcg|map|recall|precision|mrr|hit_rate|cv_recall)_at_(\d{1,4})")
 """The metrics that are kept; `nauc_*`, which holds NaN by design, is left out."""
 
 _MTEB_NAMES: Final = {
@@ -196,10 +196,16 @@ def _legacy_results(
 def _metrics(path: Path, scores: Mapping[str, Any]) -> dict[str, float]:
     """A metric that is null was not computed."""
     return {
-        sys.intern(name): _number(path, name, value)
+        metric: value if type(value) is float else _number(path, metric, value)
         for name, value in scores.items()
-        if value is not None and METRIC.fullmatch(name)
+        if value is not None and (metric := _metric_name(name))
     }
+
+
+@lru_cache(maxsize=4096)
+def _metric_name(name: str) -> str | None:
+    """The name itself, one object for all files, when it is that of a metric that is kept."""
+    return name if METRIC.fullmatch(name) else None
 
 
 def _number(path: Path, name: str, value: object) -> float:

@@ -90,8 +90,8 @@ def _added_ids(tokenizer: _Tokenizer) -> list[int]:
 def _largest_id(path: Path, vocabulary: Raw) -> int:
     """Ids of a dictionary are its values; those of a list, as Unigram has, are its places."""
     # Counted before it is built: a colon for each entry of a dictionary, a bracket for a list's.
-    content = bytes(vocabulary)
-    num_entries = content.count(b":" if content.startswith(b"{") else b"[")
+    content = memoryview(vocabulary)
+    num_entries = bytes(content).count(b":" if content[:1] == b"{" else b"[")
     if num_entries > 2 * MOST_TOKENS:
         raise ArtifactError(path, expected=f"at most {MOST_TOKENS:,} tokens", found="more")
     entries = msgspec.json.decode(vocabulary, type=dict[str, int] | list[Raw])
