@@ -26,9 +26,7 @@ def ranking_metrics(scores_QP: Scores, relevant: Sequence[frozenset[int]]) -> di
         `ndcg_at_5` and so on, in [0, 1]. Equal scores are ranked by descending index: a model that
         scores all pages alike must not gain from the order in which they were made.
     """
-    count = scores_QP.shape[1]
-    order_QP = np.argsort(scores_QP[:, ::-1], axis=1, kind="stable")[:, ::-1]  # noqa: N806
-    order_QP = count - 1 - order_QP  # noqa: N806
+    order_QP = np.argsort(scores_QP, axis=1, kind="stable")[:, ::-1]  # noqa: N806
     hits_QP = np.zeros(scores_QP.shape)  # noqa: N806
     for query, pages in enumerate(relevant):
         hits_QP[query] = np.isin(order_QP[query], list(pages))
