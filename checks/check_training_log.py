@@ -212,7 +212,8 @@ def check_evaluation_loss_holds(
 
     Why: from its minimum on the model learns its training pages by heart, and the last weights are
         worse than earlier ones. Three evaluations or more must follow the minimum and rise, by
-        Mann-Kendall (p < 0.05) and beyond the noise of evaluations. An error when it is beyond
+        Mann-Kendall (p < 0.05) and beyond the noise of evaluations (twice that, unless p < 0.01).
+        An error when it is beyond
         doubt: p < 0.01, more than 10 % above the minimum, training seen to fall.
     Evidence: `eval_loss` and `loss` in trainer_state.json.
     Fix: take the checkpoint of the lowest evaluation, or stop there: `load_best_model_at_end` with

@@ -78,11 +78,15 @@ class EvaluationLoss:
 
     @property
     def overfits(self) -> bool:
-        """It rises from its minimum, beyond noise and chance, while training does not rise."""
+        """It rises from its minimum, beyond noise and chance, while training does not rise.
+
+        A rise that its few evaluations leave possible by chance must be twice as high.
+        """
+        surely = self.trend_after_best.p_rise < BEYOND_DOUBT
         return (
             self.num_after_best >= MIN_RISING
             and self.trend_after_best.p_rise < RISING
-            and self.rise > self.band
+            and self.rise > (self.band if surely else 2 * self.band)
             and self.training_falls is not False
         )
 
