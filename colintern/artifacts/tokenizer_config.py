@@ -1,10 +1,10 @@
 """The saved tokenizer: its configuration, and how many token ids it can give."""
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -16,6 +16,8 @@ MOST_TOKENS: Final = 1_000_000
 """Tokens of a vocabulary; the largest in use has 262,000."""
 LARGEST_TOKEN_ID: Final = 2**31
 """Beyond any vocabulary; keeps a hostile id out of arithmetic."""
+
+TokenId = Annotated[int, Meta(ge=0, le=LARGEST_TOKEN_ID)]
 
 
 class TokenizerConfig(Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ class _Recorded(Struct, frozen=True, kw_only=True):
 
 
 class _Token(Struct, frozen=True):
-    id: int
+    id: TokenId
 
 
 class _Model(Struct, frozen=True):
@@ -78,8 +80,6 @@ def read_num_token_ids(path: Path, enclosure: Enclosure | None) -> int:
             found=printable(error, limit=160),
             remedy="Save the tokenizer again with `save_pretrained`.",
         ) from error
-    if not -1 <= largest < LARGEST_TOKEN_ID:
-        raise ArtifactError(path, expected="token ids from 0 on", found=f"the id {largest}")
     return largest + 1
 
 
@@ -90,9 +90,9 @@ def _added_ids(tokenizer: _Tokenizer) -> list[int]:
 def _largest_id(path: Path, vocabulary: Raw) -> int:
     """Ids of a dictionary are its values; those of a list, as Unigram has, are its places."""
     # Counted before it is built: a colon for each entry of a dictionary, a bracket for a list's.
-    content = memoryview(vocabulary)
-    num_entries = bytes(content).count(b":" if content[:1] == b"{" else b"[")
+    content = bytes(vocabulary)
+    num_entries = content.count(b":" if content.startswith(b"{") else b"[")
     if num_entries > 2 * MOST_TOKENS:
         raise ArtifactError(path, expected=f"at most {MOST_TOKENS:,} tokens", found="more")
-    entries = msgspec.json.decode(vocabulary, type=dict[str, int] | list[Raw])
+    entries = msgspec.json.decode(content, type=dict[str, TokenId] | list[Raw])
     return max(entries.values(), default=-1) if isinstance(entries, dict) else len(entries) - 1
