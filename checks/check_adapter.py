@@ -1,4 +1,4 @@
-"""The LoRA adapter: what it was asked to reach, what it reached, and whether it moved."""
+"""The LoRA adapter: what it was asked to reach, what it reached, and what it belongs to."""
 
 import re
 from typing import Final
@@ -14,25 +14,11 @@ from colintern.diagnostics.adapter_faults import (
     unknown_layouts,
     unscaled_modules,
 )
-from colintern.diagnostics.lora_update import LoraUpdates
-from colintern.diagnostics.merge_verification import MergeVerification
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.target_matching import declares
-from colintern.diagnostics.untrained_parts import UntrainedParts
-from colintern.diagnostics.weight_statistics import WeightStatistics
 from colintern.families import Family
 from colintern.guide import Guide
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
-from pytest_colintern.evidence.adapter import RepeatedCheckpoints
-
-OUTLIER_Z: Final = 14.0
-"""Robust standard deviations; of 393 public adapters about 5 % hold such a module (peers.md)."""
-
-OUTLIER_RATIO: Final = 2.0
-"""Times the trend, or its inverse: modules that agree closely would stand out by a few per cent."""
-
-COLLAPSED_SHARE: Final = 0.05
-"""Effective rank by rank below which a module uses one direction of many (rules.md, ADP014)."""
 
 SMALL_MODEL: Final = 0.7e9
 LARGE_MODEL: Final = 3e9
@@ -287,146 +273,6 @@ def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     )
 
 
-@rule(
-    "ADP010",
-    "non-finite-weights",
-    severity=ERROR,
-    requires={"ADP001"},
-    explains={"RES001", "RES004"},
-)
-def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
-    """Weights are NaN or infinite.
-
-    Why: one NaN spreads to every embedding of every page, and the maximum over NaN is NaN.
-    Evidence: every value in the weights.
-    Fix: go back to the last finite checkpoint; lower the learning rate, train in bf16 and clip
-        gradients.
-    Source: failure-modes B13, C05.
-    """
-    broken = weight_statistics.non_finite
-    names = listed([tensor.name for tensor in broken], most=2)
-    count = sum(tensor.num_non_finite for tensor in broken)
-    return Verdict(
-        not broken,
-        observed=f"{count:,} values in {len(broken)} tensors: {names}"
-        if broken
-        else f"{len(weight_statistics.tensors)} tensors are finite",
-        expected="finite values only",
-        where=weight_statistics.path,
-    )
-
-
-@rule(
-    "ADP011",
-    "adapter-never-trained",
-    severity=ERROR,
-    requires={"ADP001"},
-    explains={"ADP012", "PRJ002", "LOG002", "LOG003", "RES001", "RES002", "RES005"},
-)
-def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
-    """Every `lora_B` is zero: the adapter changes nothing.
-
-    Why: B starts at zero, so that an adapter begins as no change at all. If all are still zero, no
-        gradient reached it, the learning rate was zero, or a fresh adapter overwrote it.
-    Evidence: the values of every `lora_B`. An initialisation that starts elsewhere (PiSSA, OLoRA)
-        is no evidence once B is not zero.
-    Fix: check that `requires_grad` is set, that the adapter is loaded with `is_trainable=True`, and
-        that gradient checkpointing has `use_reentrant=False`.
-    Source: PEFT, `reset_lora_parameters`; failure-modes A04, B11.
-    """
-    if not untrained.is_all and not adapter.b_starts_at_zero:
-        raise NoEvidence("an initialisation that starts from B = 0", needed_for="whether it moved")
-    zero, pairs = len(untrained.zero), len(untrained.pairs)
-    return Verdict(
-        not untrained.is_all,
-        observed=f"lora_B is zero in {zero} of {pairs} modules",
-        expected="lora_B that moved away from zero",
-        where=adapter.path.with_name("adapter_model.safetensors"),
-    )
-
-
-@rule(
-    "ADP012",
-    "part-never-trained",
-    severity=ERROR,
-    requires={"ADP001", "ADP010"},
-    explains={"ADP013", "RES001", "RES002"},
-)
-def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
-    """Every `lora_B` of a tower or of a layer is zero: that part was not trained.
-
-    Why: with gradient checkpointing the hook that lets gradients in often sits on one tower only;
-        the others get none. A single module that the loss does not reach, such as a pooler, is a
-        note.
-    Evidence: the values of every `lora_B`, by tower and layer.
-    Fix: enable input gradients on each tower, or leave the part out of `target_modules`.
-    Source: failure-modes B11, B12; unsloth issue 5039; an unused `pooler.dense` in the corpus.
-    """
-    parts = (*untrained.towers, *untrained.layers)
-    idle = list(parts or untrained.alone)
-    where = adapter.path.with_name("adapter_model.safetensors")
-    return Verdict(
-        not idle,
-        observed=f"lora_B is zero throughout {listed(idle, most=3)}"
-        if idle
-        else f"all {len(untrained.pairs)} modules moved",
-        expected="every tower and layer with LoRA moved",
-        where=where,
-        severity=ERROR if parts else INFO,
-    )
-
-
-@rule("ADP013", "update-outlier", severity=WARNING, requires={"ADP001", "ADP010"})
-def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
-    """One module's update is far larger or smaller than those of its kind.
-
-    Why: modules of one kind move alike, with a trend over depth. One that stands out was tampered
-        with, took the damage of a loss spike, or was loaded from another run.
-    Evidence: the norm of s·B·A of each module, against a line over depth (Theil-Sen) in median
-        absolute deviations, among the modules of its kind.
-    Fix: look at the module and at the log for a spike; compare with the checkpoint before.
-    Source: peers.md: z of 14 or more is in about 5 % of 393 public adapters.
-    """
-    if not updates.outliers:
-        raise NoEvidence("eight trained layers of a kind", needed_for="telling an outlier")
-    guilty = [
-        one
-        for one in updates.outliers
-        if one.z >= OUTLIER_Z and not 1 / OUTLIER_RATIO < one.ratio < OUTLIER_RATIO
-    ]
-    worst = (guilty or updates.outliers)[0]
-    name = printable(worst.update.name)
-    return Verdict(
-        not guilty,
-        observed=f"{name} at {worst.ratio:.3g} times its kind, z {worst.z:.0f}",
-        expected=f"z below {OUTLIER_Z:.0f} or within a factor {OUTLIER_RATIO:.0f}",
-        where=updates.path,
-    )
-
-
-@rule("ADP014", "rank-collapsed", severity=WARNING, requires={"ADP001", "ADP010"})
-def check_rank_is_used(updates: LoraUpdates) -> Verdict:
-    """Most updates use one direction of the many that their rank allows.
-
-    Why: a rank far above what was used is memory for nothing, or a sign that training pushed along
-        one direction only, as a diverging or saturated loss does.
-    Evidence: effective rank (the exponential of the entropy of the singular values) of each s·B·A.
-    Fix: look at learning rate and loss; lower the rank when the results are good.
-    Source: Roy and Vetterli 2007 for the measure; peers.md. A rank of 20 or less cannot fail it.
-    """
-    moved = [update for update in updates.moved if update.effective_rank == update.effective_rank]
-    if not moved:
-        raise NoEvidence("an update that is not zero", needed_for="its effective rank")
-    collapsed = sum(one.effective_rank < COLLAPSED_SHARE * one.rank for one in moved)
-    middle = sorted(one.effective_rank / one.rank for one in moved)[len(moved) // 2]
-    return Verdict(
-        collapsed * 2 <= len(moved),
-        observed=f"median effective rank is {middle:.0%} of the rank; {collapsed} collapsed",
-        expected=f"at least {COLLAPSED_SHARE:.0%} of the rank in most of {len(moved)} modules",
-        where=updates.path,
-    )
-
-
 @rule("ADP015", "base-not-resolvable", severity=WARNING, up_to=ERROR, requires={"ADP001"})
 def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConfig) -> Verdict:
     """The recorded base cannot be found by anybody else, or is itself an adapter.
@@ -517,48 +363,4 @@ def check_task_is_feature_extraction(adapter: AdapterConfig, family: Family) -> 
         observed=f"task type {task}",
         expected=f"FEATURE_EXTRACTION for {family.name}",
         where=adapter.path,
-    )
-
-
-@rule("ADP019", "checkpoints-identical", severity=ERROR, requires={"ADP001"})
-def check_checkpoints_differ(repeated_checkpoints: RepeatedCheckpoints) -> Verdict:
-    """Consecutive checkpoints hold the same adapter: nothing was trained between them.
-
-    Why: a frozen adapter is saved again and again while the log goes on.
-    Evidence: the bytes of adapter_model.safetensors in neighbouring `checkpoint-N` folders.
-    Fix: load an adapter to be continued with `is_trainable=True`; check that its parameters are in
-        the optimiser.
-    Source: failure-modes A04; colpali pull request 212.
-    """
-    same = [f"{one} and {other}" for one, other in repeated_checkpoints.identical]
-    return Verdict(
-        not same,
-        observed=f"the same bytes at steps {', '.join(same[:3])}"
-        if same
-        else f"{repeated_checkpoints.num_compared} checkpoints differ",
-        expected="an adapter that changes from checkpoint to checkpoint",
-        where=repeated_checkpoints.folder,
-    )
-
-
-@rule("ADP020", "merge-wrong", severity=ERROR, requires={"ADP001"}, explains={"RES001"})
-def check_merge_is_exact(merge: MergeVerification) -> Verdict:
-    """The merged model is not its base plus the adapter.
-
-    Why: a merge that was skipped, done twice, scaled otherwise or done on another base loads
-        without an error and scores like another model.
-    Evidence: every adapted weight of `--merged` against the base's weight plus s·B·A, beyond the
-        rounding of its type.
-    Fix: merge once, on the recorded base, in the base's own type: `merge_and_unload()`.
-    Source: failure-modes B15; PEFT issue 1388; colpali issue 282.
-    """
-    if not merge.modules:
-        raise NoEvidence("weights of base and merged model that compare", needed_for="the merge")
-    causes = "; ".join(f"{cause} in {count} modules" for cause, count in merge.causes.items())
-    names = listed([module.name for module in merge.wrong], most=2)
-    return Verdict(
-        not merge.wrong,
-        observed=f"{causes}: {names}" if causes else f"{len(merge.modules)} modules are exact",
-        expected="base + s·B·A within rounding in every adapted module",
-        where=merge.path,
     )

@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
-from colintern.artifacts.adapter_config import AdapterConfig
-
 
 class LearningRates(NamedTuple):
     """The accepted peak learning rates of base models up to a size."""
@@ -272,76 +270,11 @@ def family_named(name: str) -> Family | None:
     """Find a family by the name that a user, a manifest or a class gives it."""
     key = _key(name)
     named = (family for family in FAMILIES if _key(family.name) == key)
-    return next(named, None) or _ALIASES.get(key) or _of_class(name)
+    return next(named, None) or _ALIASES.get(key) or family_of_class(name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyTraces:
-    """What a subject shows of its family; None where it shows nothing."""
-
-    option: str | None = None
-    """`--family`."""
-    manifest: str | None = None
-    """`family` in colintern_run.json."""
-    processor_class: str | None = None
-    """`processor_class` in a processor's or tokenizer's configuration."""
-    architectures: tuple[str, ...] = ()
-    """`architectures` in the base's config.json."""
-    model_type: str | None = None
-    """`model_type` in the base's config.json."""
-    base_id: str | None = None
-    """Hub id or path of the base."""
-    adapter: AdapterConfig | None = None
-    modules: frozenset[str] = frozenset()
-    """Modules that the weights hold tensors of."""
-
-
-def tell_family(traces: FamilyTraces) -> Family | None:
-    """Tell the family in the order of design 7, or return None.
-
-    A plain vision-language model is also trained for other things than retrieval: its name or
-    architecture counts only when the adapter extracts features or has the family's projection.
-    """
-    for name in (traces.option, traces.manifest):
-        if name and (family := family_named(name)):
-            return family
-    if traces.processor_class:
-        if family := _of_class(traces.processor_class):
-            return family
-        if traces.processor_class.startswith(("Bi", "bi")):
-            return None
-    for architecture in traces.architectures:
-        if family := _of_class(architecture):
-            return family
-    return _of_base(traces)
-
-
-def _of_base(traces: FamilyTraces) -> Family | None:
-    name = (traces.base_id or "").replace("\\", "/").rstrip("/").rpartition("/")[2][:200]
-    for family in FAMILIES:
-        if family.saved_bases.fullmatch(name):
-            return family
-    for family in FAMILIES:
-        of_type = traces.model_type in family.model_types
-        if (of_type or family.raw_bases.fullmatch(name)) and _is_retriever(traces, family):
-            return family
-    return None
-
-
-def _is_retriever(traces: FamilyTraces, family: Family) -> bool:
-    adapter = traces.adapter
-    if adapter is not None and adapter.task_type == "FEATURE_EXTRACTION":
-        return True
-    # ColIdefics3's `linear` is too common a word to tell a retriever by.
-    if family.projection == "linear":
-        return family.projection in traces.modules
-    entries = (adapter.target_entries + tuple(adapter.modules_to_save or ())) if adapter else ()
-    return family.projection in traces.modules or any(
-        family.projection in entry for entry in entries
-    )
-
-
-def _of_class(name: str) -> Family | None:
+def family_of_class(name: str) -> Family | None:
+    """Find a family by the name of its model's or its processor's class."""
     classes = ((family, family.processor_classes | family.architectures) for family in FAMILIES)
     return next((family for family, names in classes if name in names), None)
 

@@ -15,7 +15,7 @@ CHECKS = Path(__file__).parent.parent / "checks"
 
 @cache
 def adapter_rules():
-    files = (CHECKS / "check_adapter.py", CHECKS / "check_projection.py")
+    files = (*CHECKS.glob("check_adapter*.py"), CHECKS / "check_projection.py")
     return {rule.id: rule for file in files for rule in rules_in(load_check_file(file)).values()}
 
 

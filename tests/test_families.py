@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.families import FAMILIES, FamilyTraces, family_named, tell_family
+from colintern.families import FAMILIES, family_named
+from colintern.family_traces import FamilyTraces, tell_family
 
 RETRIEVER = AdapterConfig(peft_type="LORA", task_type="FEATURE_EXTRACTION", path=Path("x"))
 WRITER = AdapterConfig(peft_type="LORA", task_type="CAUSAL_LM", target_modules=["q_proj"])
@@ -34,6 +35,9 @@ ON_PROJECTION = AdapterConfig(peft_type="LORA", target_modules=".*q_proj|custom_
         ),
         ({}, None),
         ({"base_id": "gpt2", "adapter": RETRIEVER}, None),
+        ({"base_id": "HuggingFaceTB/SmolVLM-256M-Instruct", "adapter": RETRIEVER}, None),
+        ({"model_type": "smolvlm", "adapter": ON_PROJECTION}, "ColIdefics3"),
+        ({"model_type": "idefics3", "modules": frozenset({"linear"})}, "ColIdefics3"),
         ({"base_id": "HuggingFaceTB/SmolVLM-256M-Instruct", "adapter": WRITER}, None),
         ({"model_type": "qwen2_vl", "adapter": WRITER}, None),
         (

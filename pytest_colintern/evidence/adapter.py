@@ -33,7 +33,8 @@ from colintern.diagnostics.merge_verification import MergeVerification, verify_m
 from colintern.diagnostics.module_outline import BUILT_IN, ModuleOutline, outline_of
 from colintern.diagnostics.untrained_parts import UntrainedParts, untrained_parts
 from colintern.diagnostics.weight_statistics import WeightStatistics
-from colintern.families import FAMILIES, Family, FamilyTraces, family_named, tell_family
+from colintern.families import FAMILIES, Family, family_named
+from colintern.family_traces import FamilyTraces, tell_family
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.subject import AuditOptions
 from pytest_colintern.verdict import NoEvidence
