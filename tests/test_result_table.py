@@ -142,6 +142,7 @@ def test_frame_has_a_row_a_task(tmp_path):
         (ARXIV, {"map_at_10": 0.79992}, []),
         (ARXIV, {"ndcg_at_10": 0.7}, []),
         (ARXIV, {"precision_at_5": 0.15}, ["disagreeing"]),
+        (ARXIV, {"precision_at_5": 0.15995}, ["disagreeing"]),
         (ARXIV, {"precision_at_5": 0.160005}, []),
         (ESG, {"precision_at_5": 0.15}, []),
         (ARXIV, {"nauc_recall_at_5_max": math.nan}, []),

@@ -37,9 +37,10 @@ def test_hash_is_that_of_the_file(tmp_path):
 
 
 def test_shards_are_hashed_in_order_of_their_names(tmp_path):
-    (tmp_path / "model-00002-of-00002.safetensors").write_bytes(b"two")
-    (tmp_path / "model-00001-of-00002.safetensors").write_bytes(b"one")
-    assert digest(tmp_path) == sha256(b"onetwo")
+    shards = [f"model-{number:05}-of-00012.safetensors" for number in range(1, 13)]
+    for name in reversed(shards):
+        (tmp_path / name).write_text(name)
+    assert digest(tmp_path) == sha256("".join(shards).encode())
 
 
 def test_folder_without_weights_has_no_hash(tmp_path):
