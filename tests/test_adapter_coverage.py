@@ -84,6 +84,15 @@ def test_older_layouts_are_covered(tmp_path, layout, targets):
     assert found.wrong_shapes == ()
 
 
+def test_names_of_an_older_layout_in_the_configuration(tmp_path):
+    targets = [f"model.layers.{layer}.mlp.up_proj" for layer in (0, 1)] + ["q_proj"]
+    found = coverage(
+        tmp_path, known=False, config={"target_modules": [*targets, "model.x.up_proj"]}
+    )
+    assert found.unmatched == ("model.x.up_proj",)
+    assert not any("up_proj" in name for name in found.undeclared)
+
+
 def test_condensed_list_of_many_names(tmp_path):
     targets = ["0.self_attn.q_proj", "1.self_attn.q_proj", "mlp.up_proj"]
     found = coverage(tmp_path, config={"target_modules": targets})
