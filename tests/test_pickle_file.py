@@ -115,6 +115,13 @@ def test_getattr_of_a_known_class_only(tmp_path, value, is_harmless):
     assert (not risk.dangerous and not risk.unknown) == is_harmless
 
 
+def test_called_attribute_is_dangerous(tmp_path):
+    assert risk_of(tmp_path, pickled(OLD_ENUM)).dangerous == ()
+    assert risk_of(tmp_path, pickled(Call(OLD_ENUM, ("x",)))).dangerous == (
+        "getattr(transformers.trainer_utils.HubStrategy, 'END')",
+    )
+
+
 def test_values_are_those_of_pickle(tmp_path):
     value = {"a": [1, -2, 2**70, 1.5, None, True, "ä\ud800", b"\0", (), (1,), (1, 2), [[]]]}
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

@@ -136,6 +136,13 @@ def test_tensor_in_two_shards(tmp_path):
         read_tensor_store(index, None)
 
 
+def test_tensor_that_the_index_leaves_out(tmp_path):
+    index = write_shards(tmp_path)
+    save_file({"b": np.ones(1), "c": np.ones(1)}, tmp_path / "model-2.safetensors")
+    with pytest.raises(ArtifactError, match="nothing of c"):
+        read_tensor_store(index, None)
+
+
 def test_number_of_shards_has_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "SHARDS", 1)
     with pytest.raises(ArtifactError, match="at most 1 shards"):
