@@ -73,7 +73,7 @@ def main():
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = write_full_size_run(folder / "run", num_log_rows=10_000)
+        run = write_full_size_run(folder / "run", steps=10_000, logging_steps=1)
         commands = contenders(folder, run)
         measured = {label: [] for label in commands}
         for _ in range(rounds + 1):
