@@ -126,7 +126,8 @@ def test_another_object_is_refused(tmp_path, value):
 def test_shared_values_stay_bounded(tmp_path):
     path = tmp_path / "training_args.bin"
     # Eight levels of eight references each: 16 million values if written out.
-    bomb = b"]q\x00" + b"".join(b"](%beq%c" % (b"h%c" % i * 8, i + 1) for i in range(8))
+    levels = b"".join(b"](%beq%c0" % (b"h%c" % i * 8, i + 1) for i in range(8))
+    bomb = b"]q\x000" + levels + b"h\x08"
     head = pickled(Instance(CLASS, {})).removesuffix(b"}(ub.")
     path.write_bytes(head + b"}(X\x01\x00\x00\x00a" + bomb + b"ub.")
     with pytest.raises(ArtifactError, match="at most"):
