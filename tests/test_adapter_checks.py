@@ -1,4 +1,5 @@
 import json
+import time
 
 import numpy as np
 import pytest
@@ -186,3 +187,28 @@ def test_run_without_peft(run):
     (run / "adapter_config.json").unlink()
     assert judge_adapter(run)["ADP001"][0] == "no evidence"
     assert judge_adapter(run, family="ColIntern3.5")["ADP001"][0] == "error"
+
+
+HOSTILE = {
+    "many entries": {"target_modules": [f"layers.{index}.up" for index in range(50_000)]},
+    "slow expression": {"target_modules": ".*.*.*.*.*x"},
+    "many ranks": {"rank_pattern": {f"a{index}.b": 4 for index in range(50_000)}},
+    "slow ranks": {"rank_pattern": {f".*.*.*{index}x": 4 for index in range(200)}},
+    "slow saves": {"modules_to_save": [f".*.*{index}x" for index in range(100)]},
+    "many layers": {"layers_to_transform": list(range(50_000)), "target_modules": ["up_proj"]},
+    "strange layers": {"layers_to_transform": [0], "layers_pattern": ["(a*)*b", "la.ers"]},
+}
+
+
+@pytest.mark.parametrize("config", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_configuration_ends_soon(run, config):
+    def names(tensors):
+        values = tensors[f"{PREFIX}language_model.layers.0.mlp.up_proj.lora_A.weight"]
+        for index in range(1_000):
+            tensors[f"{PREFIX}{'a.' * 40}{index}\n.lora_A.weight"] = values
+        tensors[f"{PREFIX}{'.layers.1.' * 20_000}\n.lora_A.weight"] = values
+
+    write_adapter(run, config=config, edit=names)
+    start = time.perf_counter()
+    judge_adapter(run)
+    assert time.perf_counter() - start < 5

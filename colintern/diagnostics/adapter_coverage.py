@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +21,14 @@ from colintern.diagnostics.target_matching import (
     METACHARACTERS,
     TargetMatcher,
     rank_of,
+    suffixes,
 )
 
 _CLASSIFIER_HEADS: Final = frozenset({"classifier", "score"})
 """PEFT adds both to `modules_to_save` of a classifier; a model has one of them (corpus)."""
+
+_MOST_RENAMED: Final = 20_000
+"""Modules that are also looked for under the names of other layouts."""
 
 _LoraKey = tuple[int, str]
 """Layer and kind in the language model: the same in every layout."""
@@ -50,6 +55,8 @@ class AdapterCoverage:
     @cached_property
     def problem(self) -> str | None:
         """Why the patterns of the configuration cannot be tried, or None."""
+        if self._matcher.problem is None and self._expression_reaches is None:
+            return "a regular expression that takes too long on these names"
         return self._matcher.problem
 
     @cached_property
@@ -58,7 +65,16 @@ class AdapterCoverage:
 
         An entry whose modules are saved in full, or were taken out on purpose, is not among them.
         """
-        return tuple(entry for entry in self.entries if not self._reaches_something(entry))
+        if isinstance(self.config.target_modules, str):
+            return () if self._expression_reaches is not False else self.entries
+        left = set(self.entries)
+        for name in self._all_names:
+            left.difference_update(suffixes(name))
+        if any("." in entry for entry in left):
+            for name in islice(self._all_names, _MOST_RENAMED):
+                for other in language_names(name):
+                    left.difference_update(suffixes(other))
+        return tuple(entry for entry in self.entries if entry in left)
 
     @property
     def glob_entries(self) -> tuple[str, ...]:
@@ -216,20 +232,19 @@ class AdapterCoverage:
                 return prefix if prefix in LANGUAGE_PREFIXES else None
         return None
 
-    def _reaches_something(self, entry: str) -> bool:
-        names = self._all_names
-        if isinstance(self.config.target_modules, str):
-            matches = (
-                self._matcher.targets(other) is not False
-                for name in names
-                for other in language_names(name)
-            )
-            return self._all_linear or any(matches)
-        return any(
-            other == entry or other.endswith(f".{entry}")
-            for name in names
-            for other in (language_names(name) if "." in entry else (name,))
-        )
+    @cached_property
+    def _expression_reaches(self) -> bool | None:
+        """Whether the one regular expression matches a module; None where it cannot be tried."""
+        if self._all_linear or not isinstance(self.config.target_modules, str):
+            return True
+        untried = False
+        for name in self._all_names:
+            for other in language_names(name):
+                matched = self._matcher.targets(other)
+                if matched:
+                    return True
+                untried = untried or matched is None
+        return None if untried else False
 
     @cached_property
     def _all_names(self) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ _AUDIO: Final = re.compile(r"(^|\.)(audio_tower|audio_model|audio_encoder)(\.|$)
 _CONNECTOR: Final = re.compile(
     r"(^|\.)(multi_modal_projector|connector|merger|deepstack_merger_list|mlp1|embed_vision)(\.|$)"
 )
-_LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|blocks|h|block)\.(\d{1,6})\.(.+)$")
+_LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|blocks|h|block)\.(\d{1,6})\.(.+)$", re.DOTALL)
 PROJECTIONS: Final = frozenset({"custom_text_proj", "embedding_proj_layer", "linear"})
 """The last linear layer of a retriever, when it is at the top level (failure-modes B05)."""
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.diagnostics.safe_pattern import SafePattern, safe_pattern
+from colintern.diagnostics.safe_pattern import SafePattern, fresh_pattern, safe_pattern
 
 ALL_LINEAR: Final = "all-linear"
 """Every linear module but the output layer; PEFT writes the list of names when it saves."""
@@ -37,7 +37,7 @@ class TargetMatcher:
     def excludes(self, name: str) -> bool | None:
         """Whether `exclude_modules` or `modules_to_save` take the module out."""
         if isinstance(self.config.exclude_modules, str) and self.config.exclude_modules:
-            excluded = safe_pattern(self.config.exclude_modules).fullmatch(name)
+            excluded = self._exclude_pattern.fullmatch(name)
         else:
             excluded = not self._excluded.isdisjoint(suffixes(name))
         return excluded if excluded is not False else self.saves(name)
@@ -55,7 +55,7 @@ class TargetMatcher:
         if isinstance(target, str):
             if target.lower() == ALL_LINEAR:
                 return True
-            return safe_pattern(target).fullmatch(name)
+            return self._target_pattern.fullmatch(name)
         if name in self._entries:
             return True
         return not self._entries.isdisjoint(suffixes(name)) and self._in_layers(name)
@@ -98,6 +98,14 @@ class TargetMatcher:
         return None
 
     @cached_property
+    def _target_pattern(self) -> SafePattern:
+        return fresh_pattern(str(self.config.target_modules))
+
+    @cached_property
+    def _exclude_pattern(self) -> SafePattern:
+        return fresh_pattern(str(self.config.exclude_modules))
+
+    @cached_property
     def _entries(self) -> frozenset[str]:
         target = self.config.target_modules
         return frozenset(target if isinstance(target, list) else ())
@@ -110,7 +118,7 @@ class TargetMatcher:
     @cached_property
     def _saved(self) -> tuple[SafePattern, ...]:
         names = dict.fromkeys(self.config.modules_to_save or ())
-        return tuple(safe_pattern(rf"(^|.*\.){name}($|\..*)") for name in names)
+        return tuple(fresh_pattern(rf"(^|.*\.){name}($|\..*)") for name in names)
 
 
 def declares(config: AdapterConfig, module: str) -> bool | None:
@@ -134,13 +142,19 @@ def suffixes(name: str) -> Iterable[str]:
     """Yield the name and what follows each of its dots.
 
     >>> list(suffixes("a.b.c"))
-    ['a.b.c', 'b.c', 'c']
+    ['a.b.c', 'c', 'b.c']
     """
     yield name
-    start = name.find(".")
-    while start >= 0:
-        yield name[start + 1 :]
-        start = name.find(".", start + 1)
+    end = len(name)
+    for _ in range(_MOST_SEGMENTS):
+        end = name.rfind(".", 0, end)
+        if end < 0:
+            return
+        yield name[end + 1 :]
+
+
+_MOST_SEGMENTS: Final = 64
+"""Dots of a name that are looked behind; the deepest module of any model has about 12."""
 
 
 def rank_of(config: AdapterConfig, module: str) -> int | None:
@@ -158,13 +172,28 @@ def scaling_of(config: AdapterConfig, module: str, rank: int) -> float | None:
 
 
 def _by_pattern(patterns: Mapping[str, float] | None, module: str, default: float) -> float | None:
-    for key, value in (patterns or {}).items():
-        if _PLAIN.fullmatch(key) and "." not in key:
+    if not patterns:
+        return default
+    if len(patterns) > _MOST_PATTERNS:
+        return None
+    tried = 0
+    for key, value in patterns.items():
+        if _PLAIN.fullmatch(key):
             matched: bool | None = module == key or module.endswith(f".{key}")
         else:
+            tried += 1
+            if tried > _MOST_EXPRESSIONS:
+                return None
             matched = safe_pattern(rf"(.*\.)?({key})").fullmatch(module)
         if matched is None:
             return None
         if matched:
             return value
     return default
+
+
+_MOST_PATTERNS: Final = 1_000
+"""Keys of `rank_pattern`: EVA writes one a module, some hundreds."""
+
+_MOST_EXPRESSIONS: Final = 20
+"""Keys that are true regular expressions; each may take its time."""

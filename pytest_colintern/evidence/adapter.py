@@ -42,6 +42,8 @@ from pytest_colintern.verdict import NoEvidence
 _PROCESSOR_FILES: Final = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG, TOKENIZER_CONFIG)
 _MOST_COMPARED: Final = 50
 """Checkpoints of a run whose adapters are compared, the newest ones."""
+_MOST_TENSORS: Final = 50_000
+"""Tensors of an adapter that is set against its configuration; a LoRA of a 72B model has 1,200."""
 _PIECE_BYTES: Final = limits.MEBIBYTE
 
 
@@ -194,6 +196,10 @@ def coverage(
     family: Family | None,
 ) -> AdapterCoverage:
     """What LoRA was asked to reach and what it reached."""
+    if len(adapter_tensors.entries) > _MOST_TENSORS:
+        raise NoEvidence(
+            f"an adapter of at most {_MOST_TENSORS:,} tensors", needed_for="what LoRA reached"
+        )
     projection = family.projection if family is not None else None
     return measure_coverage(adapter, adapter_tensors, outline, projection)
 
