@@ -35,7 +35,7 @@ def dependencies():
 
 
 def assert_core_only(python):
-    code = f"import importlib.util as u; bad=[m for m in {HEAVY} if u.find_spec(m)]; assert not bad, bad"
+    code = f"import importlib.util as u; assert not [m for m in {HEAVY} if u.find_spec(m)]"
     run(python, "-c", code, cwd=REPOSITORY)
 
 

@@ -275,6 +275,15 @@ def test_attacked_run_is_judged(pytester, healthy_run, name):
     assert not os.path.exists(EXECUTED)  # noqa: PTH110 - the current folder, whatever it is
 
 
+@pytest.mark.parametrize("content", [POINTER, b"\x80\x02X\xff", b"no pickle"])
+def test_broken_pickle_is_one_finding(pytester, healthy_run, content):
+    (healthy_run / "training_args.bin").write_bytes(content)
+    result = audit(pytester, "--checkpoint", healthy_run, "--select", "SEC")
+    assert result.outcomes["SEC003"] == "failed"
+    assert result.outcomes["SEC001"] == "blocked"
+    assert result.of_outcome("passed") == ["SEC002", "SEC004"]
+
+
 HOSTILE_TEXT = "a\x1b[31m\x9b\u202e<script>alert(1)</script>\ud800"
 
 

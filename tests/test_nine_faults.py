@@ -48,7 +48,10 @@ FAULTS = {
         {"ADP004"},
     ),
     "truncated": ({}, {"SEC003"}),
-    "1 epoch x batch 2": ({"epochs": 1, "batch_size": 2, "steps": 14_775}, {"CFG001", "CFG002", "CFG004"}),
+    "1 epoch x batch 2": (
+        {"epochs": 1, "batch_size": 2, "steps": 14_775},
+        {"CFG001", "CFG002", "CFG004"},
+    ),
     "NaN loss": ({"loss": nan_from_40_percent}, {"LOG001"}),
     "flat 2.40 to 2.35": ({"start": 2.4, "end": 2.35, "shape": 0}, {"LOG003"}),
     "oscillating": ({"loss": wild}, {"LOG005"}),

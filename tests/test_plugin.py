@@ -202,8 +202,7 @@ def test_two_rules_of_one_id_are_refused(pytester, subject):
 def test_only_declared_rules_of_check_files_are_collected(pytester, subject):
     own(
         pytester,
-        EIGHT
-        + "def check_plain():\n    raise AssertionError\n\ndef test_x():\n    raise AssertionError\n",
+        EIGHT + "def check_plain():\n    1 / 0\n\ndef test_x():\n    1 / 0\n",
     )
     pytester.makepyfile(test_other="def test_other():\n    raise AssertionError\n")
     result = audit(pytester, "--checkpoint", subject, checks=pytester.path)

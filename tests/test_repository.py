@@ -1,59 +1,35 @@
-import re
-import subprocess
 from pathlib import Path
 
 import pytest
+import readme_tree
 from readme_commands import quick_start_commands
 
 REPOSITORY = Path(__file__).parent.parent
 
 
-def tracked_files():
-    done = subprocess.run(
-        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
+@pytest.fixture
+def files():
+    if not (REPOSITORY / ".git").exists():
         pytest.skip("not a git checkout")
-    return [Path(line) for line in done.stdout.split("\n") if line]
+    return readme_tree.tracked()
 
 
-def tree_of_readme():
-    """Every path that the section "Where things are" lists."""
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"## Where things are\n.*?^```\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[
-        1
-    ]
-    paths, folders = [], []
-    for line in block.split("\n"):
-        if not line.strip():
-            continue
-        depth = (len(line) - len(line.lstrip())) // 2
-        folders[depth:] = [line.split()[0].rstrip("/")]
-        paths.append(Path(*folders))
-    return paths
+@pytest.mark.usefixtures("files")
+def test_the_readme_tree_is_that_of_the_repository():
+    shown = readme_tree.SECTION.search(readme_tree.README.read_text(encoding="utf-8"))[0]
+    assert shown == readme_tree.tree(), "python tests/readme_tree.py writes it anew"
 
 
-def test_the_readme_tree_lists_what_is_there():
-    files = tracked_files()
-    present = set(files) | {parent for path in files for parent in path.parents}
-    assert [str(path) for path in tree_of_readme() if path not in present] == []
+def test_every_module_says_what_it_is(files):
+    packages = ("colintern", "pytest_colintern", "checks")
+    modules = [path for path in files if path.parts[0] in packages and path.suffix == ".py"]
+    assert [str(path) for path in modules if not readme_tree.first_line(path)] == []
 
 
-@pytest.mark.parametrize("folder", ["colintern", "pytest_colintern", "checks"])
-def test_the_readme_tree_leaves_no_module_out(folder):
-    listed = set(tree_of_readme())
-    modules = [
-        path
-        for path in tracked_files()
-        if path.parts[0] == folder and path.suffix == ".py" and path.name != "__init__.py"
-    ]
-    assert [str(path) for path in modules if path not in listed] == []
-
-
-def test_only_the_agreed_names_stand_at_the_top():
+def test_only_the_agreed_names_stand_at_the_top(files):
     agreed = {"pyproject.toml", "README.md", "conftest.py", ".gitignore", ".ci"}
     agreed |= {"colintern", "pytest_colintern", "checks", "tests"}
-    assert {path.parts[0] for path in tracked_files()} == agreed
+    assert {path.parts[0] for path in files} == agreed
 
 
 def test_the_quick_start_is_two_commands():
@@ -68,5 +44,5 @@ def test_the_root_conftest_only_loads_the_plugin():
     assert len(lines) == 3
 
 
-def test_no_lock_file_is_tracked():
-    assert Path("uv.lock") not in tracked_files()
+def test_no_lock_file_is_tracked(files):
+    assert Path("uv.lock") not in files

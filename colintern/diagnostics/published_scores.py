@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 ASSET: Final = "published_scores.json"
-"""Made by `scripts/build_published_scores.py`."""
+"""Made by `colintern.assets.build_published_scores`."""
 
 
 class PublishedScores(msgspec.Struct, frozen=True, kw_only=True):

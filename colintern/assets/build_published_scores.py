@@ -1,11 +1,10 @@
-# ruff: noqa: INP001 - run by its path
 """Make `colintern/assets/published_scores.json` from a folder of published MTEB results.
 
 The folder holds `MODEL/REVISION/TASK.json` with `model_meta.json` beside them, as the repository
 embeddings-benchmark/results does. Only figures go into the package: the quartiles of NDCG@5 over
 all late-interaction models that have the whole task.
 
-    python scripts/build_published_scores.py RESULTS --source "REPOSITORY @ COMMIT"
+    python -m colintern.assets.build_published_scores RESULTS --source "REPOSITORY @ COMMIT"
 """
 
 import argparse

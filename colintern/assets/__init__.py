@@ -1,0 +1,1 @@
+"""What is bundled: figures, the tiny base and the demo runs."""
