@@ -1,0 +1,196 @@
+"""Contrastive batches of any size in the memory of a chunk, with the gradient of the whole batch.
+
+Accumulating gradients adds no negatives: each micro-batch compares with its own pages only. Here
+the whole batch is embedded twice (Gao et al., 2021, "GradCache"): without a graph, to compute the
+loss and its gradient at the embeddings; then chunk by chunk with a graph, to carry that gradient
+into the weights. Random state is put back before the second pass, so dropout draws the same.
+
+Shape letters: Q queries, P pages, B rows of one side, N tokens, D dimension.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Final
+
+import torch
+import torch.distributed as dist
+from colpali_engine.loss.late_interaction_losses import (
+    ColbertLoss,
+    ColbertNegativeCELoss,
+    ColbertPairwiseCELoss,
+    ColbertPairwiseNegativeCELoss,
+)
+from torch import nn
+
+from colintern.training.batch_parts import Inputs
+from colintern.training.frozen_vision import FrozenVision
+
+SEPARABLE_LOSSES: Final = (
+    ColbertLoss,
+    ColbertNegativeCELoss,
+    ColbertPairwiseCELoss,
+    ColbertPairwiseNegativeCELoss,
+)
+"""Losses that are a mean over queries, so that a block of queries is scored at a time."""
+
+Backward = Callable[[torch.Tensor], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RandomState:
+    """The random generators that a forward pass draws from."""
+
+    cpu: torch.Tensor
+    cuda: torch.Tensor | None
+    device: torch.device
+
+    @classmethod
+    def now(cls, device: torch.device) -> "RandomState":
+        """Take the state as it is."""
+        cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(torch.get_rng_state(), cuda, device)
+
+    def restore(self) -> None:
+        """Put the generators back to this state."""
+        torch.set_rng_state(self.cpu)
+        if self.cuda is not None:
+            torch.cuda.set_rng_state(self.cuda, self.device)
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Draw from this state inside the block, and go on as if nothing had been drawn."""
+        before = RandomState.now(self.device)
+        self.restore()
+        try:
+            yield
+        finally:
+            before.restore()
+
+
+@dataclass(slots=True)
+class EmbeddedSide:
+    """One side of a batch (queries, pages or hard negatives), embedded without a graph."""
+
+    chunks: list[Inputs]
+    states: list[RandomState]
+    vectors_BND: torch.Tensor  # noqa: N815
+    """A leaf: its gradient is what the second pass carries into the weights."""
+    memory: FrozenVision
+
+    @classmethod
+    def of(cls, model: nn.Module, chunks: list[Inputs]) -> "EmbeddedSide":
+        """Embed `chunks`, remembering what each drew."""
+        states, pieces, memory = [], [], FrozenVision(model)
+        for chunk in chunks:
+            states.append(RandomState.now(chunk["input_ids"].device))
+            with torch.no_grad(), memory.recorded():
+                pieces.append(model(**chunk))
+        return cls(chunks, states, torch.cat(pieces).detach().requires_grad_(), memory)
+
+    def carry(
+        self,
+        model: nn.Module,
+        backward: Backward,
+        *,
+        unsynchronised: Callable[[], AbstractContextManager[Any]],
+        last: bool,
+    ) -> None:
+        """Carry the gradient at the embeddings into the weights, chunk by chunk.
+
+        Args:
+            model: embeds again, with a graph.
+            backward: the trainer's, with its scaling.
+            unsynchronised: keeps processes from averaging gradients, in all but the final chunk.
+            last: this side is the batch's last.
+        """
+        if self.vectors_BND.grad is None:
+            raise RuntimeError("the loss must depend on every side of the batch, but one got none")
+        start = 0
+        for index, (chunk, state) in enumerate(zip(self.chunks, self.states, strict=True)):
+            final = last and index == len(self.chunks) - 1
+            with nullcontext() if final else unsynchronised():
+                with state.replayed(), self.memory.replayed():
+                    vectors_BND = model(**chunk)  # noqa: N806
+                stop = start + vectors_BND.shape[0]
+                backward((vectors_BND.float() * self.vectors_BND.grad[start:stop]).sum())
+            start = stop
+
+
+def loss_at_embeddings(
+    loss_func: nn.Module,
+    queries_QND: torch.Tensor,  # noqa: N803
+    pages_PND: torch.Tensor,  # noqa: N803
+    negatives_BND: torch.Tensor | None,  # noqa: N803
+    *,
+    block: int,
+) -> torch.Tensor:
+    """Compute the loss of a batch and leave its gradient at the three tensors, all leaves.
+
+    Pages of all processes are candidates. Blocks of queries are scored one after the other, so
+    that no score of all queries, pages and tokens exists at once.
+
+    Returns:
+        The mean loss over the queries of this process, detached.
+    """
+    candidates_PND, rank = gathered_pages(pages_PND)  # noqa: N806
+    rows = queries_QND.shape[0]
+    block = block if isinstance(loss_func, SEPARABLE_LOSSES) else rows
+    total = torch.zeros((), device=queries_QND.device)
+    for start in range(0, rows, block):
+        part_QND = queries_QND[start : start + block]  # noqa: N806
+        more = _rows_of(negatives_BND, rows, start, block)
+        loss = loss_func(part_QND, candidates_PND, *more, offset=rank * rows + start)
+        share = loss * (part_QND.shape[0] / rows)
+        share.backward()
+        total += share.detach()
+    if candidates_PND is not pages_PND:
+        _return_gradient(pages_PND, candidates_PND, rank)
+    return total
+
+
+def gathered_pages(pages_PND: torch.Tensor) -> tuple[torch.Tensor, int]:  # noqa: N803
+    """Return the pages of all processes as a leaf, and this process's rank among them."""
+    if not is_distributed():
+        return pages_PND, 0
+    world, rank = dist.get_world_size(), dist.get_rank()
+    padded = pad_left(pages_PND.detach(), longest_anywhere(pages_PND))
+    pieces = [torch.empty_like(padded) for _ in range(world)]
+    dist.all_gather(pieces, padded.contiguous())
+    return torch.cat(pieces).requires_grad_(), rank
+
+
+def is_distributed() -> bool:
+    """Whether several processes train together."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def longest_anywhere(vectors_BND: torch.Tensor) -> int:  # noqa: N803
+    """Return the number of tokens of the longest batch of any process."""
+    longest = torch.tensor(vectors_BND.shape[1], device=vectors_BND.device)
+    dist.all_reduce(longest, op=dist.ReduceOp.MAX)
+    return int(longest)
+
+
+def pad_left(vectors_BND: torch.Tensor, length: int) -> torch.Tensor:  # noqa: N803
+    """Return (B, length, D) with zero vectors in front, as the tokenizer pads."""
+    return nn.functional.pad(vectors_BND, (0, 0, length - vectors_BND.shape[1], 0))
+
+
+def _return_gradient(pages: torch.Tensor, candidates: torch.Tensor, rank: int) -> None:
+    """Give each process the gradient that the queries of all processes have at its pages."""
+    if candidates.grad is None:
+        raise RuntimeError("the loss must depend on the pages, but it does not")
+    dist.all_reduce(candidates.grad)
+    rows, tokens = pages.shape[:2]
+    own = candidates.grad[rank * rows : (rank + 1) * rows]
+    pages.grad = own[:, own.shape[1] - tokens :].contiguous()
+
+
+def _rows_of(
+    negatives: torch.Tensor | None, queries: int, start: int, block: int
+) -> Sequence[torch.Tensor]:
+    if negatives is None:
+        return ()
+    grouped = negatives.view(queries, -1, *negatives.shape[1:])
+    return (grouped[start : start + block],)
