@@ -16,6 +16,7 @@ from colintern.artifacts.pickle_machine import Machine
 from colintern.artifacts.pickle_opcodes import interpret
 from colintern.artifacts.pickle_stand_ins import Budget, Global, PickleFault
 from colintern.artifacts.printable import printable
+from colintern.artifacts.run_layout import TRAINING_ARGS
 
 PICKLE_SUFFIXES: Final = frozenset(
     {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".dill"}
@@ -62,7 +63,8 @@ class PickleReport:
     fault: ArtifactError | None
     """Why the rest could not be examined; what came before the fault would still run."""
     is_over_limit: bool
-    """The fault is a limit of ours, not one of the file."""
+    """The fault is a limit of ours, not one of the file. Never for training_args.bin: no healthy
+    one comes near a limit."""
 
 
 class _Examined:
@@ -92,7 +94,7 @@ class _Examined:
             attribute_reads=tuple(sorted(self.attribute_reads)),
             computed_calls=self.computed_calls,
             fault=None if fault is None else _error(path, fault),
-            is_over_limit=fault is not None and fault.is_limit,
+            is_over_limit=fault is not None and fault.is_limit and path.name != TRAINING_ARGS,
         )
 
 

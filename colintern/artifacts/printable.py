@@ -15,7 +15,7 @@ _HIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 def printable(value: object, *, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     r"""Show `value` on one line, every invisible or control character as an escape.
 
-    Returns at most `limit` characters and an ellipsis.
+    Shows the first `limit` characters, and an ellipsis in place of the others.
 
     >>> printable("a\x1b[31mb\u202ec")
     'a\\x1b[31mb\\u202ec'

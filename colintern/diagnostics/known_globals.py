@@ -84,7 +84,7 @@ ENUMS: Final = re.compile(
 )
 """Enums of the training libraries: made by calling the class with a value."""
 RECORDS: Final = re.compile(
-    r"(transformers|trl|accelerate|peft|sentence_transformers|colpali_engine|colintern|torch\.nn"
-    r"|torch\.optim)(\.\w+)*\.[A-Z]\w*"
+    r"(transformers|trl|accelerate|peft|deepspeed|sentence_transformers|pylate|colpali_engine"
+    r"|colintern|torch\.nn|torch\.optim)(\.\w+)*\.[A-Z]\w*"
 )
 """Classes of the training libraries: harmless where an instance only gets its state."""

@@ -42,7 +42,7 @@ class PickleRisk:
     unknown: tuple[str, ...]
     """What is neither known to be harmless nor known to be dangerous."""
     unexamined: str | None
-    """Why part of the file was not examined, or None."""
+    """The limit that left part of the file unexamined, or None."""
 
 
 def assess_pickle(report: PickleReport) -> PickleRisk:
@@ -58,7 +58,7 @@ def assess_pickle(report: PickleReport) -> PickleRisk:
         path=report.path,
         dangerous=tuple(name for name, risk in risks.items() if risk is Risk.DANGEROUS),
         unknown=tuple(name for name, risk in risks.items() if risk is Risk.UNKNOWN),
-        unexamined=str(report.fault) if report.fault else None,
+        unexamined=str(report.fault) if report.is_over_limit else None,
     )
 
 

@@ -41,8 +41,12 @@ def pickles(layout: RunLayout, folder_walk: FolderWalk) -> FolderPickles:
 
 @evidence
 def pickle_risks(pickles: FolderPickles) -> tuple[PickleRisk, ...]:
-    """What each pickle could do."""
-    return tuple(assess_pickle(report) for report in pickles.reports)
+    """What each pickle could do; a broken one leaves that open unless another is dangerous."""
+    risks = tuple(assess_pickle(report) for report in pickles.reports)
+    broken = [*pickles.faults, *_broken(pickles)]
+    if broken and not any(risk.dangerous for risk in risks):
+        raise broken[0]
+    return risks
 
 
 @evidence
@@ -70,11 +74,7 @@ def integrity(  # noqa: PLR0917 - the resolver calls it by name
         faults.add(layout.faults)
     if pickles is not None:
         faults.add(pickles.faults)
-        faults.add(
-            report.fault
-            for report in pickles.reports
-            if report.fault is not None and not report.is_over_limit
-        )
+        faults.add(_broken(pickles))
     if remote_code is not None:
         faults.add(remote_code.faults)
     if task_results is not None:
@@ -92,6 +92,14 @@ def integrity(  # noqa: PLR0917 - the resolver calls it by name
         escaping=tuple(error for error in errors if error.escapes),
         num_files=num_files,
     )
+
+
+def _broken(pickles: FolderPickles) -> list[ArtifactError]:
+    return [
+        report.fault
+        for report in pickles.reports
+        if report.fault is not None and not report.is_over_limit
+    ]
 
 
 class _Faults:
