@@ -59,7 +59,7 @@ READERS = {
 
 
 def read_alone(reader, path):
-    """Read in a process of its own; return what it said, its processor seconds and its peak in MB."""
+    """Read in a process of its own: what it said, its processor seconds, its peak in megabytes."""
     module, name, arguments = READERS[reader]
     script = READ.format(module=f"colintern.artifacts.{module}", reader=name, arguments=arguments)
     result = subprocess.run(
