@@ -6,7 +6,7 @@ from colpali_engine.collators import VisualRetrieverCollator
 
 
 class RetrievalCollator(VisualRetrieverCollator):
-    """Gives hard negatives one row a page: pixel rows are tiles, of which pages have unlike numbers.
+    """Gives hard negatives one row a page: pixel rows are tiles, and pages differ in their number.
 
     The columns of queries and pages are colpali-engine's own.
     """
