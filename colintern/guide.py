@@ -133,6 +133,20 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(description="Corpus: runs that stop at the last save point reach 95 % of max_steps."),
     ] = 0.95
 
+    # Resource use
+    max_gpu_memory_ratio: Annotated[
+        Ratio, Meta(description="Guide, resource usage: above 95 % is an out-of-memory risk.")
+    ] = 0.95
+    min_gpu_utilisation: Annotated[
+        Ratio, Meta(description="Guide, resource usage: below 70 % is inefficient.")
+    ] = 0.70
+    max_step_seconds: Annotated[
+        float, Meta(gt=0, description="Guide, resource usage: more than 10 s a step is a warning.")
+    ] = 10
+    max_cpu_memory_ratio: Annotated[
+        Ratio, Meta(description="Guide, resource usage: above 90 % is a warning sign.")
+    ] = 0.90
+
     # Results
     ndcg_at_5_excellent: Annotated[
         Ratio, Meta(description="Guide, performance expectations: 0.70-0.85.")

@@ -11,7 +11,27 @@ from pytest_colintern.providers import shipped_providers
 from pytest_colintern.rule import STAGES, rule_of
 
 RULES = shipped_rules()
-FAMILIES = {"CFG": 15, "ADP": 20, "PRJ": 3, "PRC": 5, "LOG": 17, "RES": 10, "SEC": 4, "ENV": 2}
+FAMILIES = {
+    "CFG": 15,
+    "ADP": 20,
+    "PRJ": 3,
+    "PRC": 5,
+    "LOG": 17,
+    "RES": 10,
+    "SEC": 4,
+    "ENV": 2,
+    "HWU": 4,
+}
+    "CFG": 15,
+    "ADP": 20,
+    "PRJ": 3,
+    "PRC": 5,
+    "LOG": 17,
+    "RES": 10,
+    "SEC": 4,
+    "ENV": 2,
+    "HWU": 4,
+}
 """Rules a family in the first edition; RES009 and RES010 come with the published profile."""
 
 

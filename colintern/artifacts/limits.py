@@ -31,6 +31,12 @@ TRAINER_STATE_BYTES: Final = 64 * MEBIBYTE
 LOG_ROWS: Final = 400_000
 """Rows of `log_history`."""
 
+RESOURCE_LOG_BYTES: Final = 64 * MEBIBYTE
+"""About 300,000 rows of 210 bytes."""
+
+RESOURCE_ROWS: Final = 200_000
+"""Rows of the resource log: one a logging step, 920 in the guide's five epochs."""
+
 TASK_RESULT_BYTES: Final = 4 * MEBIBYTE
 """One MTEB result file; the largest seen holds 60 kB."""
 

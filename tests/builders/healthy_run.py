@@ -6,6 +6,7 @@ from builders.adapter import write_adapter
 from builders.manifest import write_manifest
 from builders.model_card import write_model_card
 from builders.processor import write_processor
+from builders.resources import write_resources
 from builders.results import write_results
 from builders.training_args import write_training_args
 from builders.training_log import write_training_log
@@ -20,5 +21,6 @@ def write_healthy_run(run: Path) -> Path:
     write_training_log(run)
     write_training_args(run)
     write_processor(run)
+    write_resources(run)
     write_results(run)
     return run
