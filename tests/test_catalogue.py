@@ -22,16 +22,6 @@ FAMILIES = {
     "ENV": 2,
     "HWU": 4,
 }
-    "CFG": 15,
-    "ADP": 20,
-    "PRJ": 3,
-    "PRC": 5,
-    "LOG": 17,
-    "RES": 10,
-    "SEC": 4,
-    "ENV": 2,
-    "HWU": 4,
-}
 """Rules a family in the first edition; RES009 and RES010 come with the published profile."""
 
 
