@@ -5,6 +5,7 @@ import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
 from colintern.artifacts.errors import ArtifactError
@@ -130,12 +131,13 @@ class Resolver:
             self._pending.pop()
 
 
-def parameters_of(function: Callable[..., Any]) -> list[tuple[str, bool]]:
+@cache
+def parameters_of(function: Callable[..., Any]) -> tuple[tuple[str, bool], ...]:
     """Return each parameter's name and whether its annotation admits None."""
-    return [
+    return tuple(
         (name, _admits_none(parameter.annotation))
         for name, parameter in inspect.signature(function).parameters.items()
-    ]
+    )
 
 
 def _admits_none(annotation: Any) -> bool:

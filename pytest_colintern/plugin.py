@@ -4,6 +4,7 @@ The plugin is installed beside other people's tests, so this module imports noth
 and registers nothing else without `--checkpoint`.
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("help", default=False):
         return
     if config.getoption("colintern_checkpoint"):
+        # The matrices are small: a linear algebra library spends more on waking its threads.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from pytest_colintern.session import register_audit  # noqa: PLC0415 - slow, and rarely needed
 
         register_audit(config)

@@ -28,6 +28,8 @@ class RuleFile(pytest.File):
     judges: Callable[[Subject], Judge]
     register: "Callable[[RuleFile], frozenset[str]]"
     """Takes the file's rules and evidence into the audit; returns the names of all evidence."""
+    offer_fixtures: Callable[[], None]
+    """Makes every piece of evidence a pytest fixture."""
 
     @property
     def obj(self) -> ModuleType:
@@ -54,9 +56,12 @@ class RuleFile(pytest.File):
             evidence_names = self.register(self)
         except ValueError as error:
             raise self.CollectError(str(error)) from error
-        # The fixtures of the file itself: pytest does this for its modules, without a public call.
-        self.session._fixturemanager.parsefactories(self)  # noqa: SLF001
-        for function_name, rule in self.rules.items():
+        rules = self.rules
+        if any(_fixture_names(rule, evidence_names) for rule in rules.values()):
+            self.offer_fixtures()
+            # The file's own fixtures: pytest does this for its modules, without a public call.
+            self.session._fixturemanager.parsefactories(self)  # noqa: SLF001
+        for function_name, rule in rules.items():
             if self.selected(rule.id):
                 for subject in self.subjects:
                     yield RuleItem.of(self, function_name, rule, subject, evidence_names)
@@ -129,13 +134,18 @@ def skipped_outcomes() -> frozenset[Outcome]:
     return frozenset({Outcome.NO_EVIDENCE, Outcome.BLOCKED, Outcome.WAIVED})
 
 
+def _fixture_names(rule: Rule, evidence_names: frozenset[str]) -> list[str]:
+    """Parameters that are no evidence, so pytest must know them."""
+    return [name for name, _ in parameters_of(rule.check) if name not in evidence_names]
+
+
 def _fixture_taker(rule: Rule, evidence_names: frozenset[str]) -> Callable[..., Mapping[str, Any]]:
     """Make the function that pytest sees: its parameters are the rule's without the evidence."""
 
     def take(**fixtures: Any) -> Mapping[str, Any]:
         return fixtures
 
-    names = [name for name, _ in parameters_of(rule.check) if name not in evidence_names]
+    names = _fixture_names(rule, evidence_names)
     take.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in names]
     )

@@ -16,7 +16,7 @@ from pytest_colintern.catalogue import (
     unknown_requirements,
     unknown_selector,
 )
-from pytest_colintern.evidence_fixtures import evidence_fixtures
+from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
 from pytest_colintern.evidence_registry import Provider
 from pytest_colintern.finding_text import finding_text
 from pytest_colintern.identity import subject_identity
@@ -67,7 +67,8 @@ def register_audit(config: pytest.Config) -> None:
     config.option.reportchars = ""
     session = AuditSession(config, setup)
     config.pluginmanager.register(session, "colintern-audit")
-    config.pluginmanager.register(evidence_fixtures(shipped_providers()), "colintern-evidence")
+    if config.getoption("showfixtures"):
+        offer_evidence_fixtures(config)
 
 
 class AuditSession:
@@ -110,6 +111,7 @@ class AuditSession:
         file.selected = self._setup.selected
         file.judges = self._judge
         file.register = self._register
+        file.offer_fixtures = lambda: offer_evidence_fixtures(self._config)
         return file
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

@@ -1,4 +1,4 @@
-"""The local Hugging Face cache, read without its library: `models--ORG--NAME/snapshots/REVISION`."""
+"""The local Hugging Face cache, read without its library: `models--ORG--NAME/snapshots/REV`."""
 
 import os
 import re

@@ -1,9 +1,10 @@
 """All tensors of a model or adapter by name, whether in one safetensors file or in many shards."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -49,6 +50,23 @@ class TensorStore:
         Raises:
             ArtifactError: over `limits.TENSOR_VALUES`, of no numeric dtype, or cut short.
         """
+        with self.opened() as read:
+            return read(name)
+
+    @contextmanager
+    def opened(self) -> Iterator[Callable[[str], NDArray[np.float32]]]:
+        """Give a `read_float32` that keeps the files open: for reading many tensors."""
+        with ExitStack() as stack:
+
+            @cache
+            def stream_of(file: SafetensorsFile) -> BinaryIO:
+                return stack.enter_context(closing(file.open()))
+
+            yield lambda name: self._read(name, stream_of)
+
+    def _read(
+        self, name: str, stream_of: Callable[[SafetensorsFile], BinaryIO]
+    ) -> NDArray[np.float32]:
         entry = self.entries[name]
         if entry.num_values > limits.TENSOR_VALUES:
             raise ArtifactError(
@@ -57,8 +75,7 @@ class TensorStore:
                 found=f"{entry.num_values:,} values",
             )
         content: Bytes = np.empty(entry.num_bytes, np.uint8)
-        with closing(entry.file.open()) as stream:
-            fill(entry, stream, entry.start, content)
+        fill(entry, stream_of(entry.file), entry.start, content)
         values = as_float32(entry.dtype, content)
         if values is None:
             raise ArtifactError(

@@ -14,6 +14,7 @@ from colintern.diagnostics.noise import (
     Trend,
     finite_part,
     mann_kendall,
+    median,
     smoothed,
     step_noise,
 )
@@ -124,7 +125,7 @@ def evaluation_loss(log: TrainerState) -> EvaluationLoss | None:
         best=float(values[best]),
         best_step=int(steps[best]),
         last=float(values[-1]),
-        band=max(2 * _noise(values), MIN_BAND_RATIO * abs(float(np.median(values)))),
+        band=max(2 * _noise(values), MIN_BAND_RATIO * abs(median(values))),
         num_after_best=len(values) - best - 1,
         trend_after_best=mann_kendall(values[best:]),
         training_falls=_training_falls(log, int(table.row[finite][best])),

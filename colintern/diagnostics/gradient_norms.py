@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.loss_oscillation import MAX_SAMPLE_CV
-from colintern.diagnostics.noise import Floats, step_noise
+from colintern.diagnostics.noise import Floats, median, step_noise
 
 _ROWS_ABOUT: Final = 10
 """Rows on each side of a spike whose median it is measured against."""
@@ -124,7 +124,7 @@ def gradient_norms(training: LogTable, *, spike: float) -> GradientNorms | None:
     values = norms[finite]
     return GradientNorms(
         num_rows=len(recorded),
-        median=float(np.median(values)) if len(values) else float("nan"),
+        median=median(values) if len(values) else float("nan"),
         largest=float(values.max()) if len(values) else float("nan"),
         num_bad=int((~finite).sum()),
         longest_zero_run=_longest_run(norms == 0),
@@ -152,7 +152,7 @@ def loss_spikes(training: LogTable, *, spike: float, examples: float) -> tuple[i
         return ()
     factor = max(spike, 1 + _SCATTER * MAX_SAMPLE_CV / math.sqrt(max(examples, 1.0)))
     early = max(_FELT_ROWS, len(values) // 20)
-    start = float(np.median(values[:early]))
+    start = median(values[:early])
     about = _medians_about(values, factor)
     far = about + _LOSS_SPIKE_NOISE * step_noise(values)
     spikes = (about > 0) & (values > factor * about) & (values > far) & (values > start)
@@ -174,8 +174,8 @@ def _longest_run(marked: NDArray[np.bool_]) -> int:
 def _ratio(late: Floats, early: Floats) -> float | None:
     if not len(late) or not len(early):
         return None
-    before = float(np.median(early))
-    return float(np.median(late)) / before if before > 0 else None
+    before = median(early)
+    return median(late) / before if before > 0 else None
 
 
 def _felt_spikes(
@@ -184,7 +184,7 @@ def _felt_spikes(
     if len(norms) < 2 * _FELT_ROWS:
         return ()
     loss = np.where(np.isfinite(training.loss), training.loss, 0.0)
-    limit = _FELT_RATIO * abs(float(np.median(loss)))
+    limit = _FELT_RATIO * abs(median(loss))
     about = _medians_about(norms, spike)
     candidates = rows[(about > 0) & (norms > spike * about)][:_MOST_SPIKES]
     return tuple(
@@ -200,17 +200,17 @@ def _medians_about(values: Floats, factor: float) -> Floats:
     Blocks sort out the many rows that are none.
     """
     blocks = np.array_split(values, max(1, len(values) // _BLOCK_ROWS))
-    rough = np.concatenate([np.full(len(block), np.median(block)) for block in blocks])
+    rough = np.concatenate([np.full(len(block), median(block)) for block in blocks])
     about = np.full(len(values), np.inf)
     for row in np.flatnonzero(values > factor / 2 * rough)[:_MOST_SPIKES].tolist():
-        about[row] = np.median(values[max(0, row - _ROWS_ABOUT) : row + _ROWS_ABOUT + 1])
+        about[row] = median(values[max(0, row - _ROWS_ABOUT) : row + _ROWS_ABOUT + 1])
     return about
 
 
 def _step_up(loss: Floats, row: int) -> float:
     """How far the rows from a spike on stand above the highest of the rows before it."""
     after, before = loss[row : row + _FELT_ROWS], loss[max(0, row - _ROWS_BEFORE) : row]
-    return float(np.median(after) - before.max())
+    return float(median(after) - before.max())
 
 
 def _place(training: LogTable, row: int) -> int:

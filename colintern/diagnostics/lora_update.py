@@ -5,7 +5,7 @@ eigenvalues of Lᵀ G L: r²(m + n) operations instead of m n r.
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.adapter_tensors import AdapterTensors, LoraModule
 from colintern.diagnostics.module_name import Place
+from colintern.diagnostics.noise import median
 from colintern.diagnostics.target_matching import scaling_of
 
 MIN_GROUP: Final = 8
@@ -30,6 +31,8 @@ _NORMAL_MAD: Final = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 Array = NDArray[np.float64]
+Read = Callable[[str], NDArray[np.float32]]
+"""Reads the tensor of a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,12 @@ def measure_updates(
     """
     measured: list[ModuleUpdate] = []
     left_out: list[str] = []
-    for rank, group in _by_rank(tensors.pairs):
-        scaled = [(module, scaling_of(config, module.name, rank)) for module in group]
-        known = [(module, scale) for module, scale in scaled if scale is not None]
-        left_out += [module.name for module, scale in scaled if scale is None]
-        measured += _measure_group(store, known, rank)
+    with store.opened() as read:
+        for rank, group in _by_rank(tensors.pairs):
+            scaled = [(module, scaling_of(config, module.name, rank)) for module in group]
+            known = [(module, scale) for module, scale in scaled if scale is not None]
+            left_out += [module.name for module, scale in scaled if scale is None]
+            measured += _measure_group(read, known, rank)
     names = {update.name for update in measured} | set(left_out)
     left_out += [module.name for module in tensors.pairs if module.name not in names]
     return LoraUpdates(store.path, tuple(measured), tuple(sorted(left_out)))
@@ -126,12 +130,12 @@ _BATCH_VALUES: Final = 1 << 20
 
 
 def _measure_group(
-    store: TensorStore, group: list[tuple[LoraModule, float]], rank: int
+    read: Read, group: list[tuple[LoraModule, float]], rank: int
 ) -> Iterator[ModuleUpdate]:
     size = max(_BATCH_VALUES // (rank * rank), 1)
     for start in range(0, len(group), size):
         batch = group[start : start + size]
-        cores = [_cores(store, module) for module, _ in batch]
+        cores = [_cores(read, module) for module, _ in batch]
         spectra = _spectra(
             np.stack([core for core, _ in cores]), np.stack([core for _, core in cores])
         )
@@ -139,11 +143,11 @@ def _measure_group(
             yield _update(module, rank, spectrum * abs(scale))
 
 
-def _cores(store: TensorStore, module: LoraModule) -> tuple[Array, Array]:
+def _cores(read: Read, module: LoraModule) -> tuple[Array, Array]:
     if module.a is None or module.b is None:
         raise AssertionError("only pairs are measured")
-    a = store.read_float32(module.a.name)
-    b = store.read_float32(module.b.name)
+    a = read(module.a.name)
+    b = read(module.b.name)
     return _gram(a.reshape(a.shape[0], -1)), _gram(b.reshape(b.shape[0], -1).T)
 
 
@@ -155,14 +159,11 @@ def _gram(rows: NDArray[np.float32]) -> Array:
     """
     rank, width = rows.shape
     step = max(_UNSHARED_PRODUCTS // (rank * rank), 1)
-    count = -(-width // step)
-    padded = np.zeros((rank, count * step), np.float32)
-    padded[:, :width] = rows
-    pieces = padded.reshape(rank, count, step)
-    left = np.ascontiguousarray(pieces.transpose(1, 0, 2))
-    right = np.ascontiguousarray(pieces.transpose(1, 2, 0))
+    gram: Array = np.zeros((rank, rank))
     with np.errstate(over="ignore", invalid="ignore"):
-        gram: Array = np.matmul(left, right).sum(0, dtype=np.float64)
+        for start in range(0, width, step):
+            piece = rows[:, start : start + step]
+            gram += piece @ piece.T
     return gram
 
 
@@ -208,19 +209,12 @@ def _outliers(group: list[ModuleUpdate]) -> Iterator[Outlier]:
     else:
         rise, run = logs[:, None] - logs, depths[:, None] - depths
         slopes = rise[run > 0] / run[run > 0]
-        slope = _median(slopes) if slopes.size else 0.0
+        slope = median(slopes) if slopes.size else 0.0
     residuals = logs - slope * depths
-    residuals -= _median(residuals)
-    spread = max(_median(np.abs(residuals)) * _NORMAL_MAD, _LEAST_SPREAD)
+    residuals -= median(residuals)
+    spread = max(median(np.abs(residuals)) * _NORMAL_MAD, _LEAST_SPREAD)
     for update, residual in zip(group, residuals, strict=True):
         yield Outlier(update, abs(float(residual)) / spread, math.exp(float(residual)))
-
-
-def _median(values: Array) -> float:
-    """As `np.median`, which would import numpy.ma: a tenth of a second."""
-    ordered = np.sort(values)
-    middle = ordered.size // 2
-    return float(ordered[middle] if ordered.size % 2 else ordered[middle - 1 : middle + 1].mean())
 
 
 _THEIL_SEN_MOST: Final = 1_000

@@ -12,6 +12,7 @@ from colintern.diagnostics.noise import (
     binned,
     decreasing_fit,
     finite_part,
+    median,
 )
 
 MIN_OSCILLATION_ROWS: Final = 40
@@ -96,7 +97,7 @@ def examples_a_row(training: LogTable, effective_batch: int) -> float:
     """Return how many examples a row averages: those of a step, times the steps between rows."""
     if len(training) < 2 or not training.steps_known():  # noqa: PLR2004 - an interval has two ends
         return float(effective_batch)
-    return effective_batch * max(1.0, float(np.median(np.diff(training.step))))
+    return effective_batch * max(1.0, median(np.diff(training.step)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +115,14 @@ def _departure(values: Floats, examples: float, swing: float) -> _Departure:
     fit = _fit(values)
     # Not from the fit's ends: a swing that begins high and ends low would widen its own corridor.
     fall = float(values[: -(-len(values) // 10)].mean() - values[-(len(values) // 5) :].mean())
-    scale = max(fall, abs(float(np.median(fit))))
+    scale = max(fall, abs(median(fit)))
     scatter = MAX_SAMPLE_CV * np.abs(fit) / math.sqrt(max(examples, 1.0))
     corridor = np.maximum(swing * scale, _CORRIDOR_ERRORS * scatter)
     residual = values - fit
     outside = np.abs(residual) > corridor
     sides = np.sign(residual[outside])
     turns = int(np.count_nonzero(np.diff(sides)))
-    return _Departure(float(outside.mean()), turns, float(np.median(corridor)))
+    return _Departure(float(outside.mean()), turns, median(corridor))
 
 
 def _fit(values: Floats) -> Floats:

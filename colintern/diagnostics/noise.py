@@ -39,6 +39,19 @@ def finite_part(values: Floats) -> Floats:
     return values[np.isfinite(values)]
 
 
+def median(values: Floats) -> float:
+    """Return the median of a finite, non-empty series.
+
+    `np.median` imports numpy.ma (40 ms) and costs ten times as much on a short series.
+
+    >>> median(np.array([3.0, 1.0, 2.0, 10.0]))
+    2.5
+    """
+    ordered = np.sort(values)
+    middle = ordered.size // 2
+    return float(ordered[middle] if ordered.size % 2 else ordered[middle - 1 : middle + 1].mean())
+
+
 def step_noise(values: Floats) -> float:
     """Return the standard deviation of a row about its neighbours.
 
@@ -48,7 +61,7 @@ def step_noise(values: Floats) -> float:
     if len(values) < 3:  # noqa: PLR2004 - two differences are the least that can scatter
         return 0.0
     difference = np.abs(np.diff(values))
-    robust = _NORMAL_MAD * float(np.median(difference))
+    robust = _NORMAL_MAD * median(difference)
     # A log of rounded values may repeat itself in most rows: then the mean still shows the rest.
     spread = robust or _NORMAL_MEAN_DEVIATION * float(np.mean(difference))
     return spread / math.sqrt(2)
@@ -58,7 +71,7 @@ def noise_band(values: Floats) -> float:
     """Return the change below which nothing has happened: twice the noise, at least 1 %."""
     if not len(values):
         return 0.0
-    return max(2 * step_noise(values), MIN_BAND_RATIO * abs(float(np.median(values))))
+    return max(2 * step_noise(values), MIN_BAND_RATIO * abs(median(values)))
 
 
 def binned(values: Floats, most: int) -> Floats:
@@ -130,7 +143,7 @@ def theil_sen(values: Floats) -> float:
     if len(series) < 2:  # noqa: PLR2004 - as above
         return 0.0
     first, second = np.triu_indices(len(series), 1)
-    slope = np.median((series[second] - series[first]) / (second - first))
+    slope = median((series[second] - series[first]) / (second - first))
     return float(slope) * (len(series) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Twenty failures with one cause are one finding: which failed rules no other failed rule explains."""
+"""Twenty failures with one cause are one finding: which failed rules does no other explain."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -42,7 +42,9 @@ def root_causes(
         symptoms, its stage, its id.
     """
     by_rule = {finding.rule: finding for finding in findings}
-    reached = {rule: _reachable(rule, explains, refuted) & by_rule.keys() - {rule} for rule in by_rule}
+    reached = {
+        rule: _reachable(rule, explains, refuted) & by_rule.keys() - {rule} for rule in by_rule
+    }
     explained = frozenset().union(*reached.values()) if reached else frozenset()
     roots = [rule for rule in by_rule if rule not in explained]
 
@@ -51,7 +53,9 @@ def root_causes(
         worst = min(by_rule[member].severity_rank for member in group)
         return (worst, -len(reached[rule]), by_rule[rule].stage, rule)
 
-    return tuple(RootCause(rule, tuple(sorted(reached[rule]))) for rule in sorted(roots, key=gravity))
+    return tuple(
+        RootCause(rule, tuple(sorted(reached[rule]))) for rule in sorted(roots, key=gravity)
+    )
 
 
 def _reachable(

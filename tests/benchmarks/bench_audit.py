@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_audit.py [--rounds 7]
 
-The subject is a full-size LoRA of InternVL3.5-1B with a log of 10,000 rows and ten task results. Every
+The subject is a full-size LoRA of InternVL3.5-1B with a log of 10,000 rows and ten results. Every
 figure is of a whole process, files in the page cache. Not part of the test run: machines differ, so
 only ratios within one run say anything.
 """
@@ -18,18 +18,27 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parent.parent.parent
-sys.path.insert(0, str(REPOSITORY / "tests"))
-
-from builders.full_size_run import write_full_size_run  # noqa: E402 - after the path
+WRITE_RUN = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from builders.full_size_run import write_full_size_run
+write_full_size_run(Path(sys.argv[2]), steps=10_000, logging_steps=1)
+"""
+"""In a process of its own: a child's peak memory counts what its parent held when it was forked."""
 
 MIB = 1 << 20
+# As on a user's machine: Python keeps compiled modules.
+ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+}
 
 
 def timed(command, cwd):
     """Seconds of wall clock and peak MiB of one run of `command`."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -57,7 +66,12 @@ def contenders(folder, run):
     binaries = Path(sys.executable).parent
     return {
         f"empty pytest session, {count} items": [*PYTEST, str(empty)],
-        "pytest checks/ --checkpoint": [*PYTEST, str(REPOSITORY / "checks"), "--checkpoint", str(run)],
+        "pytest checks/ --checkpoint": [
+            *PYTEST,
+            str(REPOSITORY / "checks"),
+            "--checkpoint",
+            str(run),
+        ],
         "colintern audit": [str(binaries / "colintern"), "audit", str(run)],
         "finetune-doctor (log only)": [str(binaries / "finetune-doctor"), str(run)],
         "adaptersentry (weights only)": [
@@ -73,7 +87,9 @@ def main():
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = write_full_size_run(folder / "run", steps=10_000, logging_steps=1)
+        run = folder / "run"
+        written = [sys.executable, "-c", WRITE_RUN, str(REPOSITORY / "tests"), str(run)]
+        subprocess.run(written, check=True)
         commands = contenders(folder, run)
         measured = {label: [] for label in commands}
         for _ in range(rounds + 1):
