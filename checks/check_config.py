@@ -110,7 +110,7 @@ def check_learning_rate(
         around them. Beyond a factor of ten it is an error for ColIntern3.5.
     Evidence: `learning_rate` of the run manifest, training_args.bin or the model card; the
         number of parameters from the base's configuration or its name.
-    Fix: train with a rate inside the interval; `colintern plan` proposes one for the size.
+    Fix: train with a rate inside the interval for the size of the base.
     Source: the guide, learning rate scaling and selection; failure-modes F09.
     """
     rate = needed(run_config.learning_rate, MANIFEST_OR_ARGUMENTS, needed_for="the learning rate")

@@ -79,7 +79,7 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
         better one. A partial benchmark is shown task by task and never averaged. Where only the two
         closed tasks of v3 are missing, which MTEB's maintainers evaluate, this is a note.
     Evidence: the tasks, splits and `hf_subset` entries of the result files.
-    Fix: evaluate the missing tasks: `colintern evaluate --benchmarks "ViDoRe(v1)"`.
+    Fix: evaluate the missing tasks: `mteb.get_benchmark("ViDoRe(v1)")` has them all.
     Source: mteb 2.26, `get_benchmark`; failure-modes I11, J05.
     """
     rows = result_table.benchmarks

@@ -1,8 +1,9 @@
 """The retriever families: what is the same in every model of one, each figure with its source."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
 
 
 class LearningRates(NamedTuple):
@@ -14,8 +15,7 @@ class LearningRates(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(Struct, frozen=True, kw_only=True):
     """What an audit needs to know of a family; figures that nobody published are None."""
 
     name: str

@@ -1,14 +1,14 @@
 """Which retriever family a checkpoint is of: told from what it shows, in the order of design 7."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.families import FAMILIES, Family, family_named, family_of_class
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FamilyTraces:
+class FamilyTraces(Struct, frozen=True, kw_only=True):
     """What a subject shows of its family; None where it shows nothing."""
 
     option: str | None = None

@@ -1,11 +1,11 @@
 """From pytest's options and the project's settings to everything that an audit needs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 from pytest_colintern.catalogue import matches
@@ -19,8 +19,7 @@ OUTPUTS = ("colintern_audit_json", "colintern_audit_markdown", "colintern_audit_
 _FOLDERS = ("colintern_results", "colintern_baseline", "colintern_merged", "colintern_base")
 
 
-@dataclass(frozen=True, slots=True)
-class AuditSetup:
+class AuditSetup(Struct, frozen=True):
     """What is audited, and how."""
 
     subjects: tuple[Subject, ...]

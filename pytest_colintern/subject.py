@@ -1,13 +1,13 @@
 """What is audited, and what the user said about it."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from colintern.guide import Guide
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """One `--checkpoint`."""
 
     path: Path
@@ -16,8 +16,7 @@ class Subject:
     """Unique among the subjects of the audit, safe to print and to stand in a node id."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditOptions:
+class AuditOptions(Struct, frozen=True):
     """Where else to look, from the command line. Paths are absolute."""
 
     results: Path | None = None

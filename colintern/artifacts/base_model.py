@@ -1,9 +1,10 @@
 """The base that an adapter belongs to: where its files are, and what they hold."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
@@ -17,8 +18,7 @@ from colintern.artifacts.run_layout import (
 from colintern.artifacts.tiny_base import bundled_base
 
 
-@dataclass(frozen=True, slots=True)
-class BaseReference:
+class BaseReference(Struct, frozen=True):
     """What is recorded of the base, and the folder that it leads to on this machine."""
 
     recorded: str | None
@@ -36,8 +36,7 @@ class BaseReference:
         return self.folder is not None and any((self.folder / name).exists() for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class BaseModel:
+class BaseModel(Struct, frozen=True):
     """The base's folder on this machine; trusted no more than the checkpoint."""
 
     folder: Path

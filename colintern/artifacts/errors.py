@@ -44,6 +44,10 @@ class ArtifactError(Exception):
 
 
 def _rebuilt(
-    path: str, expected: str, found: str, remedy: str | None, escapes: bool  # noqa: FBT001
+    path: str,
+    expected: str,
+    found: str,
+    remedy: str | None,
+    escapes: bool,  # noqa: FBT001
 ) -> ArtifactError:
     return ArtifactError(path, expected=expected, found=found, remedy=remedy, escapes=escapes)

@@ -3,9 +3,10 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
+
+from msgspec import Struct
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
@@ -37,8 +38,7 @@ _KINDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Enclosure:
+class Enclosure(Struct, frozen=True):
     """The folder that every file of a subject must lie in, after links are followed.
 
     For a snapshot of the Hub cache it is the model's `models--ORG--NAME` folder, because a snapshot

@@ -1,9 +1,10 @@
 """Every pickle below a folder, whatever its name, examined within one budget of work."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, open_regular
@@ -26,8 +27,7 @@ _NO_PICKLES: Final = frozenset(
 _MOST_PEEKS: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class FolderPickles:
+class FolderPickles(Struct, frozen=True):
     """What loading the pickles of a folder would do."""
 
     reports: tuple[PickleReport, ...]

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -16,8 +17,7 @@ _DEEPEST: Final = 8
 """Nested folders; results of an evaluation lie four deep."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderWalk:
+class FolderWalk(Struct, frozen=True):
     """What lies below a folder, by name only."""
 
     files: tuple[Path, ...]

@@ -5,9 +5,10 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -37,8 +38,7 @@ _COMPRESSIONS: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
 """What torch reads. The other methods can blow up one small block without bound."""
 
 
-@dataclass(frozen=True, slots=True)
-class PickledGlobal:
+class PickledGlobal(Struct, frozen=True):
     """Something that a pickle would import."""
 
     module: str
@@ -48,8 +48,7 @@ class PickledGlobal:
     given state), `change` (its own attributes are set); empty when it is only referred to."""
 
 
-@dataclass(frozen=True, slots=True)
-class PickleReport:
+class PickleReport(Struct, frozen=True):
     """What loading one file would do."""
 
     path: Path

@@ -1,13 +1,13 @@
 """What an interpreted pickle is made of: inert stand-ins that import, call and hash nothing."""
 
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 
 
-@dataclass(frozen=True, slots=True)
-class Global:
+class Global(Struct, frozen=True):
     """Something that the pickle asks to import."""
 
     module: str

@@ -1,9 +1,10 @@
 """Where configuration files name code that the loading libraries would import and run."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -28,8 +29,7 @@ _ALWAYS_PARSED_BYTES: Final = 64 * limits.KIBIBYTE
 _OWN_MODULES: Final = ("sentence_transformers.", "pylate.")
 
 
-@dataclass(frozen=True, slots=True)
-class CodeReference:
+class CodeReference(Struct, frozen=True):
     """One place that names code outside the installed libraries."""
 
     path: Path
@@ -39,8 +39,7 @@ class CodeReference:
     """As `modeling_x.Model` beside the file, or `ORG/NAME--modeling_x.Model` elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteCode:
+class RemoteCode(Struct, frozen=True):
     """What loading with `trust_remote_code=True` would run."""
 
     references: tuple[CodeReference, ...]

@@ -1,6 +1,5 @@
 """`colintern_resources.jsonl`: memory, utilisation and step time of a run, a row a logging step."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,8 +37,7 @@ class ResourceRow(msgspec.Struct, frozen=True, kw_only=True):
     """Mean duration of an optimiser step, without evaluation and saving."""
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceLog:
+class ResourceLog(msgspec.Struct, frozen=True):
     """The rows of one file, in its order; a run that was resumed has some steps twice."""
 
     path: Path

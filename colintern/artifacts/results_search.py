@@ -3,9 +3,10 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -21,8 +22,7 @@ GUIDE_RESULTS: Final = Path(RESULTS, "mteb_evaluation")
 _REVISION: Final = re.compile(r"[0-9a-f]{7,64}|checkpoint-\d{1,12}|no_revision_available|main")
 
 
-@dataclass(frozen=True, slots=True)
-class ResultsSearch:
+class ResultsSearch(Struct, frozen=True):
     """What a search found, and what it must not take."""
 
     results: TaskResults | None

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
+from msgspec import Struct
+
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, reason_of
@@ -71,8 +73,7 @@ _MODEL_WEIGHTS: Final = (MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
 _WEIGHTS: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE, *_MODEL_WEIGHTS)
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(Struct, frozen=True):
     """One folder and the names in it, listed once."""
 
     path: Path
@@ -111,8 +112,7 @@ class Folder:
         return any(name in self.names for name in names)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointFolder:
+class CheckpointFolder(Struct, frozen=True):
     """A `checkpoint-N` folder of a run."""
 
     step: int

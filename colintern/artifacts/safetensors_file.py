@@ -3,9 +3,10 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
@@ -50,8 +51,7 @@ _METADATA: Final = "__metadata__"
 _FETCH_AGAIN: Final = "Fetch or save the file again: it cannot be loaded as it is."
 
 
-@dataclass(frozen=True, slots=True)
-class TensorEntry:
+class TensorEntry(Struct, frozen=True):
     """What a header says of one tensor."""
 
     name: str
@@ -69,8 +69,7 @@ class TensorEntry:
         return self.num_bytes * 8 // DTYPE_BITS[self.dtype]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SafetensorsFile:
+class SafetensorsFile(Struct, frozen=True, eq=False):
     """One file of weights whose header was found sound."""
 
     path: Path

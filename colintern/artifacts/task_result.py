@@ -3,7 +3,6 @@
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -37,8 +36,7 @@ _MTEB_NAMES: Final = {
 """vidore-benchmark's data sets under the name that MTEB gives the same task."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubsetScores:
+class SubsetScores(msgspec.Struct, frozen=True):
     """The scores of one language subset of a task."""
 
     split: str
@@ -53,8 +51,7 @@ class SubsetScores:
     """Version inside the entry, else that of the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaskResult:
+class TaskResult(msgspec.Struct, frozen=True):
     """The result of one model on one task."""
 
     path: Path

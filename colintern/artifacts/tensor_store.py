@@ -3,12 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts import limits
@@ -29,8 +29,7 @@ PIECE_BYTES: Final = 512 * limits.KIBIBYTE
 Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorStore:
+class TensorStore(Struct, frozen=True):
     """Weights on disk: headers are read and checked, values are read when asked for."""
 
     path: Path

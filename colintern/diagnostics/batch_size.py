@@ -1,8 +1,9 @@
 """The effective batch size of a run and the pages each query is compared with."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.diagnostics.run_config import Recorded, RunConfig
 
@@ -14,8 +15,7 @@ _NEAREST: Final = 0.1
 remainder takes up to a step an epoch. Beyond that the row counts something else than samples."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSize:
+class BatchSize(Struct, frozen=True, kw_only=True):
     """Queries at once, as far as the run recorded it."""
 
     per_device: Recorded[int] | None = None
@@ -106,8 +106,7 @@ def batch_size(config: RunConfig) -> BatchSize:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Interval:
+class _Interval(Struct, frozen=True):
     low: float
     high: float
     source: str

@@ -6,9 +6,10 @@ relevant pages are computed from the descriptive statistics that mteb 2.26 ships
 """
 
 import math
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 TEST_SPLIT: Final = "test"
 """The split of every ViDoRe task in every version of MTEB."""
@@ -21,8 +22,7 @@ DISCOUNTS_AT_5: Final = tuple(1 / math.log2(rank + 1) for rank in range(1, 6))
 """What a relevant page at each of the first five ranks adds to DCG."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """One task of a benchmark."""
 
     name: str
@@ -65,8 +65,7 @@ class Task:
         return math.sqrt(square / num_queries) / _best_dcg_at_5(self.mean_relevant)
 
 
-@dataclass(frozen=True, slots=True)
-class Benchmark:
+class Benchmark(Struct, frozen=True):
     """A set of tasks with one average."""
 
     name: str

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from colintern.diagnostics.run_config import Recorded, RunConfig
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigSource:
+class ConfigSource(Struct, frozen=True):
     """What one file says, under Trainer's names (see `_FIELDS`); any value may be anything."""
 
     name: str

@@ -1,10 +1,10 @@
 """The loss against what a model that knows nothing would have: its chance level."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.loss_kind import LossKind
@@ -42,8 +42,7 @@ _UNKNOWN_TOLERANCE: Final = 0.01
 """Share of ln(batch) within which a loss of unknown kind must stay to be called chance."""
 
 
-@dataclass(frozen=True, slots=True)
-class ContrastiveLoss:
+class ContrastiveLoss(Struct, frozen=True):
     """The trajectory of an in-batch contrastive loss, in shares of its chance level."""
 
     loss: LossTrajectory
@@ -97,8 +96,7 @@ class ContrastiveLoss:
         return self.cold_start and (first or not self.loss.fell(ratio))
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(Struct, frozen=True):
     """Where a run would be if it had learned nothing, and whether it is there."""
 
     level: float

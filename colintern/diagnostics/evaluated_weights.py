@@ -1,8 +1,9 @@
 """Whose results these are: hashes and dates of the evaluation beside those of the weights."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 
@@ -10,8 +11,7 @@ CLOCK_TOLERANCE_SECONDS: Final = 3600.0
 """Between the clocks of two machines."""
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluatedWeights:
+class EvaluatedWeights(Struct, frozen=True):
     """Which weights were evaluated, beside those that are judged."""
 
     recorded_sha256: str | None

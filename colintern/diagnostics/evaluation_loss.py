@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import NO_STEP, TrainerState
 from colintern.diagnostics.noise import (
@@ -44,8 +44,7 @@ class Evaluation(NamedTuple):
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationLoss:
+class EvaluationLoss(Struct, frozen=True):
     """The series of `eval_loss`."""
 
     num_evaluations: int

@@ -1,10 +1,10 @@
 """Gradient norms: dead, not a number, or exploding where the loss feels it."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.trainer_state import LogTable
@@ -40,8 +40,7 @@ _MOST_SPIKES: Final = 1_000
 """Spikes looked at one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class GradientNorms:
+class GradientNorms(Struct, frozen=True):
     """What the `grad_norm` column says. Norms are before clipping."""
 
     num_rows: int
@@ -72,8 +71,7 @@ class GradientNorms:
         return self.longest_zero_run >= _DEAD_ROWS or mostly_bad
 
 
-@dataclass(frozen=True, slots=True)
-class Instability:
+class Instability(Struct, frozen=True):
     """Spikes of the gradient that the loss feels, and of the loss itself."""
 
     gradients: GradientNorms | None

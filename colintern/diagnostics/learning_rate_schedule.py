@@ -1,9 +1,9 @@
 """The learning rate that was really used: its warm-up, peak, decay and jumps."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.trainer_state import TrainerState
@@ -47,8 +47,7 @@ _COMPLETE: Final = 0.95
 """Share of the planned steps after which a decay must have been seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class LearningRateSchedule:
+class LearningRateSchedule(Struct, frozen=True):
     """The learning rate over the run."""
 
     num_rows: int

@@ -2,8 +2,9 @@
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.families import Family
 
@@ -12,8 +13,7 @@ _MILLION: Final = 1_000_000
 _SIZE: Final = re.compile(r"(?<![\d.])(\d{1,3}(?:\.\d{1,2})?)([BM])(?![A-Za-z0-9])", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class LearningRateTarget:
+class LearningRateTarget(Struct, frozen=True):
     """An interval of peak learning rates and what it belongs to."""
 
     low: float

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.adapter_config import AdapterConfig
@@ -35,8 +36,7 @@ Read = Callable[[str], NDArray[np.float32]]
 """Reads the tensor of a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleUpdate:
+class ModuleUpdate(Struct, frozen=True):
     """The update of one module."""
 
     name: str
@@ -48,8 +48,7 @@ class ModuleUpdate:
     """exp of the entropy of the singular values (Roy and Vetterli 2007): 1 to r; NaN for zero."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outlier:
+class Outlier(Struct, frozen=True):
     """A module whose update stands out among its kind."""
 
     update: ModuleUpdate

@@ -1,8 +1,9 @@
 """What kind of loss a run minimised, and how many pages each query was compared with."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from colintern.artifacts.model_card import ModelCard
 from colintern.artifacts.run_layout import MODEL_CARD, RUN_MANIFEST
@@ -86,8 +87,7 @@ _MENDED: Final = (0, 3, 14)
 _DEFAULTS_SINCE: Final = (0, 3, 11)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossKind:
+class LossKind(Struct, frozen=True, kw_only=True):
     """The training loss, as far as it is recorded or follows from the family."""
 
     kind: Kind = "unknown"

@@ -1,10 +1,10 @@
 """How far the training loss swings about the steady fall that it should be."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.noise import (
@@ -48,8 +48,7 @@ _MIN_SMOOTHED_ROWS: Final = 96
 _ROWS_A_BIN: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
-class LossOscillation:
+class LossOscillation(Struct, frozen=True):
     """Swings of the loss about the best steady fall."""
 
     wild: bool
@@ -100,8 +99,7 @@ def examples_a_row(training: LogTable, effective_batch: int) -> float:
     return effective_batch * max(1.0, median(np.diff(training.step)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Departure:
+class _Departure(Struct, frozen=True):
     share: float
     turns: int
     corridor: float

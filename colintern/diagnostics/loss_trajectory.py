@@ -1,10 +1,10 @@
 """Where the training loss starts, how it falls and where it ends, each with its own noise."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import LogTable
 from colintern.diagnostics.noise import (
@@ -45,8 +45,7 @@ _SIGNIFICANT: Final = 0.01
 """Probability below which a trend is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstEpoch:
+class FirstEpoch(Struct, frozen=True):
     """The fall of the loss within the first epoch."""
 
     start: float
@@ -67,8 +66,7 @@ class FirstEpoch:
         return self.start - self.end + 2 * self.standard_error < ratio * self.start
 
 
-@dataclass(frozen=True, slots=True)
-class LossTrajectory:
+class LossTrajectory(Struct, frozen=True):
     """The training loss of a run, smoothed. Levels are in units of the loss (nats)."""
 
     num_rows: int

@@ -1,9 +1,9 @@
 """Losses that are no number, or exactly zero."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import NO_STEP, LogTable, TrainerState
 
@@ -11,8 +11,7 @@ ZERO_LOSS: Final = 1e-7
 """A loss below this in magnitude is zero: logs are rounded to four decimals (failure-modes E01)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LossValidity:
+class LossValidity(Struct, frozen=True):
     """Counts of broken values in the log."""
 
     num_training: int

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.adapter_config import AdapterConfig
@@ -38,8 +39,7 @@ _FACTOR_TOLERANCE: Final = 0.05
 Values = NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class MergedModule:
+class MergedModule(Struct, frozen=True):
     """One module, compared."""
 
     name: str

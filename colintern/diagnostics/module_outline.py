@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from msgspec import Struct
+
 from colintern.artifacts.model_config import ModelConfig, TextConfig, VisionConfig
 from colintern.diagnostics.module_name import Tower
 from colintern.diagnostics.outline_draft import Draft, OutlineModule
@@ -43,8 +45,7 @@ class ModuleOutline:
         return frozenset(module.place.kind for module in self.language)
 
 
-@dataclass(frozen=True, slots=True)
-class Prefixes:
+class Prefixes(Struct, frozen=True):
     """Where colpali-engine's class keeps each part, and the defaults that its config leaves out."""
 
     language: str

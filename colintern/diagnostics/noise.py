@@ -5,11 +5,11 @@ at most `MAX_PAIRWISE` binned points, so that a long log costs no more than a sh
 """
 
 import math
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -98,8 +98,7 @@ def smoothed(values: Floats, most: int = 20) -> Floats:
     return binned(values, max(1, min(most, len(values) // _MIN_BIN_ROWS)))
 
 
-@dataclass(frozen=True, slots=True)
-class Trend:
+class Trend(Struct, frozen=True):
     """The Mann-Kendall test of a series against its order."""
 
     tau: float

@@ -3,11 +3,12 @@
 from collections import Counter
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from colintern.diagnostics.module_name import Place, Tower, place_of
 
 
-@dataclass(frozen=True, slots=True)
-class OutlineModule:
+class OutlineModule(Struct, frozen=True):
     """One linear module of a base model."""
 
     name: str

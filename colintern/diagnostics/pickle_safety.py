@@ -5,10 +5,11 @@ Every global counts, called or not: what is only referred to can be called by an
 
 import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.pickle_file import PickledGlobal, PickleReport
 from colintern.diagnostics.known_globals import (
@@ -32,8 +33,7 @@ class Risk(IntEnum):
     DANGEROUS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class PickleRisk:
+class PickleRisk(Struct, frozen=True):
     """One file, judged by the worst thing that it reaches for."""
 
     path: Path

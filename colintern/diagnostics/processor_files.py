@@ -1,8 +1,9 @@
 """Which parts of a processor a folder lacks, and on which side it pads."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.run_layout import PREPROCESSOR_CONFIG, TOKENIZER, TOKENIZER_CONFIG
 
@@ -20,8 +21,7 @@ SIDE_IN_FILE: Final = frozenset({"ColPali"})
 itself when it is made, so their file decides nothing (colpali-engine 0.3.18, failure-modes D01)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaddingSide:
+class PaddingSide(Struct, frozen=True):
     """The side on which queries and pages are padded, and what says so."""
 
     side: str

@@ -11,8 +11,9 @@ MTEB's wrappers of colpali-engine models format a query once up to 2.0.0, twice 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from colintern.artifacts.evaluation_record import EvaluationRecord
 from colintern.artifacts.model_meta import ModelMeta
@@ -42,8 +43,7 @@ _ERAS: Final[tuple[tuple[tuple[int, ...], Era], ...]] = (
 """First MTEB version of each era, newest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryFormat:
+class QueryFormat(Struct, frozen=True):
     """What is known of a format; a field that is not known is None."""
 
     prefix: str | None = None

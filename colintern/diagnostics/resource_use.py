@@ -1,9 +1,10 @@
 """How much memory and time a run used, over all rows of its resource log."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.resource_log import ResourceLog, ResourceRow
 
@@ -11,8 +12,7 @@ MIN_RESOURCE_ROWS: Final = 3
 """Rows below which nothing is said of time and utilisation: the first includes the start."""
 
 
-@dataclass(frozen=True, slots=True)
-class MemoryPeak:
+class MemoryPeak(Struct, frozen=True):
     """The row in which most of a memory was used."""
 
     ratio: float
@@ -32,8 +32,7 @@ class MemoryPeak:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceUse:
+class ResourceUse(Struct, frozen=True):
     """What a run used. A field is None where no row, or too few, could tell."""
 
     rows: int

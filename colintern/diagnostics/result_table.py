@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
 
 from colintern.artifacts.printable import listed
 from colintern.artifacts.results_folder import TaskResults
@@ -20,8 +21,7 @@ METRICS: Final = ("ndcg_at_5", "ndcg_at_10", "recall_at_100")
 Band = Literal["excellent", "good", "weak", "poor", "broken"]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRow:
+class TaskRow(Struct, frozen=True):
     """One task: each figure is the mean over the subsets that are there."""
 
     name: str
@@ -43,8 +43,7 @@ class TaskRow:
         return not self.missing_subsets and self.missing_split is None
 
 
-@dataclass(frozen=True, slots=True)
-class BenchmarkRow:
+class BenchmarkRow(Struct, frozen=True):
     """One benchmark of which at least one task was evaluated."""
 
     benchmark: Benchmark
@@ -83,8 +82,7 @@ class BenchmarkRow:
         return ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class ResultTable:
+class ResultTable(Struct, frozen=True):
     """All results of one model."""
 
     tasks: tuple[TaskRow, ...]

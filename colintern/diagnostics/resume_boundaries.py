@@ -1,9 +1,9 @@
 """Places where a run was stopped and resumed, and what the loss did there."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.noise import Floats
@@ -29,8 +29,7 @@ _RATE_JUMP: Final = 3.0
 """A learning rate that grows by this factor after it had begun to fall shows a resumption."""
 
 
-@dataclass(frozen=True, slots=True)
-class LossJump:
+class LossJump(Struct, frozen=True):
     """A lasting rise of the loss from one row to the next."""
 
     step: int
@@ -81,8 +80,7 @@ def resume_boundaries(log: TrainerState) -> dict[int, str]:
     return boundaries
 
 
-@dataclass(frozen=True, slots=True)
-class Resumptions:
+class Resumptions(Struct, frozen=True):
     """The boundaries of a log and the jumps of the loss at them."""
 
     num_marked: int

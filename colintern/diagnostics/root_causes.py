@@ -1,11 +1,11 @@
 """Twenty failures with one cause are one finding: which failed rules does no other explain."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A failed or warned rule, as much of it as ranking needs."""
 
     rule: str
@@ -15,8 +15,7 @@ class Finding:
     """Position of its family in the order in which things break."""
 
 
-@dataclass(frozen=True, slots=True)
-class RootCause:
+class RootCause(Struct, frozen=True):
     """A finding that no other explains."""
 
     rule: str

@@ -1,8 +1,9 @@
 """How a run was configured: each value with the file that it was read from."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Struct
 
 T = TypeVar("T")
 
@@ -10,8 +11,7 @@ _EPOCH_ROUNDING: Final = 0.02
 """Share by which steps and epochs of a log disagree; older logs round the epoch to 2 decimals."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[T]):
+class Recorded(Struct, Generic[T], frozen=True):
     """A value and the place that it was read from."""
 
     value: T
@@ -26,8 +26,7 @@ class Recorded(Generic[T]):
         return f"{self.source}: {self.key}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunConfig:
+class RunConfig(Struct, frozen=True, kw_only=True):
     """The configuration of a run under Trainer's names; what nobody recorded is None."""
 
     num_train_epochs: Recorded[float] | None = None

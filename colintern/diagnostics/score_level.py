@@ -1,8 +1,9 @@
 """How good a score is: beside chance, beside the guide's target and beside published models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.diagnostics.benchmarks import TASKS, Task
 from colintern.diagnostics.published_scores import PublishedScores
@@ -17,8 +18,7 @@ USELESS_NDCG_AT_5: Final = 0.01
 """Where chance is not known exactly (failure-modes I18)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChanceLevel:
+class ChanceLevel(Struct, frozen=True):
     """A task's NDCG@5 beside that of a random ranking."""
 
     task: str
@@ -38,8 +38,7 @@ class ChanceLevel:
         return f"{self.task} {self.ndcg_at_5:.4f}{chance}"
 
 
-@dataclass(frozen=True, slots=True)
-class TargetLevel:
+class TargetLevel(Struct, frozen=True):
     """A task's NDCG@5 beside the guide's target and published late-interaction models."""
 
     task: str

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal
+
+from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 from colintern.artifacts.results_folder import TaskResults
@@ -30,8 +31,7 @@ _RISING: Final = ("recall", "map", "mrr")
 FaultKind = Literal["range", "percent", "missing", "falling", "disagreeing"]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoreFault:
+class ScoreFault(Struct, frozen=True):
     """One impossible figure."""
 
     kind: FaultKind
@@ -44,8 +44,7 @@ class ScoreFault:
         return f"{_place(self.task, self.subset)}: {self.text}"
 
 
-@dataclass(frozen=True, slots=True)
-class MainScore:
+class MainScore(Struct, frozen=True):
     """The recorded `main_score` beside the metric that it should repeat."""
 
     task: TaskResult

@@ -1,7 +1,8 @@
 """Precision, attention, checkpointing and warm-up of a run, as its configuration implies them."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.diagnostics.gpu_generation import has_bfloat16_and_flash
 from colintern.diagnostics.run_config import Recorded, RunConfig
@@ -21,8 +22,7 @@ _NOT_REENTRANT_SINCE: Final = (5,)
 """transformers 5 checkpoints without re-entry when no option is given; 4 with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Warmup:
+class Warmup(Struct, frozen=True):
     """The planned warm-up against the epoch and the run."""
 
     steps: Recorded[int]

@@ -1,10 +1,10 @@
 """How far the run came, why it stopped, and whether its log agrees with itself."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from msgspec import Struct
 
 from colintern.artifacts.run_layout import (
     ADAPTER_PICKLE,
@@ -19,8 +19,7 @@ from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.trainer_state import Integers, LogTable, TrainerState
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingProgress:
+class TrainingProgress(Struct, frozen=True):
     """Completion in optimiser steps; epochs are rounded and drop remainders."""
 
     global_step: int
@@ -45,8 +44,7 @@ class TrainingProgress:
         return self.ratio >= min_ratio or at_last_save or self.stopped_early
 
 
-@dataclass(frozen=True, slots=True)
-class LogConsistency:
+class LogConsistency(Struct, frozen=True):
     """Contradictions within the log."""
 
     num_backward: int

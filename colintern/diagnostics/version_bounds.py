@@ -1,9 +1,10 @@
 """Which versions of the training stack declare that they work together."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 from colintern.diagnostics.version import release
@@ -66,8 +67,7 @@ ARCHITECTURE_BOUNDS: Final[Mapping[str, Bounds]] = MappingProxyType(
 _ALIASES: Final = {"pytorch": "torch", "hugging-face-transformers": "transformers"}
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """The packages of one process, as it recorded them."""
 
     name: str
@@ -86,8 +86,7 @@ class Environment:
         return cls(name, versions)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionPair:
+class VersionPair(Struct, frozen=True):
     """Two packages of one environment, one of which declares what it needs of the other."""
 
     environment: str

@@ -1,7 +1,8 @@
 """The most visual tokens that a saved processor can make of one page."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.processor_config import ImageProcessorConfig, ProcessorConfig, Size
 
@@ -16,8 +17,7 @@ _QWEN_MERGE: Final = 2
 """Defaults of Qwen2VLImageProcessor."""
 
 
-@dataclass(frozen=True, slots=True)
-class VisualTokens:
+class VisualTokens(Struct, frozen=True):
     """How many visual tokens one page can become."""
 
     most: int

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 _EMBEDDING: Final = re.compile(
     r"(?:.*\.)?embed_tokens(?:\.(?:modules_to_save|base_layer))?(?:\.default)?\.weight"
@@ -12,8 +13,7 @@ _EMBEDDING: Final = re.compile(
 _MATRIX: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Vocabulary:
+class Vocabulary(Struct, frozen=True):
     """How many ids can occur and how many can be looked up."""
 
     path: Path

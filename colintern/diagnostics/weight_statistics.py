@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.safetensors_file import TensorEntry
@@ -15,8 +16,7 @@ from colintern.artifacts.tensor_store import TensorStore
 from colintern.artifacts.tensor_values import as_float32
 
 
-@dataclass(frozen=True, slots=True)
-class TensorStatistics:
+class TensorStatistics(Struct, frozen=True):
     """One tensor."""
 
     name: str

@@ -1,9 +1,10 @@
 """Evidence of the adapter, its base, and what family they are of."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.adapter_config import AdapterConfig, read_adapter_config
@@ -257,8 +258,7 @@ def merge(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RepeatedCheckpoints:
+class RepeatedCheckpoints(Struct, frozen=True):
     """Consecutive checkpoints of a run, compared."""
 
     folder: Path

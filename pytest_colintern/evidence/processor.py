@@ -1,9 +1,10 @@
 """Evidence of the processor and the tokenizer, and of how queries and pages go through them."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from colintern.artifacts.evaluation_record import EvaluationRecord
 from colintern.artifacts.model_card import ModelCard
@@ -39,8 +40,7 @@ _WEIGHTS: Final = (ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)
 ENGINE: Final = "colpali-engine"
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessorFiles:
+class ProcessorFiles(Struct, frozen=True):
     """Whether the final folder can rebuild its processor."""
 
     folder: Path
@@ -48,8 +48,7 @@ class ProcessorFiles:
     """Files without which it cannot be loaded."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryFormats:
+class QueryFormats(Struct, frozen=True):
     """How queries were formatted in training and in evaluation."""
 
     trained: QueryFormat

@@ -1,7 +1,8 @@
 """Evidence of what the artefacts could do, and of what is wrong with them as files."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder_pickles import FolderPickles, examine_pickles
@@ -15,8 +16,7 @@ from pytest_colintern.evidence_registry import Resolver, evidence, is_artifact
 from pytest_colintern.verdict import NoEvidence
 
 
-@dataclass(frozen=True, slots=True)
-class Integrity:
+class Integrity(Struct, frozen=True):
     """Files that are there and cannot be what their names say."""
 
     malformed: tuple[ArtifactError, ...]
