@@ -130,6 +130,8 @@ def _subject_table(report: AuditReport) -> Iterator[Line]:
 def _reason(report: AuditReport) -> str:
     if report.verdict != "inconclusive":
         return ""
+    if not any(subject.results for subject in report.subjects):
+        return ": no checks were collected; name their folder (`pytest checks/ ...`) or `colintern audit`"
     missing = [
         name
         for subject in report.subjects

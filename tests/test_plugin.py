@@ -271,6 +271,13 @@ def test_a_failed_write_is_told_and_leaves_the_old_file(pytester, subject, monke
     assert list(pytester.path.glob(".a.json*")) == []
 
 
+def test_an_audit_without_checks_says_where_they_are(pytester, subject):
+    pytester.makepyfile(test_theirs="def test_one():\n    1 / 0\n")
+    result = pytester.runpytest_inprocess("--checkpoint", subject)
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(["verdict: INCONCLUSIVE: no checks were collected*"])
+
+
 def test_maxfail_stops_and_still_tells_a_verdict(pytester, subject):
     result = run(pytester, EIGHT, "--checkpoint", subject, "-x")
     assert result.exit_code == 1

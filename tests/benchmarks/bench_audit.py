@@ -66,6 +66,7 @@ def contenders(folder, run):
     binaries = Path(sys.executable).parent
     return {
         f"empty pytest session, {count} items": [*PYTEST, str(empty)],
+        "the same without our plugin": [*PYTEST, "-p", "no:pytest_colintern.plugin", str(empty)],
         "pytest checks/ --checkpoint": [
             *PYTEST,
             str(REPOSITORY / "checks"),
