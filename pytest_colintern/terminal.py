@@ -131,7 +131,7 @@ def _reason(report: AuditReport) -> str:
     if report.verdict != "inconclusive":
         return ""
     if not any(subject.results for subject in report.subjects):
-        return ": no checks were collected; name their folder (`pytest checks/ ...`) or `colintern audit`"
+        return ": no checks were collected; name their folder, or use `colintern audit`"
     missing = [
         name
         for subject in report.subjects
