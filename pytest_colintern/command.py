@@ -7,9 +7,10 @@ from typing import Final
 
 import pytest
 
-from pytest_colintern import plugin
 from pytest_colintern.catalogue import checks_folder
 
+_PLUGIN: Final = "pytest_colintern.plugin"
+"""By name: pytest imports it itself, so that it can rewrite its assertions."""
 _EMPTY_INI: Final = Path(__file__).with_name("audit.ini")
 _VALUES: Final = (
     "results",
@@ -39,7 +40,7 @@ def run_audit(options: Mapping[str, object]) -> int:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     arguments = [
         *("-c", str(_EMPTY_INI), "--rootdir", str(checks_folder()), "--noconftest"),
-        *("-p", "no:cacheprovider", "-p", plugin.__name__),
+        *("-p", "no:cacheprovider", "-p", _PLUGIN),
         *("-v" if options.get("verbose") else "-q",),
         *_flags(options),
         *(str(Path(path).resolve()) for path in _texts(options.get("checks"))),
