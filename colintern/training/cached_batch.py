@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
-import torch.distributed as dist
 from colpali_engine.loss.late_interaction_losses import (
     ColbertLoss,
     ColbertNegativeCELoss,
@@ -25,6 +24,7 @@ from torch import nn
 
 from colintern.training.batch_parts import Inputs
 from colintern.training.frozen_vision import FrozenVision
+from colintern.training.gathering import gathered
 
 SEPARABLE_LOSSES: Final = (
     ColbertLoss,
@@ -133,58 +133,22 @@ def loss_at_embeddings(
     Returns:
         The mean loss over the queries of this process, detached.
     """
-    candidates_PND, rank = gathered_pages(pages_PND)  # noqa: N806
+    gathered_PND, offset = gathered(pages_PND)  # noqa: N806
+    candidates_PND = gathered_PND.detach().requires_grad_()  # noqa: N806
     rows = queries_QND.shape[0]
     block = block if isinstance(loss_func, SEPARABLE_LOSSES) else rows
     total = torch.zeros((), device=queries_QND.device)
     for start in range(0, rows, block):
         part_QND = queries_QND[start : start + block]  # noqa: N806
         more = _rows_of(negatives_BND, rows, start, block)
-        loss = loss_func(part_QND, candidates_PND, *more, offset=rank * rows + start)
+        loss = loss_func(part_QND, candidates_PND, *more, offset=offset + start)
         share = loss * (part_QND.shape[0] / rows)
         share.backward()
         total += share.detach()
-    if candidates_PND is not pages_PND:
-        _return_gradient(pages_PND, candidates_PND, rank)
-    return total
-
-
-def gathered_pages(pages_PND: torch.Tensor) -> tuple[torch.Tensor, int]:  # noqa: N803
-    """Return the pages of all processes as a leaf, and this process's rank among them."""
-    if not is_distributed():
-        return pages_PND, 0
-    world, rank = dist.get_world_size(), dist.get_rank()
-    padded = pad_left(pages_PND.detach(), longest_anywhere(pages_PND))
-    pieces = [torch.empty_like(padded) for _ in range(world)]
-    dist.all_gather(pieces, padded.contiguous())
-    return torch.cat(pieces).requires_grad_(), rank
-
-
-def is_distributed() -> bool:
-    """Whether several processes train together."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def longest_anywhere(vectors_BND: torch.Tensor) -> int:  # noqa: N803
-    """Return the number of tokens of the longest batch of any process."""
-    longest = torch.tensor(vectors_BND.shape[1], device=vectors_BND.device)
-    dist.all_reduce(longest, op=dist.ReduceOp.MAX)
-    return int(longest)
-
-
-def pad_left(vectors_BND: torch.Tensor, length: int) -> torch.Tensor:  # noqa: N803
-    """Return (B, length, D) with zero vectors in front, as the tokenizer pads."""
-    return nn.functional.pad(vectors_BND, (0, 0, length - vectors_BND.shape[1], 0))
-
-
-def _return_gradient(pages: torch.Tensor, candidates: torch.Tensor, rank: int) -> None:
-    """Give each process the gradient that the queries of all processes have at its pages."""
-    if candidates.grad is None:
+    if candidates_PND.grad is None:
         raise RuntimeError("the loss must depend on the pages, but it does not")
-    dist.all_reduce(candidates.grad)
-    rows, tokens = pages.shape[:2]
-    own = candidates.grad[rank * rows : (rank + 1) * rows]
-    pages.grad = own[:, own.shape[1] - tokens :].contiguous()
+    gathered_PND.backward(candidates_PND.grad)
+    return total
 
 
 def _rows_of(

@@ -14,20 +14,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer, concat_all_gather
+from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer
 from torch import nn
 from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from colintern.model.lora import save_projection_base
 from colintern.training.batch_parts import Inputs, flat_negatives, split_rows, with_prefix
-from colintern.training.cached_batch import (
-    EmbeddedSide,
-    is_distributed,
-    longest_anywhere,
-    loss_at_embeddings,
-    pad_left,
-)
+from colintern.training.cached_batch import EmbeddedSide, loss_at_embeddings
 from colintern.training.checkpoints import (
     ResumeError,
     StagedCheckpoint,
@@ -36,6 +30,7 @@ from colintern.training.checkpoints import (
 )
 from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.finiteness import refuse_not_finite
+from colintern.training.gathering import gathered
 from colintern.training.loss_carry import LossCarry
 
 
@@ -127,13 +122,9 @@ class ColInternTrainer(ContrastiveTrainer):
         pos_target_outputs: torch.Tensor,
         neg_target_outputs: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        rows, offset = query_outputs.shape[0], 0
-        if is_distributed():
-            padded = pad_left(pos_target_outputs, longest_anywhere(pos_target_outputs))
-            pos_target_outputs = concat_all_gather(padded.contiguous())
-            offset = self.accelerator.process_index * rows
+        candidates_PND, offset = gathered(pos_target_outputs)  # noqa: N806
         more = () if neg_target_outputs is None else (neg_target_outputs,)
-        return self.loss_func(query_outputs, pos_target_outputs, *more, offset=offset)
+        return self.loss_func(query_outputs, candidates_PND, *more, offset=offset)
 
     # Steps
 

@@ -1,0 +1,57 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("colpali_engine")
+
+SCRIPT = Path(__file__).parent / "distributed_step.py"
+
+
+def launch(folder, *launcher):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, *launcher, str(SCRIPT), str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("steps")
+    launch(folder)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    launch(folder, *torchrun)
+    names = ("world-1-rank-0", "world-2-rank-0", "world-2-rank-1")
+    return [torch.load(folder / f"{name}.pt") for name in names]
+
+
+@pytest.mark.parametrize("mode", ["plain", "cached"])
+def test_two_processes_have_the_loss_of_one(found, mode):
+    alone, *ranks = (each[mode] for each in found)
+    assert len(alone["losses"]) == 1
+    # Only the first process logs.
+    assert ranks[0]["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    assert ranks[0]["evaluation"] == pytest.approx(alone["evaluation"], rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["plain", "cached"])
+def test_two_processes_have_the_gradient_of_one(found, mode):
+    alone, *ranks = (each[mode]["gradients"] for each in found)
+    scale = max(gradient.abs().max() for gradient in alone.values())
+    assert scale > 1e-3
+    for rank in ranks:
+        names = {name.removeprefix("module."): name for name in rank}
+        assert names.keys() == alone.keys()
+        worst = max((rank[names[name]] - alone[name]).abs().max() for name in alone)
+        assert worst <= 5e-6 * scale
+
+
+def test_cached_is_plain_in_every_world(found):
+    for each in found:
+        plain, cached = (each[mode]["gradients"] for mode in ("plain", "cached"))
+        scale = max(gradient.abs().max() for gradient in plain.values())
+        worst = max((cached[name] - plain[name]).abs().max() for name in plain)
+        assert worst <= 5e-6 * scale
