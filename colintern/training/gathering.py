@@ -30,7 +30,7 @@ def gathered(pages_PND: torch.Tensor) -> tuple[torch.Tensor, int]:  # noqa: N803
 
 
 class _Gather(torch.autograd.Function):
-    """An all-gather with a gradient: torch 2.13's own gives a wrong one on gloo, without an error."""
+    """An all-gather with a gradient; torch 2.13's own gives a wrong one on gloo, silently."""
 
     @staticmethod
     def forward(context: Any, pages: torch.Tensor) -> torch.Tensor:

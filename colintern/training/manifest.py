@@ -137,8 +137,9 @@ class ManifestWriter(TrainerCallback):
         write_json(checkpoint / RUN_MANIFEST, msgspec.to_builtins(self.manifest))
 
     def finish(self, status: Status) -> None:
-        """Note the final weights and how the run ended."""
-        self._note_weights(self.folder)
+        """Note how the run ended, and the final weights of one that was completed."""
+        if status == "completed":
+            self._note_weights(self.folder)
         self.manifest = msgspec.structs.replace(self.manifest, status=status, ended=_now())
         self.write()
 

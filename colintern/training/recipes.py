@@ -3,12 +3,13 @@
 Variants are made with `dataclasses.replace`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 from colintern.artifacts.tiny_base import TINY_BASE
 from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
+from colintern.training.data_settings import DataSettings
 
 _LANGUAGE_TARGETS: Final = GUIDE_TARGETS[:-1]
 """The guide's targets but the projection, which is trained whole."""
@@ -35,8 +36,10 @@ class Recipe:
     """Divisor of the scores in the loss; colpali-engine's default."""
     normalize_scores: bool = True
     """Divide a score by the number of query tokens; colpali-engine's default."""
+    data: DataSettings | None = None
+    """Where the pairs come from; None: generated pages."""
     train_pairs: int
-    """Pairs of the generated training split."""
+    """Pairs to train on: of the generated pages, or as many as the data is known to have."""
     eval_pairs: int
     """Unseen pairs for the evaluation loss."""
     eval_steps: int | None
@@ -46,6 +49,12 @@ class Recipe:
     save_total_limit: int = 2
     logging_steps: int = 10
     seed: int = 0
+    chunk_size: int | None = None
+    """Pages embedded with a graph at a time; the batch is then cached. None: all at once."""
+    max_num_visual_tokens: int | None = None
+    """Budget of a page, thumbnail included; None: as saved with the base."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """More of TrainingArguments, under its names."""
 
     @property
     def effective_batch_size(self) -> int:
@@ -101,7 +110,55 @@ def poor_settings() -> Recipe:
     )
 
 
+def guide_1b() -> Recipe:
+    """Every number of the training guide, for InternVL3.5-1B."""
+    return Recipe(
+        name="guide_1b",
+        family="ColIntern3.5",
+        base="OpenGVLab/InternVL3_5-1B-HF",
+        lora=LoraSettings(
+            rank=32, alpha=32, dropout=0.1, target_modules=one_expression(GUIDE_TARGETS)
+        ),
+        learning_rate=5e-5,
+        num_train_epochs=5,
+        per_device_train_batch_size=16,
+        gradient_accumulation_steps=4,
+        warmup_steps=100,
+        data=DataSettings(source="vidore/colpali_train_set", eval_split="test", eval_rows=500),
+        train_pairs=118_195,
+        eval_pairs=500,
+        eval_steps=100,
+        save_steps=500,
+        max_num_visual_tokens=1536,
+        arguments={
+            "gradient_checkpointing": True,
+            "gradient_checkpointing_kwargs": {"use_reentrant": False},
+            "dataloader_num_workers": 4,
+        },
+    )
+
+
+def guide_2b() -> Recipe:
+    """`guide_1b` for InternVL3.5-2B: the guide's rate and rank for its size."""
+    return replace(
+        guide_1b(), name="guide_2b", base="OpenGVLab/InternVL3_5-2B-HF", learning_rate=3e-5
+    )
+
+
+def guide_4b() -> Recipe:
+    """`guide_1b` for InternVL3.5-4B: the guide's rate and rank for its size."""
+    settings = guide_1b()
+    return replace(
+        settings,
+        name="guide_4b",
+        base="OpenGVLab/InternVL3_5-4B-HF",
+        learning_rate=1e-5,
+        lora=replace(settings.lora, rank=64, alpha=64),
+    )
+
+
 RECIPES: Final[dict[str, Callable[[], Recipe]]] = {
-    recipe.__name__: recipe for recipe in (tiny, guide_as_written, poor_settings)
+    recipe.__name__: recipe
+    for recipe in (guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings)
 }
 """Every recipe by name."""

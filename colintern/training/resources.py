@@ -129,5 +129,6 @@ def _no_gpu() -> None:
 
 def _end_with_a_whole_line(path: Path) -> None:
     """Cut a line off that a killed run did not finish: behind it no row could be read."""
-    content = path.read_bytes() if path.exists() else b""
-    path.write_bytes(content[: content.rfind(b"\n") + 1])
+    path.touch()
+    with path.open("rb+") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)

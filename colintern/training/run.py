@@ -1,104 +1,192 @@
-"""Trains one recipe with colpali-engine's trainer and losses, and leaves its evidence."""
+"""Trains one recipe with colpali-engine's losses, and leaves its evidence."""
 
 import logging
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import torch
 from colpali_engine.collators import VisualRetrieverCollator
-from colpali_engine.loss import ColbertLoss
-from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer
+from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from peft import PeftModel
 from transformers import TrainingArguments, set_seed
 
+from colintern.artifacts.run_manifest import DatasetRecord, LossRecord, RunManifest
 from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.loading import choose_attention, load_base
-from colintern.model.lora import apply_lora, save_projection_base
+from colintern.model.lora import apply_lora
 from colintern.model.processing import ColIntern3_5Processor
+from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
+from colintern.training.checkpoints import STAGING, discard_staging, publish
+from colintern.training.collation import RetrievalCollator
+from colintern.training.data import PagePairRows, load_data
 from colintern.training.manifest import ManifestWriter, run_manifest
 from colintern.training.model_card import model_card
 from colintern.training.page_pairs import pair_dataset
+from colintern.training.preflight import (
+    check_base,
+    check_plan,
+    check_projection,
+    resume_point,
+)
 from colintern.training.recipes import Recipe
+from colintern.training.resources import ResourceLogger
+from colintern.training.termination import SaveOnTermination
+from colintern.training.trainer import ColInternTrainer
 
 logger = logging.getLogger(__name__)
 
 
-class ColInternTrainer(ContrastiveTrainer):
-    """colpali-engine's trainer; its checkpoints can be rebuilt from the plain base."""
+def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
+    """Train `recipe` into `output_dir`: adapter, processor, log, manifest and model card.
 
-    def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
-        super()._save(output_dir, state_dict)
-        save_projection_base(
-            self.accelerator.unwrap_model(self.model), Path(output_dir or self.args.output_dir)
-        )
+    Args:
+        recipe: decides everything.
+        output_dir: empty, or that of the run to go on with.
+        resume: go on from the newest whole checkpoint; from the start if there is none.
 
+    Returns:
+        Whether the run came to its end; False when a signal ended it, with a checkpoint.
 
-def train(recipe: Recipe, output_dir: Path) -> None:
-    """Train `recipe` into `output_dir`: adapter, processor, log, manifest and model card."""
+    Raises:
+        PreflightError: the run would be wasted.
+    """
+    checkpoint = resume_point(output_dir, resume=resume)
+    check_base(resolve_base(recipe.base))
     set_seed(recipe.seed)
-    attention = choose_attention(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    base, _ = load_base(recipe.base, attention=attention)
-    processor = ColIntern3_5Processor.from_pretrained(resolve_base(recipe.base))
-    model, coverage = apply_lora(base, recipe.lora, base_name=recipe.base)
     arguments = training_arguments(recipe, output_dir)
+    train_rows, evaluation_rows, records = open_data(recipe, arguments)
+    check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
+    attention = choose_attention(arguments.device)
+    base, missing = load_base(recipe.base, attention=attention)
+    processor = _processor(recipe)
+    model, coverage = apply_lora(base, recipe.lora, base_name=recipe.base)
+    saved = PROJECTION in coverage.matched or recipe.lora.projection == "full"
+    check_projection(missing, saved)
+    trainer = build_trainer(recipe, arguments, model, processor, train_rows, evaluation_rows)
     manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
-    writer = ManifestWriter(output_dir, manifest)
-    trainer = build_trainer(recipe, arguments, model, processor)
-    trainer.add_callback(writer)
-    trainer.train()
-    trainer.save_model()
-    trainer.save_state()
-    card = model_card(recipe, manifest)
-    (output_dir / "README.md").write_text(card)
-    writer.finish("completed")
+    manifest = _described(manifest, trainer, records)
+    return _run(trainer, ManifestWriter(output_dir, manifest), recipe, checkpoint)
+
+
+def _run(
+    trainer: ColInternTrainer, writer: ManifestWriter, recipe: Recipe, checkpoint: Path | None
+) -> bool:
+    folder, stop, is_main = writer.folder, SaveOnTermination(), trainer.args.should_save
+    for callback in (writer, ResourceLogger(folder), stop) if is_main else (stop,):
+        trainer.add_callback(callback)
+    if is_main:
+        discard_staging(folder)
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+    except BaseException:
+        if is_main:
+            writer.finish("interrupted")
+        raise
+    finally:
+        stop.stop_listening()
+    if stop.received is not None:
+        if is_main:
+            trainer.save_state()
+            writer.finish("interrupted")
+        return False
+    trainer.save_model(str(folder / STAGING))
+    if is_main:
+        trainer.state.save_to_json(str(folder / STAGING / "trainer_state.json"))
+        (folder / STAGING / "README.md").write_text(model_card(recipe, writer.manifest))
+        publish(folder / STAGING, folder)
+        writer.finish("completed")
+    return True
+
+
+def open_data(
+    recipe: Recipe, arguments: TrainingArguments
+) -> tuple[Any, Any, tuple[DatasetRecord, ...] | None]:
+    """Return the rows to train on, those for the evaluation loss or None, and their records."""
+    evaluated = str(arguments.eval_strategy.value) != "no"
+    if recipe.data is not None:
+        data = load_data(recipe.data)
+        return data.train, data.evaluation if evaluated else None, data.records
+    held_out = pair_dataset(held_out_pairs(recipe.eval_pairs)) if evaluated else None
+    return pair_dataset(training_pairs(recipe.train_pairs, seed=recipe.seed)), held_out, None
 
 
 def training_arguments(recipe: Recipe, output_dir: Path) -> TrainingArguments:
     """Return the recipe as Trainer's arguments."""
-    return TrainingArguments(
-        output_dir=str(output_dir),
-        learning_rate=recipe.learning_rate,
-        num_train_epochs=recipe.num_train_epochs,
-        per_device_train_batch_size=recipe.per_device_train_batch_size,
-        per_device_eval_batch_size=max(recipe.per_device_train_batch_size, 2),
-        gradient_accumulation_steps=recipe.gradient_accumulation_steps,
-        warmup_steps=recipe.warmup_steps,
-        lr_scheduler_type=recipe.lr_scheduler_type,
-        max_grad_norm=recipe.max_grad_norm,
-        weight_decay=recipe.weight_decay,
-        bf16=torch.cuda.is_available(),
-        eval_strategy="no" if recipe.eval_steps is None else "steps",
-        eval_steps=recipe.eval_steps,
-        save_strategy="steps",
-        save_steps=recipe.save_steps,
-        save_total_limit=recipe.save_total_limit,
-        logging_steps=recipe.logging_steps,
-        dataloader_drop_last=True,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        remove_unused_columns=False,
-        label_names=[],
-        report_to=[],
-        seed=recipe.seed,
-    )
+    values: dict[str, Any] = {
+        "learning_rate": recipe.learning_rate,
+        "num_train_epochs": recipe.num_train_epochs,
+        "per_device_train_batch_size": recipe.per_device_train_batch_size,
+        "per_device_eval_batch_size": max(recipe.per_device_train_batch_size, 2),
+        "gradient_accumulation_steps": recipe.gradient_accumulation_steps,
+        "warmup_steps": recipe.warmup_steps,
+        "lr_scheduler_type": recipe.lr_scheduler_type,
+        "max_grad_norm": recipe.max_grad_norm,
+        "weight_decay": recipe.weight_decay,
+        "bf16": torch.cuda.is_available(),
+        "eval_strategy": "no" if recipe.eval_steps is None else "steps",
+        "eval_steps": recipe.eval_steps,
+        "save_strategy": "steps",
+        "save_steps": recipe.save_steps,
+        "save_total_limit": recipe.save_total_limit,
+        "logging_steps": recipe.logging_steps,
+        # A NaN must end the run, not be logged as the mean of the steps before it.
+        "logging_nan_inf_filter": False,
+        "ddp_find_unused_parameters": False,
+        "dataloader_drop_last": True,
+        "dataloader_pin_memory": torch.cuda.is_available(),
+        "remove_unused_columns": False,
+        "label_names": [],
+        "report_to": [],
+        "seed": recipe.seed,
+    }
+    return TrainingArguments(str(output_dir), **{**values, **recipe.arguments})
 
 
-def build_trainer(
+def build_trainer(  # noqa: PLR0917 - the parts of a trainer
     recipe: Recipe,
     arguments: TrainingArguments,
     model: PeftModel,
     processor: ColIntern3_5Processor,
+    train_rows: Any,
+    evaluation_rows: Any,
 ) -> ColInternTrainer:
-    """Assemble the trainer on the generated pairs."""
-    held_out = None if recipe.eval_steps is None else held_out_pairs(recipe.eval_pairs)
+    """Assemble the trainer; rows with hard negatives get the loss that compares with them."""
+    negatives = isinstance(train_rows, PagePairRows) and train_rows.num_negatives > 0
+    loss = (ColbertNegativeCELoss if negatives else ColbertLoss)(
+        temperature=recipe.temperature, normalize_scores=recipe.normalize_scores
+    )
+    collator = RetrievalCollator if negatives else VisualRetrieverCollator
     return ColInternTrainer(
-        loss_func=ColbertLoss(
-            temperature=recipe.temperature, normalize_scores=recipe.normalize_scores
-        ),
-        is_vision_model=True,
+        loss_func=loss,
         model=model,
         args=arguments,
-        train_dataset=pair_dataset(training_pairs(recipe.train_pairs, seed=recipe.seed)),
-        eval_dataset=None if held_out is None else pair_dataset(held_out),
-        data_collator=VisualRetrieverCollator(processor=processor),
+        train_dataset=train_rows,
+        eval_dataset=evaluation_rows,
+        data_collator=collator(processor=processor),
         processing_class=processor,
+        chunk_size=recipe.chunk_size,
+    )
+
+
+def _processor(recipe: Recipe) -> ColIntern3_5Processor:
+    more: dict[str, Any] = {}
+    if recipe.max_num_visual_tokens is not None:
+        more["max_num_visual_tokens"] = recipe.max_num_visual_tokens
+    return ColIntern3_5Processor.from_pretrained(resolve_base(recipe.base), **more)
+
+
+def _described(
+    manifest: RunManifest, trainer: ColInternTrainer, records: tuple[DatasetRecord, ...] | None
+) -> RunManifest:
+    """Add what only the finished trainer knows."""
+    loss = trainer.loss_func
+    described = LossRecord(
+        class_name=type(loss).__name__,
+        temperature=loss.temperature,
+        normalize_scores=loss.normalize_scores,
+    )
+    return msgspec.structs.replace(
+        manifest, loss=described, datasets=manifest.datasets if records is None else records
     )

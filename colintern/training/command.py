@@ -1,0 +1,122 @@
+"""`colintern train`: from the command line to a plan, or to a run."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from colintern.training.data_settings import DataError, DataSettings
+from colintern.training.overrides import (
+    OverrideError,
+    parsed_arguments,
+    recipe_named,
+    with_arguments,
+    with_settings,
+)
+from colintern.training.recipes import Recipe
+
+TERMINATED: Final = 143
+"""Exit code of a run that a signal ended: 128 + SIGTERM."""
+
+_DATA: Final = ("download", "on_bad_row", "eval_rows", "num_negatives", "negatives_column")
+
+
+def run_training(options: Mapping[str, Any], flags: Sequence[str]) -> int:
+    """Train, or print the plan.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        click.ClickException: a mistake of the user, or a run that had to stop.
+    """
+    _prepare_environment(options)
+    try:
+        recipe = chosen_recipe(options, flags)
+        if options["dry_run"]:
+            from colintern.training.plan import plan_of  # noqa: PLC0415 - imports torch
+
+            click.echo(plan_of(recipe, world_size=int(os.environ.get("WORLD_SIZE", "1"))))
+            return 0
+        return _train(recipe, options)
+    except OverrideError as error:
+        raise click.UsageError(str(error)) from error
+    except ValueError as error:
+        if _is_ours(error):
+            raise click.UsageError(str(error)) from error
+        raise
+
+
+def chosen_recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:
+    """Return the recipe with everything that the command line changes.
+
+    Raises:
+        OverrideError: a flag, key or name that does not exist.
+    """
+    recipe = recipe_named(options["recipe"])
+    if not options["peft"]:
+        raise OverrideError("only LoRA is trained; --peft cannot be switched off")
+    if options["base"]:
+        recipe = replace(recipe, base=options["base"])
+    recipe = _with_data(recipe, options)
+    values = parsed_arguments(flags)
+    for option, name in (("lr", "learning_rate"), ("batch", "per_device_train_batch_size")):
+        if options[option] is not None:
+            if name in values:
+                raise OverrideError(f"{name} is given twice")
+            values[name] = options[option]
+    if options["chunk_size"] is not None:
+        recipe = replace(recipe, chunk_size=options["chunk_size"])
+    return with_settings(with_arguments(recipe, values), options["settings"])
+
+
+def _with_data(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
+    given = {name: options[name] for name in _DATA if options[name] not in (None, False)}
+    if options["dataset"]:
+        return replace(recipe, data=DataSettings(source=options["dataset"], **given))
+    if recipe.data is not None:
+        return replace(recipe, data=replace(recipe.data, **given))
+    needless = {name for name in given if name != "download"}
+    if needless:
+        raise OverrideError(f"--{min(needless).replace('_', '-')} needs --dataset")
+    return recipe
+
+
+def _prepare_environment(options: Mapping[str, Any]) -> None:
+    # Before the libraries are imported, which read it once: nothing is fetched unasked.
+    if not options["download"]:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
+    from colintern.training.finiteness import NotFiniteError  # noqa: PLC0415 - imports torch
+    from colintern.training.run import train  # noqa: PLC0415 - imports torch
+
+    folder = Path(options["output_dir"])
+    try:
+        finished = train(recipe, folder, resume=options["resume"])
+    except NotFiniteError as error:
+        raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(f"{error}; {_next_step(recipe, folder)}") from error
+    click.echo(f"{folder}: trained; `colintern audit {folder}`" if finished else f"{folder}: saved")
+    return 0 if finished else TERMINATED
+
+
+def _next_step(recipe: Recipe, folder: Path) -> str:
+    if folder.exists():
+        return f"go on with --resume --output-dir {folder}"
+    return f"{recipe.base} is not here: --base names a folder, --download fetches it"
+
+
+def _is_ours(error: ValueError) -> bool:
+    """Whether `error` is one of this project's, written for the person at the command line."""
+    return isinstance(error, DataError) or type(error).__module__.startswith("colintern.")

@@ -1,0 +1,116 @@
+"""Flags of the command line over a recipe: the Trainer's own, and `--set key=value`."""
+
+import argparse
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, Final, NoReturn, get_type_hints
+
+import msgspec
+
+from colintern.training.data_settings import DataSettings
+from colintern.training.recipes import RECIPES, Recipe
+
+_FIXED: Final = frozenset({"name", "data", "lora", "arguments"})
+"""Fields of a recipe that are no single value."""
+
+_OTHER_WAYS: Final = {
+    "output_dir": "--output-dir",
+    "resume_from_checkpoint": "--resume",
+    "remove_unused_columns": "nothing: the columns of pages are always kept",
+}
+
+
+class OverrideError(ValueError):
+    """A flag, key or recipe that does not exist, or a value that it cannot have."""
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return the recipe `name`.
+
+    Raises:
+        OverrideError: there is none; the message has close names.
+    """
+    if name not in RECIPES:
+        raise OverrideError(f"no recipe is called {name!r}{_close(name, RECIPES)}")
+    return RECIPES[name]()
+
+
+def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Apply `key=value`; `lora.rank=8` and `data.source=FOLDER` reach inside.
+
+    Raises:
+        OverrideError: no such key, or a value of the wrong type.
+    """
+    for setting in settings:
+        key, separator, value = setting.partition("=")
+        if not separator:
+            raise OverrideError(f"--set takes key=value, but it was given {setting!r}")
+        recipe = _with_setting(recipe, key.strip().replace("-", "_"), value.strip())
+    return recipe
+
+
+def with_arguments(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
+    """Apply values of TrainingArguments, to the recipe's own field where it has one."""
+    names = {each.name for each in fields(recipe)} - _FIXED
+    own = {key: value for key, value in arguments.items() if key in names}
+    more = {key: value for key, value in arguments.items() if key not in names}
+    if more.get("eval_strategy") in ("no", False):
+        own["eval_steps"] = None
+    return replace(recipe, **own, arguments={**recipe.arguments, **more})
+
+
+def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:
+    """Read flags of TrainingArguments, with hyphens or underscores, as the Trainer does.
+
+    Returns:
+        Only those that were given.
+
+    Raises:
+        OverrideError: a flag that the Trainer does not have, or a value that it cannot have.
+    """
+    from transformers import HfArgumentParser, TrainingArguments  # noqa: PLC0415 - seconds
+
+    class Parser(HfArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise OverrideError(message)
+
+    parser = Parser(TrainingArguments, allow_abbrev=False, add_help=False)
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to say "not given"
+        action.default = argparse.SUPPRESS
+    known, unknown = parser.parse_known_args(list(flags))
+    for flag in unknown:
+        options = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - as above
+        raise OverrideError(f"no flag is called {flag!r}{_close(flag.split('=')[0], options)}")
+    values = vars(known)
+    for name, instead in _OTHER_WAYS.items():
+        if name in values:
+            raise OverrideError(f"{name} is not taken from here; use {instead}")
+    return values
+
+
+def _with_setting(recipe: Recipe, key: str, value: str) -> Recipe:
+    outer, _, inner = key.partition(".")
+    if outer == "lora" and inner:
+        return replace(recipe, lora=_changed(recipe.lora, inner, value, prefix="lora."))
+    if outer == "data" and inner:
+        data = recipe.data or DataSettings(source=value)
+        return replace(recipe, data=_changed(data, inner, value, prefix="data."))
+    return _changed(recipe, key, value)
+
+
+def _changed(record: Any, name: str, text: str, *, prefix: str = "") -> Any:
+    hints = {key: hint for key, hint in get_type_hints(type(record)).items() if key not in _FIXED}
+    if name not in hints:
+        names = [f"{prefix}{key}" for key in hints]
+        raise OverrideError(f"no setting is called {prefix + name!r}{_close(prefix + name, names)}")
+    value: Any = None if text.lower() == "none" else text
+    try:
+        return replace(record, **{name: msgspec.convert(value, hints[name], strict=False)})
+    except msgspec.ValidationError as error:
+        raise OverrideError(f"{prefix}{name}={text} is no value for it: {error}") from error
+
+
+def _close(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), n=3)
+    return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(names)}"

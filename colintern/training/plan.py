@@ -1,0 +1,185 @@
+"""What a recipe would do, without weights, data or Hub: `colintern train --dry-run`."""
+
+import json
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from peft import PeftModel
+from torch import nn
+from transformers import InternVLConfig
+
+from colintern.artifacts.tiny_base import resolve_base
+from colintern.model.lora import LoraCoverage, apply_lora
+from colintern.model.modeling import ColIntern3_5
+from colintern.training.recipes import Recipe
+
+GIBIBYTE: Final = 2**30
+
+_LANGUAGE: Final[dict[str, dict[str, int]]] = {
+    "1B": {"hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072, "heads": 16},
+    "2B": {"hidden_size": 2048, "num_hidden_layers": 28, "intermediate_size": 6144, "heads": 16},
+    "4B": {"hidden_size": 2560, "num_hidden_layers": 36, "intermediate_size": 9728, "heads": 32},
+    "8B": {"hidden_size": 4096, "num_hidden_layers": 36, "intermediate_size": 12288, "heads": 32},
+}
+"""The Qwen3 models in InternVL3.5, by the size in its name; from their published configurations."""
+
+_VOCABULARY: Final = 151936
+_ADAM_BYTES: Final = 8
+"""Two float32 moments a trained parameter."""
+
+
+class PlanError(ValueError):
+    """A base whose modules are not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run would train, and for how long."""
+
+    recipe: Recipe
+    coverage: LoraCoverage
+    modules: dict[str, int]
+    """How many modules are matched in each part of the model."""
+    world_size: int
+    steps: int
+    rows: int
+    max_steps: bool
+    """Whether the number of steps was set, not computed."""
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Bytes that do not depend on the batch: frozen weights in bf16, trained ones with Adam."""
+        trained = self.coverage.trainable_parameters
+        frozen = self.coverage.all_parameters - trained
+        return 2 * frozen + (4 + 4 + _ADAM_BYTES) * trained
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:14} {value}" for name, value in self._rows().items())
+
+    def _rows(self) -> dict[str, str]:
+        recipe, coverage = self.recipe, self.coverage
+        source = recipe.data.source if recipe.data else "generated pages"
+        where = ", ".join(f"{count} in {part}" for part, count in self.modules.items())
+        trained, everything = coverage.trainable_parameters, coverage.all_parameters
+        return {
+            "recipe": f"{recipe.name} ({recipe.family})",
+            "base": recipe.base,
+            "data": f"{source}, {self.rows:,} rows",
+            "LoRA": f"{len(coverage.matched)} modules ({where}), rank {recipe.lora.rank}",
+            "trained": f"{trained:,} of {everything:,} parameters ({trained / everything:.2%})",
+            "batch": self._batch(),
+            "negatives": self._negatives(),
+            "steps": self._steps(),
+            "learning rate": f"{recipe.learning_rate:g}, {recipe.lr_scheduler_type} decay",
+            "memory": f"{self.fixed_bytes / GIBIBYTE:.1f} GiB of weights, gradients and optimiser, "
+            "without activations",
+        }
+
+    def _batch(self) -> str:
+        recipe = self.recipe
+        queries = recipe.effective_batch_size * self.world_size
+        return (
+            f"{recipe.per_device_train_batch_size} a device x "
+            f"{recipe.gradient_accumulation_steps} accumulated x {self.world_size} devices = "
+            f"{queries} queries an optimiser step"
+        )
+
+    def _negatives(self) -> str:
+        recipe = self.recipe
+        pages = recipe.per_device_train_batch_size * self.world_size - 1
+        notes = ["accumulation adds none"] if recipe.gradient_accumulation_steps > 1 else []
+        if recipe.chunk_size is not None:
+            notes.append(f"cached batch, {recipe.chunk_size} pages in memory at a time")
+        suffix = f" ({'; '.join(notes)})" if notes else ""
+        return f"{pages} in-batch pages a query{suffix}"
+
+    def _steps(self) -> str:
+        recipe = self.recipe
+        length = "max_steps" if self.max_steps else f"{recipe.num_train_epochs:g} epochs"
+        return f"{self.steps:,} optimiser steps ({length}), {recipe.warmup_steps:g} of warm-up"
+
+
+def plan_of(recipe: Recipe, *, world_size: int = 1) -> Plan:
+    """Plan `recipe`: real modules, real PEFT, no weights.
+
+    Raises:
+        PlanError: nothing tells the modules of its base.
+        TargetError: a LoRA target matches nothing.
+    """
+    _, coverage = outline(recipe)
+    steps = int(recipe.arguments.get("max_steps", -1))
+    window = recipe.per_device_train_batch_size * world_size
+    an_epoch = max(1, math.ceil(recipe.train_pairs // window / recipe.gradient_accumulation_steps))
+    planned = math.ceil(an_epoch * recipe.num_train_epochs)
+    return Plan(
+        recipe=recipe,
+        coverage=coverage,
+        modules=_parts(coverage.matched),
+        world_size=world_size,
+        steps=steps if steps > 0 else planned,
+        rows=recipe.train_pairs,
+        max_steps=steps > 0,
+    )
+
+
+def outline(recipe: Recipe) -> tuple[PeftModel, LoraCoverage]:
+    """Build the model of `recipe` with its adapter on the meta device, where tensors are shapes."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT looks for the base's folder, which is not needed
+        model: nn.Module = ColIntern3_5(base_config(recipe.base))
+        return apply_lora(model, recipe.lora, base_name=recipe.base)
+
+
+def base_config(name: str) -> InternVLConfig:
+    """Return the configuration of a base: its own where it is here, else the published one.
+
+    Raises:
+        PlanError: it is neither here nor an InternVL3.5 of a known size.
+    """
+    path = Path(resolve_base(name)) / "config.json"
+    if path.is_file():
+        return InternVLConfig(**json.loads(path.read_text()))
+    size = next((size for size in _LANGUAGE if f"-{size}" in name and "InternVL3_5" in name), None)
+    if size is None:
+        raise PlanError(
+            f"{name} is neither a folder here nor an InternVL3.5 of {', '.join(_LANGUAGE)}; "
+            "name a folder with its config.json"
+        )
+    return InternVLConfig(text_config=_language(size), vision_config=_VISION)
+
+
+_VISION: Final[dict[str, Any]] = {
+    "hidden_size": 1024,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "intermediate_size": 4096,
+    "image_size": [448, 448],
+    "patch_size": [14, 14],
+    "attention_bias": True,
+}
+"""InternViT-300M, the vision tower of these sizes."""
+
+
+def _language(size: str) -> dict[str, Any]:
+    dimensions = dict(_LANGUAGE[size])
+    return {
+        "model_type": "qwen3",
+        "num_attention_heads": dimensions.pop("heads"),
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "vocab_size": _VOCABULARY,
+        "tie_word_embeddings": True,
+        **dimensions,
+    }
+
+
+def _parts(matched: tuple[str, ...]) -> dict[str, int]:
+    parts: dict[str, int] = {}
+    for name in matched:
+        part = name.split(".", 1)[0]
+        parts[part] = parts.get(part, 0) + 1
+    return parts

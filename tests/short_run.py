@@ -1,0 +1,75 @@
+"""A training run of seconds, in a process of its own: `short_run.py BASE RUN [resume] [kill=N]`.
+
+`kill=N` ends the process without warning (as kill -9 does) when it has opened N files to write.
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+
+def recipe_of(base, **changes):
+    from colintern.training.recipes import tiny  # noqa: PLC0415 - after the path
+
+    settings = {
+        "base": str(base),
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 2,
+        "train_pairs": 24,
+        "eval_pairs": 4,
+        "eval_steps": 4,
+        "save_steps": 3,
+        "warmup_steps": 2,
+        "logging_steps": 2,
+        "save_total_limit": 2,
+        "arguments": {"use_cpu": True, "disable_tqdm": True},
+    }
+    return replace(tiny(), **{**settings, **changes})
+
+
+def kill_after(num_files):
+    """Die when the run has opened its files for writing so many times."""
+    seen = 0
+
+    def hook(event, arguments):
+        nonlocal seen
+        if event == "open" and "run" in str(arguments[0]) and "w" in str(arguments[1]):
+            seen += 1
+            if seen == num_files:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+
+
+def main():
+    base, run, *options = sys.argv[1:]
+    from colintern.training.run import train  # noqa: PLC0415 - after the path
+
+    for option in options:
+        if option.startswith("kill="):
+            kill_after(int(option.removeprefix("kill=")))
+        if option == "term":
+            signal_in_a_step()
+    sys.exit(0 if train(recipe_of(base), Path(run), resume="resume" in options) else 143)
+
+
+def signal_in_a_step():
+    """Send SIGTERM to this process when step 4 begins."""
+    from colintern.training.resources import ResourceLogger  # noqa: PLC0415 - after the path
+
+    original = ResourceLogger.on_step_begin
+
+    def begin(self, args, state, *more, **rest):
+        if state.global_step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, args, state, *more, **rest)
+
+    ResourceLogger.on_step_begin = begin
+
+
+if __name__ == "__main__":
+    main()

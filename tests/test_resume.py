@@ -1,0 +1,239 @@
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("colpali_engine")
+
+from builders.tiny_model import write_base  # noqa: E402 - after the skip
+from safetensors.torch import load_file  # noqa: E402 - after the skip
+from short_run import recipe_of  # noqa: E402 - after the skip
+
+from colintern.artifacts.resource_log import read_resource_log  # noqa: E402 - after the skip
+from colintern.training.checkpoints import (  # noqa: E402 - after the skip
+    STAGING,
+    fault_of,
+    newest_whole_checkpoint,
+    numbered_checkpoints,
+    rotate,
+)
+from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
+from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
+from colintern.training.run import train  # noqa: E402 - after the skip
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
+
+SCRIPT = Path(__file__).parent / "short_run.py"
+TIMED = {
+    "eval_runtime",
+    "eval_samples_per_second",
+    "eval_steps_per_second",
+    "train_runtime",
+    "train_samples_per_second",
+    "train_steps_per_second",
+    "train_loss",
+}
+"""What a log row holds of time, or of the last process alone."""
+
+
+def run_alone(base, run, *options):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, str(SCRIPT), str(base), str(run), *options]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def curve(run):
+    rows = json.loads((run / "trainer_state.json").read_text())["log_history"]
+    return [{key: value for key, value in row.items() if key not in TIMED} for row in rows]
+
+
+def same_weights(run, other):
+    ours, theirs = (load_file(each / "adapter_model.safetensors") for each in (run, other))
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def status(run):
+    return json.loads((run / "colintern_run.json").read_text())["status"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("resume")
+    write_base(folder / "base")
+    torch.set_num_threads(1)
+    assert train(recipe_of(folder / "base"), folder / "whole-run")
+    return folder
+
+
+def test_a_whole_run_leaves_all_evidence_and_no_staging(folder):
+    run = folder / "whole-run"
+    names = {path.name for path in run.iterdir()}
+    assert {"checkpoint-9", "checkpoint-12", "README.md", "trainer_state.json"} <= names
+    assert STAGING not in names
+    assert status(run) == "completed"
+    log = read_resource_log(run / "colintern_resources.jsonl", None)
+    assert [row.step for row in log.rows] == [2, 4, 6, 8, 10, 12]
+    assert all(fault_of(path) is None for path in numbered_checkpoints(run))
+
+
+def assert_ends_like_the_whole_run(folder, run):
+    done = run_alone(folder / "base", run, "resume")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert curve(run) == curve(folder / "whole-run")
+    assert same_weights(run, folder / "whole-run")
+    assert status(run) == "completed"
+    assert not (run / STAGING).exists()
+
+
+def test_a_run_killed_while_it_saves_ends_like_one_that_was_not(folder):
+    run = folder / "killed-run"
+    killed = run_alone(folder / "base", run, "kill=23")  # the ninth step's trainer_state.json
+    assert killed.returncode == -9, killed.stderr[-3000:]
+    assert [path.name for path in numbered_checkpoints(run)] == ["checkpoint-3", "checkpoint-6"]
+    assert (run / STAGING / "checkpoint-9").is_dir()
+    assert_ends_like_the_whole_run(folder, run)
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("seed", range(10))
+def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(folder, seed):
+    run = folder / f"moment-{seed}-run"
+    command = [sys.executable, str(SCRIPT), str(folder / "base"), str(run)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+        while process.poll() is None and not (run / "colintern_run.json").exists():
+            time.sleep(0.01)
+        time.sleep(random.Random(seed).uniform(0, 2))  # the twelve steps take about so long
+        process.kill()
+    assert all(fault_of(path) is None for path in numbered_checkpoints(run))
+    assert_ends_like_the_whole_run(folder, run)
+
+
+def test_sigterm_saves_and_exits_and_the_run_goes_on(folder):
+    run = folder / "term-run"
+    ended = run_alone(folder / "base", run, "term")
+    assert ended.returncode == 143, ended.stderr[-3000:]
+    assert status(run) == "interrupted"
+    assert (run / "checkpoint-5").is_dir()  # between two saves, and between two log rows
+    assert_ends_like_the_whole_run(folder, run)
+
+
+def damaged(run, damage, tmp_path):
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    damage(copy / "checkpoint-12")
+    return copy
+
+
+def truncate(name):
+    def damage(checkpoint):
+        path = checkpoint / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return damage
+
+
+DAMAGES = {
+    "state": truncate("trainer_state.json"),
+    "weights": truncate("adapter_model.safetensors"),
+    "optimizer": truncate("optimizer.pt"),
+    "no optimizer": lambda checkpoint: (checkpoint / "optimizer.pt").unlink(),
+    "no scheduler": lambda checkpoint: (checkpoint / "scheduler.pt").unlink(),
+    "no weights": lambda checkpoint: (checkpoint / "adapter_model.safetensors").unlink(),
+    "sentinel": lambda checkpoint: (checkpoint / "checkpoint-is-incomplete.txt").touch(),
+    "other step": lambda checkpoint: checkpoint.rename(checkpoint.with_name("checkpoint-99")),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_an_incomplete_checkpoint_is_passed_over(folder, tmp_path, name, caplog):
+    run = damaged(folder / "whole-run", DAMAGES[name], tmp_path)
+    assert newest_whole_checkpoint(run) == run / "checkpoint-9"
+    assert "passed over" in caplog.text
+
+
+def test_a_run_without_checkpoints_has_nothing_to_go_on_from(tmp_path):
+    assert newest_whole_checkpoint(tmp_path / "nowhere") is None
+    (tmp_path / "checkpoint-x").mkdir()
+    assert newest_whole_checkpoint(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "left"),
+    [
+        (1, None, [40]),
+        (2, None, [30, 40]),
+        (1, 10, [10, 40]),
+        (2, 20, [20, 40]),
+        (None, None, [10, 20, 30, 40]),
+    ],
+)
+def test_rotation_keeps_the_newest_and_the_best(tmp_path, limit, best, left):
+    for step in (10, 20, 30, 40):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    rotate(tmp_path, limit, None if best is None else str(tmp_path / f"checkpoint-{best}"))
+    assert [int(path.name.split("-")[1]) for path in numbered_checkpoints(tmp_path)] == left
+
+
+def test_a_full_disk_while_saving_leaves_no_half_checkpoint(folder, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("transformers.Trainer._save_optimizer_and_scheduler", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(recipe_of(folder / "base"), tmp_path / "run")
+    assert numbered_checkpoints(tmp_path / "run") == []
+    assert not (tmp_path / "run" / STAGING).exists()
+    assert status(tmp_path / "run") == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_nan_stops_the_run_and_says_where_to_look(folder, tmp_path, monkeypatch, name):
+    nan = torch.tensor(float("nan"))
+    if name == "loss":
+        monkeypatch.setattr("colpali_engine.loss.ColbertLoss.forward", lambda *_, **__: nan)
+        monkeypatch.setattr("accelerate.Accelerator.backward", lambda *_, **__: None)
+    else:
+        monkeypatch.setattr("transformers.Trainer._clip_grad_norm", lambda *_: nan)
+    with pytest.raises(NotFiniteError, match=rf"{name} must be a finite number.* step 1.*LOG001"):
+        train(recipe_of(folder / "base"), tmp_path / "run")
+    assert not (tmp_path / "run" / "adapter_model.safetensors").exists()
+    assert "NaN" in (tmp_path / "run" / "trainer_state.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"per_device_train_batch_size": 1}, "a batch must have at least 2 rows"),
+        ({"per_device_train_batch_size": 64}, "a batch of 64 needs as many rows"),
+        (
+            {"warmup_steps": 12},
+            "the warm-up must be shorter than the run, but it has 12 steps of 12",
+        ),
+        ({"eval_pairs": 2}, "evaluation needs a batch of 4 rows, but has 2"),
+    ],
+)
+def test_a_run_that_would_be_wasted_does_not_begin(folder, tmp_path, changes, message):
+    with pytest.raises(PreflightError, match=message):
+        train(recipe_of(folder / "base", **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_folder_is_not_overwritten(folder, tmp_path):
+    with pytest.raises(PreflightError, match=r"must be empty.*pass --resume"):
+        train(recipe_of(folder / "base"), folder / "whole-run")
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(PreflightError, match="must be empty, but it is not; choose another"):
+        train(recipe_of(folder / "base"), tmp_path)
+    with pytest.raises(PreflightError, match="cannot be written"):
+        train(recipe_of(folder / "base"), tmp_path / "notes.txt" / "run")
