@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from builders.tiny_model import guide_lora, random_model, write_base  # noqa: E402 - after the skip
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the skip
 
 from colintern.model.loading import LoadError, choose_attention, load_base, load_checkpoint  # noqa: E402 - after the skip
@@ -13,7 +14,6 @@ from colintern.model.lora import apply_lora, save_projection_base  # noqa: E402 
 from colintern.model.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import training_pairs  # noqa: E402 - after the skip
-from tests.builders.tiny_model import guide_lora, random_model, write_base  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

@@ -3,13 +3,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("peft")
 
+from builders.tiny_model import guide_lora, random_model  # noqa: E402 - after the skip
 from safetensors.torch import load_file  # noqa: E402 - after the skip
-from transformers import InternVLConfig  # noqa: E402, TID253 - after the skip
+from transformers import InternVLConfig  # noqa: E402 - after the skip
 
 from colintern.model.lora import TargetError, apply_lora, projection_matrix, save_projection_base  # noqa: E402 - after the skip
 from colintern.model.modeling import ColIntern3_5  # noqa: E402 - after the skip
 from colintern.model.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
-from tests.builders.tiny_model import guide_lora, random_model  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

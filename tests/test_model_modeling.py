@@ -3,15 +3,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
+from builders.tiny_model import random_model  # noqa: E402 - after the skip
 from PIL import Image  # noqa: E402 - after the skip
 from safetensors.torch import load_file, save_file  # noqa: E402 - after the skip
-from transformers import InternVLForConditionalGeneration  # noqa: E402, TID253 - after the skip
+from transformers import InternVLForConditionalGeneration  # noqa: E402 - after the skip
 
 from colintern.model.loading import load_base  # noqa: E402 - after the skip
 from colintern.model.modeling import ColIntern3_5, unit_vectors  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_config, tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import training_pairs  # noqa: E402 - after the skip
-from tests.builders.tiny_model import random_model  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

@@ -3,7 +3,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
-from colpali_engine.collators import VisualRetrieverCollator  # noqa: TID253 - after the skip  # noqa: E402, TID253 - after the skip
+from colpali_engine.collators import VisualRetrieverCollator
 from PIL import Image
 
 from colintern.model.processing import ColIntern3_5Processor, tiles_within
