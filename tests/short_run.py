@@ -13,14 +13,14 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 
 def recipe_of(base, **changes):
+    from colintern.training.data_settings import DataSettings  # noqa: PLC0415 - after the path
     from colintern.training.recipes import tiny  # noqa: PLC0415 - after the path
 
     settings = {
         "base": str(base),
         "per_device_train_batch_size": 4,
         "num_train_epochs": 2,
-        "train_pairs": 24,
-        "eval_pairs": 4,
+        "data": DataSettings(source=str(Path(base).parent / "pages"), eval_rows=4),
         "eval_steps": 4,
         "save_steps": 3,
         "warmup_steps": 2,

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
 from builders.tiny_model import write_base  # noqa: E402 - after the skip
+from builders.training_pairs import write_image_folder  # noqa: E402 - after the skip
 from safetensors.torch import load_file  # noqa: E402 - after the skip
 from short_run import recipe_of  # noqa: E402 - after the skip
 
@@ -70,6 +71,8 @@ def status(run):
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("resume")
     write_base(folder / "base")
+    # Two queries a page: 14 pages, of which two are held out with their four queries.
+    write_image_folder(folder / "pages", 28, pages=14)
     torch.set_num_threads(1)
     assert train(recipe_of(folder / "base"), folder / "whole-run")
     return folder
@@ -220,7 +223,10 @@ def test_nan_stops_the_run_and_says_where_to_look(folder, tmp_path, monkeypatch,
             {"warmup_steps": 12},
             "the warm-up must be shorter than the run, but it has 12 steps of 12",
         ),
-        ({"eval_pairs": 2}, "evaluation needs a batch of 4 rows, but has 2"),
+        (
+            {"arguments": {"per_device_eval_batch_size": 8, "use_cpu": True}},
+            "evaluation needs a batch of 8 rows, but has 4",
+        ),
     ],
 )
 def test_a_run_that_would_be_wasted_does_not_begin(folder, tmp_path, changes, message):

@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
 from builders.tiny_model import write_base  # noqa: E402 - after the skip
+from builders.training_pairs import write_image_folder  # noqa: E402 - after the skip
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
 from colintern.cli import main  # noqa: E402 - after the skip
@@ -56,6 +57,22 @@ def test_the_command_trains_a_cached_batch_and_records_it(base, tmp_path):
     state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
     assert state["global_step"] == 2
     assert (tmp_path / "run" / "adapter_model.safetensors").exists()
+
+
+def test_hard_negatives_of_a_folder_of_images_train_in_a_cached_batch(base, tmp_path):
+    folder = write_image_folder(tmp_path / "pages", 20, negatives=2)
+    options = ("--dataset", folder, "--negatives-column", "others", "--num-negatives", "3")
+    evaluated = ("--eval-rows", "4", "--eval-strategy", "steps", "--eval-steps", "2")
+    more = ("--per-device-eval-batch-size", "4", "--base", base, "--output-dir", tmp_path / "run")
+    short = [each for each in SHORT if each not in ("--eval-strategy", "no")]
+    result = invoke(*short, *options, *evaluated, *more)
+    assert result.exit_code == 0, result.output
+    manifest = json.loads((tmp_path / "run" / "colintern_run.json").read_text())
+    assert manifest["loss"]["class"] == "ColbertNegativeCELoss"
+    assert [(each["name"], each["rows"]) for each in manifest["datasets"]] == [("pages", 16)]
+    rows = json.loads((tmp_path / "run" / "trainer_state.json").read_text())["log_history"]
+    assert [row["step"] for row in rows if "eval_loss" in row] == [2]
+    assert "16 pairs" in (tmp_path / "run" / "README.md").read_text()
 
 
 def test_the_guides_plan_has_the_numbers_of_the_guide():

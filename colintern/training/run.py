@@ -1,6 +1,7 @@
 """Trains one recipe with colpali-engine's losses, and leaves its evidence."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
     arguments = training_arguments(recipe, output_dir)
     train_rows, evaluation_rows, records = open_data(recipe, arguments)
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
+    recipe = replace(recipe, train_pairs=len(train_rows))
     attention = choose_attention(arguments.device)
     base, missing = load_base(recipe.base, attention=attention)
     processor = _processor(recipe)

@@ -1,4 +1,6 @@
-"""Generated pairs as a dataset whose pages can be told apart, with hard negatives on request."""
+"""Generated pairs as a dataset or a folder of images, with hard negatives on request."""
+
+import json
 
 from PIL import Image
 
@@ -26,3 +28,19 @@ class PairRows:
             "pos_target": [self.page(index)],
             "neg_target": negatives or None,
         }
+
+
+def write_image_folder(folder, count, *, pages=None, negatives=0):
+    """Write PNG files with a JSONL of queries; `pages` fewer than `count` are asked for twice."""
+    folder.mkdir(parents=True)
+    pages = pages or count
+    rows = PairRows(count)
+    for number in range(pages):
+        rows.page(number).save(folder / f"{number}.png")
+    lines = []
+    for number in range(count):
+        others = [f"{(number + 1 + more) % pages}.png" for more in range(negatives)]
+        line = {"query": rows.pairs[number].query, "image": f"{number % pages}.png"}
+        lines.append({**line, "others": others} if others else line)
+    (folder / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
