@@ -112,7 +112,8 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     if not coverage.entries or coverage.problem:
         raise NoEvidence(coverage.problem or "`target_modules`", needed_for="what LoRA targets")
     unmatched, entries = list(coverage.unmatched), len(coverage.entries)
-    reached = f"LoRA reached {len(coverage.tensors.modules)} modules"
+    count = len(coverage.tensors.modules)
+    reached = f"LoRA reached {count} module{'s' * (count != 1)}"
     guilty = f"{len(unmatched)} of {entries} entries match nothing: {listed(unmatched, most=2)}"
     return Verdict(
         not unmatched,

@@ -96,10 +96,10 @@ def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
         yield from _root(number, root, subject)
     if len(subject.roots) > most:
         others = ", ".join(root.rule for root in subject.roots[most:])
-        yield textwrap.shorten(f"{len(subject.roots) - most} more root causes: {others}", WIDTH), {}
+        yield _cut(f"{len(subject.roots) - most} more root causes: {others}", WIDTH), {}
     for result in subject.results:
         if result.outcome is Outcome.ERROR:
-            yield textwrap.shorten(f"error in {one_line(result)}", WIDTH), {"red": True}
+            yield _cut(f"error in {one_line(result)}", WIDTH), {"red": True}
 
 
 def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line]:
@@ -108,9 +108,12 @@ def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line
     details = [result.observed, f"fix: {result.fix}"]
     if root.explains:
         details.append(f"explains {', '.join(root.explains)}")
-    yield from (
-        (f"    {textwrap.shorten(text, WIDTH - 4, placeholder=' …')}", {}) for text in details
-    )
+    yield from ((f"    {_cut(text, WIDTH - 4)}", {}) for text in details)
+
+
+def _cut(text: str, width: int) -> str:
+    """Cut at a character: a pattern to copy has no spaces to cut at."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _subject_table(report: AuditReport) -> Iterator[Line]:
