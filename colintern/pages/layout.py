@@ -1,4 +1,4 @@
-"""Where the words of a page stand: a form, a table or a letter."""
+"""Where the words of a page stand: a form, a table, a letter or a register card."""
 
 import random
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Final, Literal
 from colintern.pages.facts import Facts, Slot
 from colintern.pages.typeface import FACES, Face
 
-Layout = Literal["form", "table", "letter"]
+Layout = Literal["form", "table", "letter", "card"]
 
 PAGE_SIZE: Final = 112
 """Pixels, width and height: one tile of the tiny model, 16 visual tokens."""
@@ -67,11 +67,20 @@ def compose(facts: Facts, layout: Layout, generator: random.Random) -> Compositi
 
 
 def _form(facts: Facts, generator: random.Random) -> Composition:
+    return _rows(facts, _shuffled(generator), generator)
+
+
+def _card(facts: Facts, generator: random.Random) -> Composition:
+    """Set a form whose rows are always in the same order, as the cards of one register are."""
+    return _rows(facts, list(_KEYS), generator)
+
+
+def _rows(facts: Facts, slots: list[Slot], generator: random.Random) -> Composition:
     x, y = generator.randrange(6), generator.randrange(6)
     face = generator.choice(FACES)
     words = [Word(facts.kind, x, y, "regular", generator.choice((1, 2)))]
     column = x + 5 * _CHARACTER_WIDTH + generator.randrange(8)
-    for row, slot in enumerate(_shuffled(generator), start=2):
+    for row, slot in enumerate(slots, start=2):
         top = y + row * _LINE_PITCH
         words.append(Word(_KEYS[slot], x, top, "regular"))
         words.append(Word(getattr(facts, slot), column, top, face))
@@ -116,8 +125,10 @@ _COMPOSERS: Final[dict[Layout, Callable[[Facts, random.Random], Composition]]] =
     "form": _form,
     "table": _table,
     "letter": _letter,
+    "card": _card,
 }
 LAYOUTS: Final[tuple[Layout, ...]] = ("form", "table", "letter")
+"""Those on which the tiny base learns to read."""
 
 
 def printed_words() -> frozenset[str]:

@@ -21,11 +21,8 @@ _PHRASES: Final[dict[Slot, tuple[str, ...]]] = {
 def draw_query(facts: Facts, generator: random.Random) -> tuple[str, frozenset[str]]:
     """Ask for a page with `facts`: the query and the values that it names."""
     slots = generator.sample(list(WORDS), k=QUERY_FACTS)
-    slots.sort(key=lambda slot: slot != "kind")
-    query = " ".join(
-        generator.choice(_PHRASES[slot]).format(getattr(facts, slot)) for slot in slots
-    )
-    return query, frozenset(getattr(facts, slot) for slot in slots)
+    values = [getattr(facts, slot) for slot in slots]
+    return " ".join(values), frozenset(values)
 
 
 def draw_unambiguous_query(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from colintern.pages.facts import draw_facts
-from colintern.pages.layout import LAYOUTS
+from colintern.pages.layout import Layout
 from colintern.pages.page import Page
 from colintern.pages.queries import draw_query, draw_unambiguous_query
 
@@ -17,6 +17,10 @@ TASK: Final = "ColInternPagesRetrieval"
 
 CORPUS_SIZE: Final = 300
 """Pages of the task, each with one query; random NDCG@5 is 2.9485 / 300 = 0.0098."""
+
+LAYOUT: Final[Layout] = "card"
+"""Of every page that is searched. With the values at changing places, two layers of width 128 learn
+the title of a page and nothing else in 500 steps: the loss stays above 2.9, NDCG@5 is 0.05."""
 
 EVALUATION_SEED: Final = 0
 
@@ -43,13 +47,10 @@ class RetrievalTask:
 
 
 def training_pairs(count: int, *, seed: int = 0) -> list[Pair]:
-    """Make `count` pairs on distinct pages of the training split, all layouts alike."""
+    """Make `count` pairs on distinct pages of the training split."""
     generator = random.Random(f"pairs/{seed}")
     facts = itertools.islice(draw_facts("train", seed=seed), count)
-    return [
-        Pair(draw_query(each, generator)[0], Page(each, LAYOUTS[index % len(LAYOUTS)]))
-        for index, each in enumerate(facts)
-    ]
+    return [Pair(draw_query(each, generator)[0], Page(each, LAYOUT)) for each in facts]
 
 
 def held_out_pairs(count: int, *, seed: int = 1) -> list[Pair]:
@@ -58,8 +59,8 @@ def held_out_pairs(count: int, *, seed: int = 1) -> list[Pair]:
     generator = random.Random(f"held-out/{seed}")
     unseen = (facts for facts in draw_facts("eval", seed=seed + 100) if facts not in asked)
     return [
-        Pair(draw_query(each, generator)[0], Page(each, LAYOUTS[index % len(LAYOUTS)]))
-        for index, each in enumerate(itertools.islice(unseen, count))
+        Pair(draw_query(each, generator)[0], Page(each, LAYOUT))
+        for each in itertools.islice(unseen, count)
     ]
 
 
@@ -71,7 +72,7 @@ def retrieval_task(*, size: int = CORPUS_SIZE) -> RetrievalTask:
         (draw_unambiguous_query(each, facts, generator), index) for index, each in enumerate(facts)
     ]
     answerable = [(query, index) for query, index in queries if query is not None]
-    pages = tuple(Page(each, LAYOUTS[index % len(LAYOUTS)]) for index, each in enumerate(facts))
+    pages = tuple(Page(each, LAYOUT) for each in facts)
     return RetrievalTask(
         name=TASK,
         pages=pages,

@@ -28,8 +28,8 @@ RUNS: Final[dict[str, Callable[[], Recipe]]] = {
 }
 """Folder name and recipe of each run."""
 
-_RESUME_ONLY: Final = ("optimizer.pt", "scheduler.pt", "rng_state.pth")
-"""What a checkpoint needs to be resumed from, and a demonstration does not."""
+_UNNEEDED: Final = ("optimizer.pt", "scheduler.pt", "rng_state.pth", "README.md")
+"""What a checkpoint is resumed from, and a card of PEFT that names the path of its base."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def make_demo_run(name: str, folder: Path) -> float:
         shutil.rmtree(run, ignore_errors=True)
         train(RUNS[name](), run)
         for checkpoint in run.glob("checkpoint-*"):
-            for unneeded in _RESUME_ONLY:
+            for unneeded in _UNNEEDED:
                 (checkpoint / unneeded).unlink(missing_ok=True)
         return evaluate_pages(run, run / "results")
 

@@ -76,7 +76,7 @@ def tiny() -> Recipe:
             projection="full",
         ),
         learning_rate=2e-3,
-        num_train_epochs=10,
+        num_train_epochs=8,
         per_device_train_batch_size=64,
         warmup_steps=100,
         temperature=0.05,
