@@ -14,6 +14,7 @@ MAX_ROOTS: Final = 4
 MAX_SUBJECTS: Final = 8
 """Subjects listed at the end of an audit of several."""
 _SHOWN_MISSING: Final = 3
+_FIX_LINES: Final = 2
 
 Line = tuple[str, dict[str, bool]]
 """Text and pytest's markup for it."""
@@ -105,10 +106,11 @@ def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
 def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line]:
     result = subject.result(root.rule)
     yield f"root cause {number}: {result.rule} {result.name}", {"bold": True, "red": result.gates}
-    details = [result.observed, f"fix: {result.fix}"]
+    yield f"    {_cut(result.observed, WIDTH - 4)}", {}
+    fix = textwrap.wrap(f"fix: {result.fix}", WIDTH - 4, break_on_hyphens=False)
+    yield from ((f"    {line}", {}) for line in fix[:_FIX_LINES])
     if root.explains:
-        details.append(f"explains {', '.join(root.explains)}")
-    yield from ((f"    {_cut(text, WIDTH - 4)}", {}) for text in details)
+        yield "    " + _cut("explains " + ", ".join(root.explains), WIDTH - 4), {}
 
 
 def _cut(text: str, width: int) -> str:
