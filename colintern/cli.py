@@ -53,7 +53,7 @@ def main() -> None:
 @click.option("-n", "workers", metavar="N", help="Judge in N processes (needs pytest-xdist).")
 @click.option("-v", "--verbose", is_flag=True, help="Show every check, passed ones too.")
 @click.pass_context
-def audit(context: click.Context, **options: object) -> None:
+def audit(context: click.Context, /, **options: object) -> None:
     r"""Judge trained checkpoints by every rule, without torch, in about a second.
 
     PATH is a run directory, one checkpoint-N, an adapter or merged model folder, a Hub id in the
