@@ -19,6 +19,12 @@ def test_the_guides_own_recipe_has_one_root_with_its_symptoms(pytester):
     assert symptoms == set(result.of_outcome("failed", "warned")) - {"ADP003"}
 
 
+def test_poor_settings_are_named_before_their_symptoms(pytester):
+    result = audit(pytester, "--checkpoint", "demo:poor-settings")
+    assert set(result.roots) == {"CFG001", "CFG002", "CFG004", "CFG008"}
+    assert result.roots[0] == "CFG002"
+
+
 def test_the_readme_shows_what_is_printed(pytester):
     block = re.search(r"```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)[1]
     shown = block.strip().split("\n")[2:]
@@ -26,7 +32,7 @@ def test_the_readme_shows_what_is_printed(pytester):
     assert printed[-len(shown) :] == shown
 
 
-@pytest.mark.parametrize("name", ["healthy", "guide-as-written"])
+@pytest.mark.parametrize("name", ["healthy", "guide-as-written", "poor-settings"])
 def test_a_demo_run_names_no_machine(name):
     folder = README.parent / "colintern" / "assets" / "demo" / name
     for path in folder.rglob("*"):
