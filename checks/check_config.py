@@ -139,7 +139,7 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
     Why: an in-batch loss learns from the other pages of the batch, per-device batch x processes
         whose pages are gathered. Accumulation averages gradients and adds no negatives. With a
         batch of one there is no negative: the loss is zero and nothing is learned. At batch two the
-        bundled run poor-settings stays at ln 2; the same recipe at batch 64 falls to a tenth of it.
+        bundled run poor-settings stays at ln 2; with 64 its recipe falls to 8 % of chance.
     Evidence: `candidates` of the run manifest, which counts cached batches; else the batch of one
         process and the number of processes.
     Fix: raise `per_device_train_batch_size`; where it does not fit, cache the batch's embeddings.

@@ -35,7 +35,7 @@ def test_only_the_agreed_names_stand_at_the_top(files):
 def test_the_quick_start_is_two_commands():
     commands = quick_start_commands()
     assert "--checkpoint demo" in commands["audit"]
-    assert commands["tests"].endswith("pytest")
+    assert commands["tests"].endswith(".venv/bin/pytest -n auto")
 
 
 def test_the_root_conftest_only_loads_the_plugin():
