@@ -1,3 +1,4 @@
+# ruff: noqa: D301 - click reads the control character \b as "keep these lines"
 """The command line. Commands import what they need when they run, so that `--help` is quick."""
 
 import click
@@ -10,7 +11,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 @click.group(context_settings=CONTEXT)
 @click.version_option(colintern.__version__, prog_name="colintern")
 def main() -> None:
-    r"""Train, evaluate and audit ColPali-style visual document retrievers.
+    """Train, evaluate and audit ColPali-style visual document retrievers.
 
     \b
     Examples:
@@ -54,7 +55,7 @@ def main() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Show every check, passed ones too.")
 @click.pass_context
 def audit(context: click.Context, /, **options: object) -> None:
-    r"""Judge trained checkpoints by every rule, without torch, in about a second.
+    """Judge trained checkpoints by every rule, without torch, in about a second.
 
     PATH is a run directory, one checkpoint-N, an adapter or merged model folder, a Hub id in the
     local cache, demo or demo:NAME. Exit codes: 0 pass, 1 fail, 2 interrupted, 3 internal error,
@@ -74,7 +75,7 @@ def audit(context: click.Context, /, **options: object) -> None:
 @main.command(context_settings=CONTEXT)
 @click.argument("rule", required=False, metavar="[ID]")
 def rules(rule: str | None) -> None:
-    r"""Print the catalogue of rules, or one rule's page.
+    """Print the catalogue of rules, or one rule's page.
 
     \b
     Examples:
@@ -91,7 +92,9 @@ def rules(rule: str | None) -> None:
 
 
 @main.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
-@click.option("--recipe", default="guide_1b", show_default=True, metavar="NAME", help="See below.")
+@click.option(
+    "--recipe", default="guide_1b", show_default=True, metavar="NAME", help="As listed above."
+)
 @click.option(
     "--output-dir", "--output_dir", required=True, metavar="DIR", help="An empty or new folder."
 )
@@ -116,7 +119,7 @@ def rules(rule: str | None) -> None:
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[TRAINING ARGUMENTS]")
 @click.pass_context
 def train(context: click.Context, /, flags: tuple[str, ...], **options: object) -> None:
-    r"""Train a retriever by a recipe, and record what the audit needs.
+    """Train a retriever by a recipe, and record what the audit needs.
 
     Recipes: guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings. Every flag of
     Hugging Face's TrainingArguments works, with hyphens or underscores. Ctrl-C and SIGTERM save a
@@ -131,6 +134,12 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
       colintern train --output-dir runs/c --set lora.rank=16 --dry-run
       torchrun --nproc-per-node 4 -m colintern train --output-dir runs/d
     """
-    from colintern.training.command import run_training  # noqa: PLC0415 - as above
+    try:
+        from colintern.training.command import run_training  # noqa: PLC0415 - as above
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"training needs the extra `train` ({error.name} is missing): "
+            f"uv pip install 'colintern[train]', or -e '.[train]' in a clone"
+        ) from error
 
     context.exit(run_training(options, flags))

@@ -65,6 +65,8 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
     """The file of the policy in force."""
     fail_on: str
     subjects: tuple[SubjectReport, ...]
+    breakdowns: tuple[str, ...] = ()
+    """What failed without a result, so that a check may be missing: fails the audit."""
     colintern: str = colintern.__version__
 
     @property
@@ -80,6 +82,7 @@ def audit_report(
     duration_seconds: float,
     settings: str | None,
     fail_on: str,
+    breakdowns: tuple[str, ...] = (),
 ) -> AuditReport:
     """Put the results of an audit in order and decide its verdict.
 
@@ -94,11 +97,12 @@ def audit_report(
     )
     verdicts = {subject.verdict for subject in subjects}
     return AuditReport(
-        verdict=_worst(verdicts),
+        verdict="fail" if breakdowns else _worst(verdicts),
         duration_seconds=duration_seconds,
         settings=settings,
         fail_on=fail_on,
         subjects=subjects,
+        breakdowns=breakdowns,
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 
@@ -79,6 +80,15 @@ def unknown_requirements(catalogue: Mapping[str, Rule]) -> list[str]:
         for rule in catalogue.values()
         for required in sorted(rule.requires - catalogue.keys())
     ]
+
+
+def circular_requirements(catalogue: Mapping[str, Rule]) -> str | None:
+    """Name rules that require each other in a circle, as `A -> B -> A`; None when none do."""
+    try:
+        TopologicalSorter({rule.id: rule.requires for rule in catalogue.values()}).prepare()
+    except CycleError as error:
+        return " -> ".join(error.args[1])
+    return None
 
 
 def matches(rule_id: str, selector: str) -> bool:

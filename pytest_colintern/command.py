@@ -1,7 +1,9 @@
 """`colintern audit`: the audit of `pytest checks/` from anywhere, under no project's settings."""
 
 import os
+import sys
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +40,9 @@ def run_audit(options: Mapping[str, object]) -> int:
     """
     os.environ.pop("PYTEST_ADDOPTS", None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    if options.get("workers") is not None and find_spec("xdist") is None:
+        print("-n needs pytest-xdist: pip install pytest-xdist", file=sys.stderr)  # noqa: T201
+        return int(pytest.ExitCode.USAGE_ERROR)
     arguments = [
         *("-c", str(_EMPTY_INI), "--rootdir", str(checks_folder()), "--noconftest"),
         *("-p", "no:cacheprovider", "-p", _PLUGIN),

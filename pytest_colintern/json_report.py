@@ -17,6 +17,7 @@ def json_report(report: AuditReport) -> str:
         "settings": report.settings,
         "fail_on": report.fail_on,
         "counts": _counts(report.counts),
+        "breakdowns": list(report.breakdowns),
         "subjects": [_subject(subject) for subject in report.subjects],
         "root_causes": [
             {"rule": root.rule, "subject": subject.identity.name, "explains": list(root.explains)}

@@ -20,6 +20,7 @@ def markdown_report(report: AuditReport) -> str:
         f"{report.counts.shown()} · fails on {report.fail_on} · {report.duration_seconds:.1f} s",
         "",
     ]
+    lines.extend(f"- **broke down**: {escaped(text)}" for text in report.breakdowns)
     for subject in report.subjects:
         lines.extend(_subject_lines(subject))
     return "\n".join(lines).rstrip() + "\n"

@@ -89,12 +89,12 @@ class RuleItem(pytest.Function):
             parent,
             name=f"{function_name}[{subject.name}]",
             callobj=_fixture_taker(rule, evidence_names),
-            originalname=function_name,
         )
         item.rule = rule
         item.subject = subject
         item.extra_keyword_matches |= {rule.id, rule.name, rule.family, subject.name}
-        item.add_marker(rule.severity.value)
+        for severity in {rule.severity, rule.up_to}:
+            item.add_marker(severity.value)
         return item
 
     @property

@@ -8,9 +8,11 @@ from typing import Any, Final
 import msgspec
 import pytest
 
+from colintern.artifacts.printable import printable
 from pytest_colintern.atomic_file import write_text_atomically
 from pytest_colintern.audit_report import AuditReport, SubjectIdentity, audit_report
 from pytest_colintern.catalogue import (
+    circular_requirements,
     merged_rules,
     shipped_rules,
     unknown_requirements,
@@ -85,6 +87,7 @@ class AuditSession:
         self._results: dict[tuple[str, str], CheckResult] = {}
         self._report: AuditReport | None = None
         self._collected_all = True
+        self._breakdowns: list[str] = []
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""
@@ -116,7 +119,9 @@ class AuditSession:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember that a check file could not be collected."""
-        self._collected_all &= not report.failed
+        if report.failed:
+            self._collected_all = False
+            self._note_breakdown(report)
 
     def pytest_pycollect_makemodule(
         self, module_path: Path, parent: pytest.Collector
@@ -130,6 +135,13 @@ class AuditSession:
         """Refuse ids that do not exist: a typo must not be silent."""
         mistakes = [
             f"unknown requirement: {text}" for text in unknown_requirements(self._catalogue)
+        ]
+        if not mistakes and (circle := circular_requirements(self._catalogue)):
+            mistakes.append(f"rules require each other: {circle}")
+        mistakes += [
+            f"tool.colintern.waive: {waived!r} is a family; waive its rules one by one"
+            for waived in self._setup.policy.waivers
+            if waived not in self._catalogue and not unknown_selector(waived, self._catalogue)
         ]
         named = {
             "--select": self._setup.select,
@@ -171,6 +183,8 @@ class AuditSession:
         if (found := getattr(report, "colintern", None)) is not None:
             result = msgspec.convert(found, CheckResult)
             self._results[result.subject, result.rule] = result
+        elif report.failed:
+            self._note_breakdown(report)
 
     def pytest_report_teststatus(
         self, report: pytest.CollectReport | pytest.TestReport
@@ -187,7 +201,7 @@ class AuditSession:
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
         """Decide the verdict, write the outputs, and have the last word on the terminal."""
-        if hasattr(self._config, "workerinput"):
+        if hasattr(self._config, "workerinput") or self._config.getoption("collectonly"):
             return (yield)
         if self._collected_all:
             # The audit prints its findings: pytest's own summary repeats each and is quadratic.
@@ -222,12 +236,18 @@ class AuditSession:
         self._providers |= file.providers
         return frozenset({*GIVEN, *shipped_providers(), *self._providers})
 
+    def _note_breakdown(self, report: pytest.CollectReport | pytest.TestReport) -> None:
+        """Remember what failed without a result: a lost worker, a fixture, a broken check file."""
+        reason = report.longreprtext.strip().split("\n")[-1] or "failed"
+        self._breakdowns.append(printable(f"{report.nodeid}: {reason}"))
+
     def _make_report(self) -> AuditReport:
         return audit_report(
             [self._identity(subject) for subject in self._setup.subjects],
             self._results.values(),
             duration_seconds=time.perf_counter() - self._start,
             settings=str(self._setup.settings.path) if self._setup.settings.path else None,
+            breakdowns=tuple(self._breakdowns),
             fail_on=self._setup.policy.fail_on.value,
         )
 

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -64,8 +63,7 @@ def _demo(argument: str) -> Path:
     names = sorted(path.name for path in DEMO_FOLDER.glob("*/")) if DEMO_FOLDER.is_dir() else []
     if name in names:
         return DEMO_FOLDER / name
-    close = get_close_matches(name, names, n=2) or names
-    hint = f"; there is {', '.join(f'demo:{known}' for known in close)}" if close else ""
+    hint = f"; there is {', '.join(f'demo:{known}' for known in names)}" if names else ""
     raise SubjectError(f"--checkpoint {printable(argument)}: no such bundled run{hint}")
 
 

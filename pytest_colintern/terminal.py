@@ -45,6 +45,9 @@ def verdict_lines(report: AuditReport) -> Iterator[Line]:
     else:
         for subject in report.subjects:
             yield from _root_lines(subject, MAX_ROOTS)
+    yield from (
+        (_cut(f"broke down: {text}", WIDTH), {"red": True}) for text in report.breakdowns[:3]
+    )
     yield report.counts.shown(), {}
     text = f"verdict: {report.verdict.upper()}"
     if several:
@@ -133,6 +136,14 @@ def _subject_table(report: AuditReport) -> Iterator[Line]:
 
 
 def _reason(report: AuditReport) -> str:
+    unjudged = [
+        result
+        for subject in report.subjects
+        for result in subject.results
+        if result.gates and result.outcome is Outcome.NO_EVIDENCE
+    ]
+    if unjudged:
+        return f": {len(unjudged)} rules have no evidence (--strict-evidence)"
     if report.verdict != "inconclusive":
         return ""
     if not any(subject.results for subject in report.subjects):

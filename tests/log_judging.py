@@ -4,8 +4,8 @@ from pathlib import Path
 
 from checks import check_training_log
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.run_layout import Folder, RunLayout
 from colintern.artifacts.files import Enclosure
+from colintern.artifacts.run_layout import Folder, RunLayout
 from colintern.artifacts.trainer_state import read_trainer_state
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.loss_kind import LossKind

@@ -303,3 +303,90 @@ def test_the_shipped_checks_without_a_subject_say_what_to_type(pytester, request
     result = pytester.runpytest_inprocess(str(request.config.rootpath / "checks"))
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--checkpoint PATH*"])
+
+
+BROKEN_TEARDOWN = """import pytest
+
+@pytest.fixture
+def limit():
+    yield 3
+    raise RuntimeError("broken")
+
+"""
+
+
+def test_what_fails_without_a_result_fails_the_audit(pytester, subject):
+    text = HEAD + BROKEN_TEARDOWN + check(1, verdict(ok=True), parameters="limit")
+    result = run(pytester, text, "--checkpoint", subject)
+    assert result.document["verdict"] == "fail"
+    assert "RuntimeError" in result.document["breakdowns"][0]
+    assert result.exit_code == 1
+
+
+def test_a_worker_that_dies_fails_the_audit(pytester, subject):
+    own(pytester, HEAD + "import os\n\n\n" + check(1, "os._exit(3)"))
+    result = pytester.runpytest_subprocess("check_own.py", "--checkpoint", subject, "-n", "2")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["broke down: *", "verdict: FAIL*"])
+
+
+def test_a_check_file_that_cannot_be_read_never_passes(pytester, subject):
+    own(pytester, "1 / 0\n", "check_broken.py")
+    own(pytester, HEAD + check(1, verdict(ok=True)))
+    result = pytester.runpytest_inprocess(
+        ".", "--checkpoint", subject, "--continue-on-collection-errors"
+    )
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*ZeroDivisionError*", "verdict: FAIL*"])
+
+
+def test_rules_that_require_each_other_are_refused(pytester, subject):
+    first = check(1, verdict(ok=True), requires=("TEAM002",))
+    result = run(
+        pytester,
+        HEAD + first + check(2, verdict(ok=True), requires=("TEAM001",)),
+        *("--checkpoint", subject),
+    )
+    assert result.exit_code == 4
+    assert "require each other: TEAM001 -> TEAM002 -> TEAM001" in result.output.replace(
+        "TEAM002 -> TEAM001 -> TEAM002", "TEAM001 -> TEAM002 -> TEAM001"
+    )
+
+
+def test_a_family_cannot_be_waived_as_a_whole(pytester, subject):
+    (pytester.path / "pyproject.toml").write_text('[tool.colintern.waive]\nTEAM = "x"\n')
+    result = run(pytester, EIGHT, "--checkpoint", subject)
+    assert result.exit_code == 4
+    assert "waive its rules one by one" in result.output
+
+
+def test_strict_evidence_says_why_it_fails(pytester, subject):
+    text = HEAD + check(1, NO_EVIDENCE)
+    output = run(pytester, text, "--checkpoint", subject, "--strict-evidence").output
+    assert output.strip().endswith("verdict: FAIL: 1 rules have no evidence (--strict-evidence)")
+
+
+def test_collecting_alone_tells_no_verdict(pytester, subject):
+    own(pytester, EIGHT)
+    result = pytester.runpytest_inprocess("check_own.py", "--checkpoint", subject, "--collect-only")
+    assert result.ret == 0
+    assert "verdict:" not in result.stdout.str()
+
+
+def test_the_node_id_carries_the_subject(pytester, subject):
+    own(pytester, EIGHT)
+    other = pytester.mkdir("other")
+    arguments = ("--checkpoint", subject, "--checkpoint", other)
+    result = pytester.runpytest_inprocess(
+        "check_own.py::check_1[other]", *arguments, "-v", "-p", "no:cacheprovider"
+    )
+    result.stdout.fnmatch_lines(["check_own.py::check_1[[]other[]] PASSED*"])
+    assert "check_1[my-run]" not in result.stdout.str()
+
+
+def test_a_rule_that_can_be_an_error_is_selected_as_one(pytester, subject):
+    text = HEAD + check(1, verdict(ok=False), severity="WARNING")
+    text = text.replace("severity=WARNING", "severity=WARNING, up_to=ERROR")
+    assert sorted(run(pytester, text, "--checkpoint", subject, "-m", "error").outcomes) == [
+        "TEAM001"
+    ]

@@ -1,4 +1,4 @@
-"""A run of InternVL3.5-1B at the guide's settings, full size: for the peers' faults and benchmarks."""
+"""A full-size run of InternVL3.5-1B at the guide's settings: for faults and benchmarks."""
 
 from pathlib import Path
 
@@ -10,11 +10,20 @@ from builders.training_log import write_training_log
 
 OPTIMISER_STEPS = 9_235
 """118,195 pairs / 64, times five epochs."""
-RECIPE = {"epochs": 5, "batch_size": 16, "peak": 5e-5, "warmup": 200, "eval_steps": 500, "save_steps": 500}
+RECIPE = {
+    "epochs": 5,
+    "batch_size": 16,
+    "peak": 5e-5,
+    "warmup": 200,
+    "eval_steps": 500,
+    "save_steps": 500,
+}
 
 
-def write_full_size_run(run: Path, *, steps=OPTIMISER_STEPS, logging_steps=10, adapter=None, **log) -> Path:
-    """Write what a healthy run at the guide's recipe leaves: adapter, log, arguments, processor, results.
+def write_full_size_run(
+    run: Path, *, steps=OPTIMISER_STEPS, logging_steps=10, adapter=None, **log
+) -> Path:
+    """Write what a healthy run at the guide's recipe leaves: adapter, log, processor, results.
 
     `adapter` are changes of the LoRA, every other keyword one of the training log.
     """

@@ -13,7 +13,7 @@ from builders.training_log import write_training_log
 
 
 def write_healthy_run(run: Path) -> Path:
-    """Write a ColIntern3.5 run on a tiny base beside it: two layers, rank 16, batch 64, five epochs."""
+    """Write a ColIntern3.5 run on a tiny base beside it: two layers, rank 16, five epochs."""
     run.mkdir(parents=True)
     write_adapter(run)
     write_model_card(run)

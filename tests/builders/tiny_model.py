@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-import torch  # noqa: TID253 - imported by tests that need it
+import torch
 
 from colintern.model.modeling import ColIntern3_5, initialise_projection
 from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
