@@ -1,7 +1,14 @@
 import json
 
 import pytest
-from builders.results import REVISION, results_folder, write_record, write_results, write_tasks
+from builders.results import (
+    DATE,
+    REVISION,
+    results_folder,
+    write_record,
+    write_results,
+    write_tasks,
+)
 
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.providers import shipped_providers
@@ -29,6 +36,32 @@ def test_missing_results_name_what_was_found(run):
     write_tasks(run.parent / "results" / "mteb_evaluation" / "other", {ARXIV: 0.8})
     with pytest.raises(NoEvidence, match="found only other"):
         evidence(run, "task_results")
+
+
+OTHER = "vidore__colpali-v1.3"
+
+
+@pytest.mark.parametrize("own", [".", "d" * 40, "run", "team__run/" + "d" * 40])
+def test_own_results_are_judged_beside_another_models(run, own):
+    write_tasks(run / "results" / own, {ARXIV: 0.1})
+    write_tasks(run / "results" / OTHER / ("a" * 40), {ARXIV: 0.8}, date=DATE + 99)
+    found = evidence(run, "task_results").tasks
+    assert [task.subsets[0].main_score for task in found.values()] == [0.1]
+
+
+@pytest.mark.parametrize("place", [OTHER, f"{OTHER}/{'a' * 40}"])
+def test_another_models_results_inside_the_run_are_not_its_own(run, place):
+    write_tasks(run / "results" / place, {ARXIV: 0.8})
+    with pytest.raises(NoEvidence, match=f"found only {OTHER}"):
+        evidence(run, "task_results")
+    (run / "results" / place / "colintern_eval.json").write_text("{}")
+    assert list(evidence(run, "task_results").tasks) == [ARXIV]
+
+
+@pytest.mark.parametrize("place", [OTHER, f"{OTHER}/{'a' * 40}"])
+def test_results_option_takes_a_folder_of_any_name(run, place):
+    write_tasks(run / "results" / OTHER / ("a" * 40), {ARXIV: 0.8})
+    assert list(evidence(run, "task_results", results=run / "results" / place).tasks) == [ARXIV]
 
 
 def test_results_option_is_taken(run, tmp_path):

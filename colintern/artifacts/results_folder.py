@@ -3,7 +3,7 @@
 import math
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
@@ -89,7 +89,11 @@ class _Found:
 
 
 def read_results_folder(
-    root: Path, enclosure: Enclosure, *, recursive: bool = True
+    root: Path,
+    enclosure: Enclosure,
+    *,
+    recursive: bool = True,
+    is_own: Callable[[PurePath], bool] | None = None,
 ) -> TaskResults | None:
     """Read the results below `root`.
 
@@ -100,10 +104,13 @@ def read_results_folder(
         root: the folder where the search begins.
         enclosure: what every file must lie in.
         recursive: whether to look into its folders.
+        is_own: tells whether a folder, relative to `root`, is the model's own; others are not read.
     """
     found = _Found()
     for path in _json_files(root, enclosure, found, recursive=recursive):
-        _read(path, path.relative_to(root), enclosure, found)
+        relative = path.relative_to(root)
+        if is_own is None or is_own(_place(relative)[0]):
+            _read(path, relative, enclosure, found)
     groups = {place: group for place, group in found.groups.items() if group.results}
     if not groups and not found.errors:
         return None

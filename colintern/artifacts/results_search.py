@@ -3,13 +3,15 @@
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Final
 
 from msgspec import Struct
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META, read_model_meta
 from colintern.artifacts.results_folder import TaskResults, read_results_folder
@@ -20,6 +22,8 @@ GUIDE_RESULTS: Final = Path(RESULTS, "mteb_evaluation")
 """The guide's file structure: `results/mteb_evaluation/MODEL_NAME/TASK.json`."""
 
 _REVISION: Final = re.compile(r"[0-9a-f]{7,64}|checkpoint-\d{1,12}|no_revision_available|main")
+_NO_MODEL_NAME: Final = "no_model_name__available"
+"""MTEB's folder for a model that has no name: no other model's."""
 
 
 class ResultsSearch(Struct, frozen=True):
@@ -42,9 +46,9 @@ def find_results(layout: RunLayout, subject: str, invocation_dir: Path) -> Resul
     """
     own = layout.path / RESULTS
     places = [own]
-    if _is_folder(own) and (found := read_results_folder(own, layout.enclosure)):
+    if _is_folder(own) and (found := _of_run(own, layout, subject)):
         return ResultsSearch(found, tuple(places))
-    others: set[str] = set()
+    others = set(_folders(own))
     for ancestor in dict.fromkeys([*_ancestors(layout.path), invocation_dir]):
         shared = ancestor / GUIDE_RESULTS
         places.append(shared)
@@ -73,6 +77,27 @@ def find_results_in(
     found = _of_subject(folder, layout, subject)
     others = () if found else tuple(sorted(_folders(folder)))
     return ResultsSearch(found, (folder,), others)
+
+
+def _of_run(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
+    """Read the run's own results below its `results`, where other models' may lie beside them.
+
+    Own are flat files, a revision without a model, a model named like the run (MTEB writes
+    `ORG__NAME`), and what `colintern_eval.json` lies beside.
+    """
+    names = {_NO_MODEL_NAME, layout.path.name, *_names(layout, subject)}
+
+    @cache
+    def is_own(place: PurePath) -> bool:
+        parts = place.parts
+        if parts and _is_revision(folder / place, layout.enclosure):
+            parts = parts[:-1]
+        if not parts or parts[-1] in names or parts[-1].rpartition("__")[2] in names:
+            return True
+        model = folder.joinpath(*parts)
+        return any(os.path.isfile(at / EVALUATION_RECORD) for at in {folder / place, model})  # noqa: PTH113
+
+    return read_results_folder(folder, layout.enclosure, is_own=is_own)
 
 
 def _of_subject(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
@@ -132,13 +157,13 @@ def _is_model_folder(entry: os.DirEntry[str]) -> bool:
 
 def _holds_revisions(folder: Path, enclosure: Enclosure) -> bool:
     names = _folders(folder)
-    return bool(names) and all(
-        _REVISION.fullmatch(name) or _is_own_revision(folder / name, enclosure) for name in names
-    )
+    return bool(names) and all(_is_revision(folder / name, enclosure) for name in names)
 
 
-def _is_own_revision(folder: Path, enclosure: Enclosure) -> bool:
+def _is_revision(folder: Path, enclosure: Enclosure) -> bool:
     """MTEB records the revision beside the results, and names the folder after it."""
+    if _REVISION.fullmatch(folder.name):
+        return True
     path = folder / MODEL_META
     try:
         return path.is_file() and read_model_meta(path, enclosure).revision == folder.name
