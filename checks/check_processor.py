@@ -5,7 +5,7 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.processor_config import ProcessorConfig
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tokenizer_config import TokenizerConfig
-from colintern.diagnostics.processor_files import padding_sides
+from colintern.diagnostics.processor_files import SIDE_IN_FILE, padding_sides
 from colintern.diagnostics.resolution import page_budgets
 from colintern.diagnostics.vocabulary import Vocabulary
 from colintern.families import Family
@@ -54,13 +54,15 @@ def check_padding_side(
     """
     sides = padding_sides(
         family.name,
-        family.padding_side,
         trained=manifest.processor.padding_side if manifest and manifest.processor else None,
         evaluated=evaluation_record.padding_side if evaluation_record else None,
         saved=tokenizer.padding_side if tokenizer else None,
     )
     if not sides:
-        raise NoEvidence("padding_side in tokenizer_config.json", needed_for="the padding side")
+        recorded = "colintern_run.json or colintern_eval.json"
+        if family.name in SIDE_IN_FILE:
+            recorded = f"tokenizer_config.json, {recorded}"
+        raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
     return Verdict(
         all(side.side == family.padding_side for side in sides),
         observed=", ".join(printable(side) for side in sides),

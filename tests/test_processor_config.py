@@ -183,19 +183,20 @@ def test_missing_parts_are_named(names, nested, missing):
     assert missing_processor_parts(names, has_image_processor=nested) == missing
 
 
-def sides(family, side, *, trained=None, evaluated=None, saved=None):
-    found = padding_sides(family, side, trained=trained, evaluated=evaluated, saved=saved)
+def sides(family, *, trained=None, evaluated=None, saved=None):
+    found = padding_sides(family, trained=trained, evaluated=evaluated, saved=saved)
     return [known.side for known in found]
 
 
 def test_file_decides_only_for_colpali():
-    assert sides("ColPali", "right", saved="left") == ["left"]
-    assert sides("ColQwen2", "left", saved="right") == ["left"]
+    assert sides("ColPali", saved="left") == ["left"]
+    assert sides("ColQwen2", saved="right") == []
 
 
-def test_unknown_side_is_no_evidence_for_colpali():
-    assert sides("ColPali", "right") == []
+@pytest.mark.parametrize("family", ["ColPali", "ColQwen2"])
+def test_side_that_nothing_records_is_unknown(family):
+    assert sides(family) == []
 
 
 def test_recorded_sides_count_for_every_family():
-    assert sides("ColQwen2", "left", trained="right", evaluated="left") == ["right", "left"]
+    assert sides("ColQwen2", trained="right", evaluated="left") == ["right", "left"]

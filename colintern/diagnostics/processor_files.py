@@ -26,7 +26,7 @@ class PaddingSide(Struct, frozen=True):
 
     side: str
     source: str
-    """A file, or the class that sets the side."""
+    """The file."""
 
     def __str__(self) -> str:
         return f"{self.side} ({self.source})"
@@ -51,17 +51,15 @@ def missing_processor_parts(names: Collection[str], *, has_image_processor: bool
 
 def padding_sides(
     family: str,
-    family_side: str,
     *,
     trained: str | None,
     evaluated: str | None,
     saved: str | None,
 ) -> tuple[PaddingSide, ...]:
-    """Collect every side that is known.
+    """Collect every side that is recorded.
 
     Args:
         family: name of the family.
-        family_side: the side that the family's models were trained for.
         trained: recorded in colintern_run.json.
         evaluated: recorded in colintern_eval.json.
         saved: recorded in tokenizer_config.json; counts only where the file decides.
@@ -69,7 +67,4 @@ def padding_sides(
     recorded = [(trained, "colintern_run.json"), (evaluated, "colintern_eval.json")]
     if family in SIDE_IN_FILE:
         recorded.append((saved, TOKENIZER_CONFIG))
-    sides = tuple(PaddingSide(side, source) for side, source in recorded if side is not None)
-    if sides or family in SIDE_IN_FILE:
-        return sides
-    return (PaddingSide(family_side, f"the processor of {family} sets it"),)
+    return tuple(PaddingSide(side, source) for side, source in recorded if side is not None)
