@@ -25,14 +25,13 @@ COLLAPSED_SHARE: Final = 0.05
     "ADP010",
     "non-finite-weights",
     severity=ERROR,
-    requires={"ADP001"},
     explains={"RES001", "RES004"},
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
 
     Why: one NaN spreads to every embedding of every page, and the maximum over NaN is NaN.
-    Evidence: every value in the weights.
+    Evidence: every value in the weights, of an adapter or of a whole model.
     Fix: go back to the last finite checkpoint; lower the learning rate, train in bf16 and clip
         gradients.
     Source: failure-modes B13, C05.

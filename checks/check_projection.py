@@ -1,8 +1,11 @@
 """The projection: the last linear layer, from hidden states to the vectors that are compared."""
 
+from typing import Final
+
 from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.model_config import ModelConfig
 from colintern.artifacts.model_meta import ModelMeta
+from colintern.artifacts.run_layout import ADAPTER_WEIGHTS
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
@@ -14,6 +17,9 @@ from colintern.diagnostics.projection import (
 from colintern.diagnostics.weight_statistics import WeightStatistics
 from colintern.families import Family
 from pytest_colintern import ERROR, NoEvidence, Verdict, rule
+
+NATIVE_PROJECTION: Final = "embedding_proj_layer"
+"""What transformers' own classes (ColPaliForRetrieval) call the projection of every family."""
 
 
 @rule(
@@ -87,21 +93,34 @@ def check_projection_was_trained(
 
 @rule("PRJ003", "wrong-embedding-dimension", severity=ERROR)
 def check_vector_size(
-    embedding_dimension: int,
+    embedding_dimension: int | None,
     family: Family,
     model_config: ModelConfig | None,
     model_meta: ModelMeta | None,
     tensors: TensorStore,
 ) -> Verdict:
-    """The vectors have another size than the family's, or than the results claim.
+    """The vectors have another size than the family's, or than the results claim, or none.
 
     Why: a projection of another size cannot be loaded by the family's class, nor be compared with
         vectors that are already indexed.
-    Evidence: the shape of the projection; `dim` in config.json; `embed_dim` in model_meta.json.
+    Evidence: the shape of the projection, which a whole model must hold; `dim` in config.json;
+        `embed_dim` in model_meta.json.
     Fix: train with the family's class, or correct `embed_dim`.
     Source: failure-modes C03, J02: 128 for most, 320 for ColQwen3.
     """
     expected = vector_sizes(family, model_config, model_meta)
+    if embedding_dimension is None:
+        parts = {part for name in tensors.entries for part in name.split(".")}
+        if tensors.path.name == ADAPTER_WEIGHTS or parts & {family.projection, NATIVE_PROJECTION}:
+            raise NoEvidence(
+                f"{family.projection} in the weights", needed_for="the size of a vector"
+            )
+        return Verdict(
+            False,
+            observed=f"none of {len(tensors.entries)} tensors is of a projection",
+            expected=f"the matrix of {family.projection}, which {family.name} ends with",
+            where=tensors.path,
+        )
     return Verdict(
         all(size == embedding_dimension for size in expected.values()),
         observed=f"vectors of {embedding_dimension}",

@@ -3,7 +3,9 @@
 from typing import Final
 
 from colintern.artifacts import limits
+from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.run_layout import (
+    ADAPTER_CONFIG,
     ADAPTER_PICKLE,
     ADAPTER_WEIGHTS,
     MODEL_INDEX,
@@ -35,6 +37,13 @@ def tensors(layout: RunLayout) -> TensorStore:
                 f"audit does not load; `save_pretrained` of a current version writes safetensors)",
                 needed_for=needed_for,
             )
+    if layout.weights_folder.get(ADAPTER_CONFIG) is not None:
+        raise ArtifactError(
+            layout.weights_folder.path,
+            expected=f"{ADAPTER_WEIGHTS} beside {ADAPTER_CONFIG}",
+            found="no weights",
+            remedy="Save the adapter again, or copy its weights too.",
+        )
     raise NoEvidence(f"{ADAPTER_WEIGHTS} or {MODEL_WEIGHTS}", needed_for=needed_for)
 
 
