@@ -378,9 +378,10 @@ def check_training_is_complete(
     Why: a schedule that was cut leaves the weights at a high learning rate, before the steps that
         settle them. Judged by optimiser steps, for epochs are rounded. Fine are: the last step at
         which the run saves, early stopping that used up its patience, and a log that the Trainer
-        closed itself. A folder `checkpoint-N` is a snapshot by design and only noted. A warning
-        when final weights lie beside the checkpoints (then only the log may be unfinished), or when
-        four fifths of the steps were done.
+        closed itself. A snapshot is only noted: a folder `checkpoint-N`, or a log that ends at a
+        save point without checkpoints beside it, which is a copy of one. A warning when final
+        weights lie beside the checkpoints (then only the log may be unfinished), or when four
+        fifths of the steps were done.
     Evidence: `global_step`, `max_steps`, `save_steps` and `stateful_callbacks` in
         trainer_state.json; `status` in the run manifest.
     Fix: resume with `resume_from_checkpoint=True`, or audit the finished run's folder.

@@ -227,6 +227,7 @@ def test_snapshot_inside_a_checkpoint_is_noted(tmp_path):
 ENDINGS = {
     "complete": ({}, None),
     "cut": ({"steps": 330, "max_steps": 600}, "error"),
+    "a checkpoint copied": ({"steps": 300, "max_steps": 600}, "info"),
     "nearly done": ({"steps": 520, "max_steps": 600}, "warning"),
     "last save": ({"steps": 900, "max_steps": 990}, None),
     "stopped early": (
@@ -261,6 +262,12 @@ def test_final_weights_beside_a_cut_checkpoint_log_are_a_warning(tmp_path):
     assert interruption(cut, read_run_layout(tmp_path), None, 0.95) == "error"
     (tmp_path / "adapter_model.safetensors").touch()
     assert interruption(cut, read_run_layout(tmp_path), None, 0.95) == "warning"
+
+
+def test_run_that_stopped_at_a_save_point_is_no_copied_checkpoint(tmp_path):
+    cut = training_progress(state(tmp_path, steps=300, max_steps=600))
+    (tmp_path / "checkpoint-300").mkdir()
+    assert interruption(cut, read_run_layout(tmp_path), None, 0.95) == "error"
 
 
 def test_log_comes_from_the_root_else_the_newest_checkpoint(tmp_path):

@@ -32,6 +32,8 @@ class TrainingProgress(Struct, frozen=True):
     """Early stopping used up its patience."""
     closed: bool
     """The log has the closing row that the Trainer writes when training ends."""
+    at_save_point: bool
+    """The log ends at a step at which a checkpoint is due."""
 
     @property
     def ratio(self) -> float:
@@ -74,9 +76,11 @@ def training_progress(log: TrainerState) -> TrainingProgress | None:
     return TrainingProgress(
         global_step=log.global_step,
         max_steps=log.max_steps,
-        last_save_point=_last_save_point(log.save_steps, log.max_steps),
+        last_save_point=_last_save_point(log.save_steps, log.max_steps, log.max_steps),
         stopped_early=log.early_stopping is not None and log.early_stopping.used_up,
         closed=log.has_training_loss_summary,
+        at_save_point=_last_save_point(log.save_steps, log.max_steps, log.global_step)
+        == log.global_step,
     )
 
 
@@ -96,14 +100,16 @@ def interruption(
 ) -> Interruption | None:
     """Tell how bad it is that the run ended where it did, or None when it ended well.
 
-    `info`: the folder is a snapshot from the middle by design. `warning`: the log is that of a
+    `info`: the folder is a snapshot from the middle by design: a `checkpoint-N`, or a copy of one
+    under another name, which has no checkpoints of its own. `warning`: the log is that of a
     checkpoint and final weights lie beside it, so only the log may be unfinished, or the run is
     nearly done. `error`: neither.
     """
     closed = progress.closed or (manifest is not None and manifest.status == "completed")
     if closed or progress.complete(min_ratio):
         return None
-    if layout.is_checkpoint:
+    is_copy = progress.at_save_point and not layout.checkpoints
+    if layout.is_checkpoint or is_copy:
         return "info"
     log_is_snapshot = layout.folder.get(TRAINER_STATE) is None
     has_end = log_is_snapshot and layout.folder.has_any(_FINAL_WEIGHTS)
@@ -144,11 +150,11 @@ def _known_steps(table: LogTable) -> Integers:
     return table.step[table.step >= 0]
 
 
-def _last_save_point(save_steps: float | None, max_steps: int) -> int | None:
-    """Compute it; the Trainer takes `save_steps` below 1 as a share of the run."""
+def _last_save_point(save_steps: float | None, max_steps: int, step: int) -> int | None:
+    """Compute it up to `step`; the Trainer takes `save_steps` below 1 as a share of the run."""
     if save_steps is None:
         save_steps = _DEFAULT_SAVE_STEPS
     if not np.isfinite(save_steps) or save_steps <= 0:
         return None
     interval = np.ceil(save_steps * max_steps) if save_steps < 1 else np.floor(save_steps)
-    return int(max_steps // interval * interval) or None
+    return int(step // interval * interval) or None
