@@ -70,7 +70,7 @@ def test_glob_list_counts_what_it_reached(tmp_path):
     )
     observed = judge_adapter(run)["ADP003"][1]
     assert "7 of 8 entries" in observed
-    assert "LoRA reached 1 modules" in observed
+    assert "LoRA reached 1 module" in observed
 
 
 @pytest.mark.parametrize(
