@@ -4,10 +4,17 @@ import os
 import shutil
 from pathlib import Path
 
+import hypothesis
 import pytest
 from builders.healthy_run import write_healthy_run
 
 pytest_plugins = ["pytester"]
+
+# A busy machine is no failure: examples have no deadline of their own.
+hypothesis.settings.register_profile(
+    "colintern", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("colintern")
 
 REPOSITORY = Path(__file__).parent.parent
 
