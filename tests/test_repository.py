@@ -18,6 +18,7 @@ def files():
 def test_the_readme_tree_is_that_of_the_repository():
     shown = readme_tree.SECTION.search(readme_tree.README.read_text(encoding="utf-8"))[0]
     assert shown == readme_tree.tree(), "python tests/readme_tree.py writes it anew"
+    assert readme_tree.PAGE.read_text(encoding="utf-8") == readme_tree.page()
 
 
 def test_every_module_says_what_it_is(files):

@@ -1,0 +1,56 @@
+# ruff: noqa: D301 - click reads the control character \b as "keep these lines"
+"""`colintern audit`: judge trained checkpoints."""
+
+import click
+
+from colintern.commands.context import CONTEXT
+
+
+@click.command(context_settings=CONTEXT)
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option(
+    "--results", metavar="DIR", help="Task results: JSON files in DIR or in DIR/SUBJECT/**."
+)
+@click.option("--baseline", metavar="DIR", help="Results to compare with (CMP rules).")
+@click.option("--merged", metavar="DIR", help="A merged model to verify against base + adapter.")
+@click.option("--base", metavar="DIR", help="The base model, when its recorded path is not here.")
+@click.option("--family", metavar="NAME", help="The retriever family, when it cannot be told.")
+@click.option("--guide", metavar="FILE", help="TOML that overrides thresholds of the guide.")
+@click.option(
+    "--checks", metavar="PATH", multiple=True, help="Your own check_*.py files or folders."
+)
+@click.option(
+    "--select", metavar="IDS", multiple=True, help="Only these rules or families: ADP,LOG002."
+)
+@click.option("--skip-rules", metavar="IDS", multiple=True, help="Not these rules or families.")
+@click.option(
+    "--fail-on", type=click.Choice(["error", "warning"]), help="What gates (default: error)."
+)
+@click.option(
+    "--strict-evidence", is_flag=True, help="A rule that cannot be judged fails the audit."
+)
+@click.option("--live", is_flag=True, help="Also the rules that load the model (train extra).")
+@click.option("--audit-json", metavar="FILE", help="Write the audit as JSON.")
+@click.option("--audit-markdown", metavar="FILE", help="Write the audit as Markdown.")
+@click.option("--audit-sarif", metavar="FILE", help="Write the findings as SARIF.")
+@click.option("--html", metavar="FILE", help="Write a self-contained HTML report (pytest-html).")
+@click.option("--junitxml", metavar="FILE", help="Write a JUnit file.")
+@click.option("-n", "workers", metavar="N", help="Judge in N processes (needs pytest-xdist).")
+@click.option("-v", "--verbose", is_flag=True, help="Show every check, passed ones too.")
+@click.pass_context
+def audit(context: click.Context, /, **options: object) -> None:
+    """Judge trained checkpoints by every rule, without torch, in about a second.
+
+    PATH is a run directory, one checkpoint-N, an adapter or merged model folder, a Hub id in the
+    local cache, demo or demo:NAME. Exit codes: 0 pass, 1 fail, 2 interrupted, 3 internal error,
+    4 usage error, 5 inconclusive.
+
+    \b
+    Examples:
+      colintern audit runs/colintern-1b
+      colintern audit runs/a runs/b --results results/mteb_evaluation
+      colintern audit runs/a --select ADP,PRJ --fail-on warning
+    """
+    from pytest_colintern.command import run_audit  # noqa: PLC0415 - pytest costs 0.3 s to import
+
+    context.exit(run_audit(options))

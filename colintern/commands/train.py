@@ -1,0 +1,60 @@
+# ruff: noqa: D301 - click reads the control character \b as "keep these lines"
+"""`colintern train`: a recipe made into a checkpoint."""
+
+import click
+
+from colintern.commands.context import CONTEXT
+
+
+@click.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
+@click.option(
+    "--recipe", default="guide_1b", show_default=True, metavar="NAME", help="As listed above."
+)
+@click.option(
+    "--output-dir", "--output_dir", required=True, metavar="DIR", help="An empty or new folder."
+)
+@click.option("--lr", type=float, metavar="RATE", help="Peak learning rate.")
+@click.option("--peft/--no-peft", default=True, help="Train LoRA, the only way there is.")
+@click.option("--base", metavar="NAME", help="Folder or Hub id of the base model.")
+@click.option("--dataset", metavar="NAME", help="Hub id, folder, parquet file, or images + JSONL.")
+@click.option("--eval-rows", type=int, metavar="N", help="Rows held out for the evaluation loss.")
+@click.option("--negatives-column", metavar="NAME", help="Column with lists of hard negatives.")
+@click.option("--num-negatives", type=int, metavar="N", help="Hard negatives of every row.")
+@click.option("--on-bad-row", type=click.Choice(["skip", "fail"]), help="Empty query, broken page.")
+@click.option(
+    "--contrastive-batch-size", "batch", type=int, metavar="N", help="Pages compared at once."
+)
+@click.option(
+    "--chunk-size", type=int, metavar="N", help="Pages in memory at once; caches a batch."
+)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As lora.rank=8.")
+@click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint, if any.")
+@click.option("--download", is_flag=True, help="Fetch base and data from the Hub if not cached.")
+@click.option("--dry-run", is_flag=True, help="Print the plan: no weights, data or Hub.")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[TRAINING ARGUMENTS]")
+@click.pass_context
+def train(context: click.Context, /, flags: tuple[str, ...], **options: object) -> None:
+    """Train a retriever by a recipe, and record what the audit needs.
+
+    Recipes: guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings. Every flag of
+    Hugging Face's TrainingArguments works, with hyphens or underscores. Ctrl-C and SIGTERM save a
+    checkpoint first. Exit codes: 0 trained, 1 had to stop, 2 usage error, 143 saved on a signal.
+
+    \b
+    Examples:
+      colintern train --recipe tiny --output-dir runs/tiny
+      colintern train --output-dir runs/a --lr 5e-5 --peft --num_train_epochs 5
+      colintern train --output-dir runs/b --contrastive-batch-size 64 --chunk-size 4
+      colintern train --output-dir runs/a --resume
+      colintern train --output-dir runs/c --set lora.rank=16 --dry-run
+      torchrun --nproc-per-node 4 -m colintern train --output-dir runs/d
+    """
+    try:
+        from colintern.training.command import run_training  # noqa: PLC0415 - imports torch
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            f"training needs the extra `train` ({error.name} is missing): "
+            f"uv pip install 'colintern[train]', or -e '.[train]' in a clone"
+        ) from error
+
+    context.exit(run_training(options, flags))
