@@ -49,6 +49,10 @@ TASK_RESULT_TOTAL_BYTES: Final = 16 * MEBIBYTE
 TASK_RESULT_ENTRIES: Final = 5_000
 """Language subsets in one result file; ViDoRe has at most 6."""
 
+PREDICTIONS_BYTES: Final = 160 * MEBIBYTE
+"""The ranking of every query of a task: a task of v3 (six languages, 300 queries, 1,000 pages
+each) holds 80 MB. Read only where two models are compared."""
+
 RESULT_FOLDER_DEPTH: Final = 8
 """Folders inside each other below a results folder; MTEB makes two, with experiments four."""
 

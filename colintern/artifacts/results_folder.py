@@ -37,7 +37,8 @@ _NO_RESULTS: Final = frozenset(
         "vocab.json",
     }
 )
-_PREDICTIONS: Final = "_predictions.json"
+_QUERY_FILES: Final = ("_predictions.json", "_relevance.json")
+"""Endings of the files that `colintern.artifacts.predictions` reads: no results, and large."""
 _TASK_PREFIX: Final = "Vidore"
 
 
@@ -165,7 +166,7 @@ def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> No
 
 def _is_no_result(path: Path) -> bool:
     """Told by name; and a file beyond the limit is no result unless it is named like one."""
-    if path.name in _NO_RESULTS or path.name.endswith(_PREDICTIONS):
+    if path.name in _NO_RESULTS or path.name.endswith(_QUERY_FILES):
         return True
     too_large = _size(path) > limits.TASK_RESULT_BYTES
     return too_large and _is_other_task(path)
@@ -191,8 +192,9 @@ def _json_files(
     num_bytes = 0
     for number, path in enumerate(sorted(paths, key=_is_other_task)):
         size = _size(path)
-        # A file over its own limit is not read.
-        num_bytes += size if size <= limits.TASK_RESULT_BYTES else 0
+        # A file over its own limit is not read, nor are the queries' files.
+        is_read = size <= limits.TASK_RESULT_BYTES and not path.name.endswith(_QUERY_FILES)
+        num_bytes += size if is_read else 0
         if number < limits.TASK_RESULT_FILES and num_bytes <= limits.TASK_RESULT_TOTAL_BYTES:
             yield path
         elif _is_other_task(path):
