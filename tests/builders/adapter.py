@@ -130,8 +130,10 @@ def write_adapter(run: Path, *, config=None, edit=None, dtype="float32", base=No
     (run / "adapter_config.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
-def write_merged(folder: Path, run: Path, *, times=1.0, other_base=False, dtype="float32"):
-    """Write base + `times` · s·B·A, s being 1."""
+def write_merged(
+    folder: Path, run: Path, *, times=1.0, other_base=False, dtype="float32", edit=None
+):
+    """Write base + `times` · s·B·A, s being 1; `edit` changes the merged tensors in place."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = base_tensors(seed=7 if other_base else 0)
     adapter = adapter_tensors()
@@ -141,6 +143,10 @@ def write_merged(folder: Path, run: Path, *, times=1.0, other_base=False, dtype=
         tensors[f"{module}.weight"] = tensors[f"{module}.weight"] + np.float32(times) * (
             b @ adapter[name]
         )
+    for part in ("weight", "bias"):
+        tensors[f"{PROJECTION}.{part}"] = adapter[f"{PREFIX}{PROJECTION}.{part}"]
+    if edit is not None:
+        edit(tensors)
     (folder / "config.json").write_text(json.dumps(base_config(), indent=2) + "\n")
     write_tensors(folder / "model.safetensors", tensors, dtype)
     return run
