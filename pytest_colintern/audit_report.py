@@ -8,6 +8,7 @@ import msgspec
 import colintern
 from colintern.diagnostics.root_causes import Finding, RootCause, root_causes
 from pytest_colintern.outcome import CheckResult, Outcome, OutcomeCounts
+from pytest_colintern.policy_in_force import PolicyInForce
 
 SCHEMA: Final = "colintern.audit/1"
 VerdictName = Literal["pass", "fail", "inconclusive"]
@@ -40,10 +41,17 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
     """Ranked, the gravest first."""
     results: tuple[CheckResult, ...]
     """In the order of their ids."""
+    unmet: tuple[str, ...] = ()
+    """Rules and families that the policy wants judged, and that were not."""
 
     def result(self, rule: str) -> CheckResult:
         """Return the result of the rule `rule`, which must have been judged."""
         return next(result for result in self.results if result.rule == rule)
+
+    @property
+    def num_judged(self) -> int:
+        """How many rules came to a verdict."""
+        return sum(result.outcome in _JUDGED for result in self.results)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -61,13 +69,24 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: VerdictName
     duration_seconds: float
-    settings: str | None
-    """The file of the policy in force."""
-    fail_on: str
+    policy: PolicyInForce
     subjects: tuple[SubjectReport, ...]
     breakdowns: tuple[str, ...] = ()
     """What failed without a result, so that a check may be missing: fails the audit."""
     colintern: str = colintern.__version__
+
+    @property
+    def worst_first(self) -> list[SubjectReport]:
+        """The subjects: failed ones first, by the number of findings that gate."""
+        order = {"fail": 0, "inconclusive": 1, "pass": 2}
+        return sorted(
+            self.subjects,
+            key=lambda subject: (
+                order[subject.verdict],
+                -sum(result.gates for result in subject.results),
+                -len(subject.roots),
+            ),
+        )
 
     @property
     def counts(self) -> OutcomeCounts:
@@ -80,27 +99,27 @@ def audit_report(
     results: Iterable[CheckResult],
     *,
     duration_seconds: float,
-    settings: str | None,
-    fail_on: str,
+    policy: PolicyInForce,
     breakdowns: tuple[str, ...] = (),
 ) -> AuditReport:
     """Put the results of an audit in order and decide its verdict.
 
-    A subject fails when anything gates; it is inconclusive when nothing about the model could be
-    judged; else it passes. The audit has the worst verdict of its subjects.
+    A subject fails when anything gates, or when the policy wants something judged that was not; it
+    is inconclusive when nothing about the model could be judged; else it passes. The audit has the
+    worst verdict of its subjects.
     """
     by_subject: dict[str, list[CheckResult]] = {identity.name: [] for identity in identities}
     for result in results:
         by_subject[result.subject].append(result)
     subjects = tuple(
-        _subject_report(identity, by_subject[identity.name]) for identity in identities
+        _subject_report(identity, by_subject[identity.name], policy.min_evidence)
+        for identity in identities
     )
     verdicts = {subject.verdict for subject in subjects}
     return AuditReport(
         verdict="fail" if breakdowns else _worst(verdicts),
         duration_seconds=duration_seconds,
-        settings=settings,
-        fail_on=fail_on,
+        policy=policy,
         subjects=subjects,
         breakdowns=breakdowns,
     )
@@ -112,15 +131,24 @@ def _worst(verdicts: set[VerdictName]) -> VerdictName:
     return "inconclusive" if "inconclusive" in verdicts or not verdicts else "pass"
 
 
-def _subject_report(identity: SubjectIdentity, results: list[CheckResult]) -> SubjectReport:
+def _subject_report(
+    identity: SubjectIdentity, results: list[CheckResult], min_evidence: Sequence[str]
+) -> SubjectReport:
     ordered = tuple(sorted(results, key=lambda result: result.rule))
+    judged = {name for result in ordered if result.outcome in _JUDGED for name in _names(result)}
+    unmet = tuple(name for name in min_evidence if name not in judged)
     return SubjectReport(
         identity=identity,
-        verdict=_subject_verdict(ordered),
+        verdict="fail" if unmet else _subject_verdict(ordered),
         counts=OutcomeCounts.of(list(ordered)),
         roots=_roots(ordered),
         results=ordered,
+        unmet=unmet,
     )
+
+
+def _names(result: CheckResult) -> tuple[str, str]:
+    return result.rule, result.family
 
 
 def _subject_verdict(results: Sequence[CheckResult]) -> VerdictName:
@@ -134,9 +162,9 @@ def _subject_verdict(results: Sequence[CheckResult]) -> VerdictName:
 def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:
     explains: Mapping[str, Iterable[str]] = {result.rule: result.explains for result in results}
     findings = [
-        Finding(result.rule, result.severity.rank, result.stage)
+        Finding(result.rule, result.severity.rank, result.stage, waived=not result.is_finding)
         for result in results
-        if result.is_finding
+        if result.is_finding or result.is_waived_finding
     ]
     passed = {result.rule for result in results if result.outcome is Outcome.PASSED}
     return root_causes(findings, explains, passed)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from glob import glob
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
@@ -21,6 +22,7 @@ _VALUES: Final = (
     "base",
     "family",
     "guide",
+    "audit_baseline",
     "fail_on",
     "audit_json",
     "audit_markdown",
@@ -28,7 +30,7 @@ _VALUES: Final = (
     "html",
     "junitxml",
 )
-_LISTS: Final = ("select", "skip_rules")
+_LISTS: Final = ("select", "skip_rules", "min_evidence")
 _SWITCHES: Final = ("strict_evidence", "live")
 
 
@@ -56,7 +58,7 @@ def run_audit(options: Mapping[str, object]) -> int:
 
 def _flags(options: Mapping[str, object]) -> Iterable[str]:
     for path in _texts(options.get("paths")):
-        yield from ("--checkpoint", path)
+        yield from (f"--checkpoint={match}" for match in _matches(path))
     for name in _VALUES:
         if (value := options.get(name)) is not None:
             yield f"{_flag(name)}={value}"
@@ -68,6 +70,15 @@ def _flags(options: Mapping[str, object]) -> Iterable[str]:
         yield "--self-contained-html"
     if (workers := options.get("workers")) is not None:
         yield from ("-p", "xdist.plugin", "-n", str(workers))
+
+
+def _matches(path: str) -> list[str]:
+    """Return the folders that a quoted pattern like `runs/*` names; a plain path as it is."""
+    is_pattern = any(mark in path for mark in "*?[") and not Path(path).exists()
+    if not is_pattern:
+        return [path]
+    folders = [match for match in sorted(glob(path)) if Path(match).is_dir()]  # noqa: PTH207 - as the shell, from any root
+    return folders or [path]
 
 
 def _flag(name: str) -> str:

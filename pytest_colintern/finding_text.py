@@ -27,6 +27,8 @@ def finding_text(result: CheckResult) -> str:
         }
     if result.waiver:
         fields["waived"] = result.waiver
+    if result.known:
+        fields["known"] = "in the recorded audit too, so it does not gate"
     return "\n".join([head, *(_field(name, text) for name, text in fields.items() if text)])
 
 

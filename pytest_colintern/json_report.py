@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import msgspec
+
 from pytest_colintern.audit_report import SCHEMA, AuditReport, SubjectReport
 from pytest_colintern.outcome import CheckResult, OutcomeCounts
+from pytest_colintern.policy_in_force import PolicyInForce
 
 
 def json_report(report: AuditReport) -> str:
@@ -14,19 +17,30 @@ def json_report(report: AuditReport) -> str:
         "colintern": report.colintern,
         "verdict": report.verdict,
         "duration_seconds": round(report.duration_seconds, 3),
-        "settings": report.settings,
-        "fail_on": report.fail_on,
+        "settings": report.policy.settings,
+        "policy": _policy(report.policy),
         "counts": _counts(report.counts),
         "breakdowns": list(report.breakdowns),
         "subjects": [_subject(subject) for subject in report.subjects],
         "root_causes": [
-            {"rule": root.rule, "subject": subject.identity.name, "explains": list(root.explains)}
+            {
+                "rule": root.rule,
+                "subject": subject.identity.name,
+                "explains": list(root.explains),
+                "follows_from_waived": list(root.follows_from),
+            }
             for subject in report.subjects
             for root in subject.roots
         ],
         "checks": [_check(result) for subject in report.subjects for result in subject.results],
     }
     return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _policy(policy: PolicyInForce) -> dict[str, Any]:
+    values = msgspec.to_builtins(policy)
+    del values["settings"]
+    return dict(values)
 
 
 def _counts(counts: OutcomeCounts) -> dict[str, int]:
@@ -42,6 +56,7 @@ def _subject(subject: SubjectReport) -> dict[str, Any]:
         "family": identity.family,
         "base_model": identity.base_model,
         "verdict": subject.verdict,
+        "unmet_evidence": list(subject.unmet),
         "counts": _counts(subject.counts),
     }
 
@@ -64,5 +79,6 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "source": result.source,
         "blocked_by": result.blocked_by,
         "waiver": result.waiver,
+        "known": result.known,
         "duration_seconds": round(result.duration_seconds, 6),
     }

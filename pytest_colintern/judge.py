@@ -127,6 +127,9 @@ class Judge:
             )
         waiver = None if verdict.ok else self._waiver(rule)
         outcome = self._outcome(severity, ok=verdict.ok, waived=waiver is not None)
+        known = outcome is Outcome.FAILED and self._is_known(rule, severity)
+        if known:
+            outcome = Outcome.WARNED
         return check_result(
             rule,
             self.subject,
@@ -137,6 +140,7 @@ class Judge:
             expected=verdict.expected,
             where=verdict.where,
             waiver=waiver,
+            known=known,
             duration_seconds=seconds,
         )
 
@@ -148,6 +152,10 @@ class Judge:
         if severity is INFO:
             return Outcome.NOTED
         return Outcome.FAILED if severity.rank <= self._policy.fail_on.rank else Outcome.WARNED
+
+    def _is_known(self, rule: Rule, severity: Severity) -> bool:
+        known = self._policy.known
+        return known is not None and known.knows(self.subject, rule.id, severity)
 
     def _waiver(self, rule: Rule) -> str | None:
         waiver = self._policy.waivers.get(rule.id)

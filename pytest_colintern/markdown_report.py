@@ -12,17 +12,28 @@ _ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "
 _UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NO_EVIDENCE, Outcome.BLOCKED)
 
 
-def markdown_report(report: AuditReport) -> str:
-    """Render verdict and root causes first, then every finding, then what was not judged."""
+def markdown_report(report: AuditReport, *, findings_only: bool = False) -> str:
+    """Render verdict and root causes first, then every finding, then what was not judged.
+
+    Args:
+        report: the audit.
+        findings_only: leave out what was not judged, for a reader with a limit of size.
+    """
     lines = [
         f"## ColIntern audit: {report.verdict.upper()}",
         "",
-        f"{report.counts.shown()} · fails on {report.fail_on} · {report.duration_seconds:.1f} s",
+        f"{report.counts.shown()} · {report.duration_seconds:.1f} s",
+        "",
+        *(f"- {escaped(line)}" for line in report.policy.lines()),
         "",
     ]
     lines.extend(f"- **broke down**: {escaped(text)}" for text in report.breakdowns)
+    if len(report.subjects) > 1:
+        lines.extend(_subject_table(report))
     for subject in report.subjects:
         lines.extend(_subject_lines(subject))
+        if not findings_only:
+            lines.extend(_unjudged(subject))
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -35,6 +46,18 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(lambda match: _ENTITIES.get(match[1], f"\\{match[1]}"), text)
 
 
+def _subject_table(report: AuditReport) -> Iterator[str]:
+    yield "| subject | verdict | judged | root causes |"
+    yield "|---|---|---|---|"
+    for subject in report.worst_first:
+        causes = ", ".join(
+            f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots
+        )
+        judged = f"{subject.num_judged} of {len(subject.results)}"
+        yield f"| {escaped(subject.identity.name)} | {subject.verdict} | {judged} | {causes} |"
+    yield ""
+
+
 def _subject_lines(subject: SubjectReport) -> Iterator[str]:
     identity = subject.identity
     facts = [fact for fact in (identity.kind, identity.family, identity.base_model) if fact]
@@ -43,29 +66,29 @@ def _subject_lines(subject: SubjectReport) -> Iterator[str]:
     if facts:
         yield " · ".join(escaped(fact) for fact in facts)
         yield ""
+    yield from (f"- **not judged, but the policy wants it**: {name}" for name in subject.unmet)
     for number, root in enumerate(subject.roots, start=1):
         result = subject.result(root.rule)
         yield f"{number}. **{root.rule} {result.name}**: {escaped(result.observed)}"
         yield f"   - Fix: {escaped(result.fix)}"
         if root.explains:
             yield f"   - Explains {', '.join(root.explains)}"
+        if root.follows_from:
+            yield f"   - Follows from waived {', '.join(root.follows_from)}"
     if subject.roots:
         yield ""
     findings = [result for result in subject.results if result.outcome not in _UNREMARKABLE]
     if findings:
         yield from _table(findings)
-    yield from _unjudged(subject)
 
 
 def _table(findings: list[CheckResult]) -> Iterator[str]:
     yield "| rule | outcome | observed | expected | where |"
     yield "|---|---|---|---|---|"
     for result in findings:
-        outcome = (
-            f"{result.outcome.label} ({escaped(result.waiver)})"
-            if result.waiver
-            else result.outcome.label
-        )
+        outcome = result.outcome.label
+        if result.waiver or result.known:
+            outcome += f" ({escaped(result.waiver or 'known since the recorded audit')})"
         cells = (result.observed, result.expected, result.where)
         yield f"| {result.rule} {result.name} | {outcome} | {' | '.join(map(escaped, cells))} |"
     yield ""

@@ -26,6 +26,11 @@ def add_options(parser: pytest.Parser) -> None:
         ("--base", "DIR", "the base model, when the adapter's own path is not on this machine"),
         ("--family", "NAME", "the retriever family, when it cannot be told"),
         ("--guide", "FILE", "TOML that overrides thresholds of the guide"),
+        (
+            "--audit-baseline",
+            "FILE",
+            "an audit recorded with --audit-json: only findings that are new since then gate",
+        ),
         ("--audit-json", "FILE", "write the audit as JSON (schema colintern.audit/1)"),
         ("--audit-markdown", "FILE", "write the audit as Markdown, for a pull request"),
         ("--audit-sarif", "FILE", "write the findings as SARIF 2.1.0, for code scanning"),
@@ -36,6 +41,10 @@ def add_options(parser: pytest.Parser) -> None:
     for flag, text in (
         ("--select", "judge only these rule ids or families, as ADP or LOG002,RES; repeatable"),
         ("--skip-rules", "do not judge these rule ids or families; repeatable"),
+        (
+            "--min-evidence",
+            "fail unless these rules (or one rule of these families) could be judged; repeatable",
+        ),
     ):
         group.addoption(
             flag, dest=_dest(flag), action="append", default=[], metavar="IDS", help=text

@@ -7,7 +7,7 @@ import msgspec
 
 from colintern.artifacts.printable import printable
 from pytest_colintern.rule import Rule
-from pytest_colintern.verdict import Severity
+from pytest_colintern.verdict import INFO, Severity
 
 MAX_TEXT_CHARACTERS: Final = 1_200
 """Of one observed or expected text: a screenful; the artefact itself has the rest."""
@@ -60,6 +60,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     blocked_by: str | None
     waiver: str | None
     """The reason of the waiver in force, with its end date."""
+    known: bool
+    """Whether only a recorded audit that already had it keeps the finding from gating."""
     explains: tuple[str, ...]
     stage: int
     duration_seconds: float
@@ -68,6 +70,13 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     def is_finding(self) -> bool:
         """Whether something is wrong: failed or warned."""
         return self.outcome in (Outcome.FAILED, Outcome.WARNED)
+
+    @property
+    def is_waived_finding(self) -> bool:
+        """Whether something is wrong that a waiver covers, and not just unknown."""
+        # Only a verdict has an expectation; missing evidence, which can be waived too, has none.
+        is_verdict = bool(self.expected)
+        return self.outcome is Outcome.WAIVED and is_verdict and self.severity is not INFO
 
 
 def check_result(
@@ -82,6 +91,7 @@ def check_result(
     where: object = None,
     blocked_by: str | None = None,
     waiver: str | None = None,
+    known: bool = False,
     duration_seconds: float = 0.0,
 ) -> CheckResult:
     """Make a result of a rule; every text that may stem from an artefact is made printable."""
@@ -103,6 +113,7 @@ def check_result(
         source=rule.source,
         blocked_by=blocked_by,
         waiver=waiver,
+        known=known,
         explains=tuple(sorted(rule.explains)),
         stage=rule.stage,
         duration_seconds=duration_seconds,

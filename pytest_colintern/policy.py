@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -25,6 +26,13 @@ class Waiver(Struct, frozen=True):
         return f"{self.reason} (until {self.until})" if self.until else self.reason
 
 
+class KnownFindings(Protocol):
+    """Findings that an earlier audit has recorded."""
+
+    def knows(self, subject: str, rule: str, severity: Severity) -> bool:
+        """Whether the finding was there, and was no milder then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """How verdicts become outcomes."""
@@ -35,4 +43,8 @@ class Policy:
     """Missing evidence gates."""
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
     """By rule id."""
+    known: KnownFindings | None = None
+    """A recorded audit: what was found then no longer gates."""
+    min_evidence: tuple[str, ...] = ()
+    """Rules that must be judged, and families of which at least one rule must be."""
     today: date = field(default_factory=date.today)

@@ -1,6 +1,7 @@
 """The findings as SARIF 2.1.0, which code-scanning viewers read."""
 
 import json
+from pathlib import Path, PurePath
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ def sarif_report(report: AuditReport) -> str:
         if result.outcome in _REPORTED
     ]
     rules = {result.rule: _rule(result) for _, result in results}
+    positions = {rule: position for position, rule in enumerate(rules)}
     run = {
         "tool": {
             "driver": {
@@ -30,7 +32,7 @@ def sarif_report(report: AuditReport) -> str:
                 "rules": list(rules.values()),
             }
         },
-        "results": [_result(path, result) for path, result in results],
+        "results": [_result(path, result, positions[result.rule]) for path, result in results],
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
@@ -46,16 +48,19 @@ def _rule(result: CheckResult) -> dict[str, Any]:
     }
 
 
-def _result(path: str, result: CheckResult) -> dict[str, Any]:
+def _result(path: str, result: CheckResult, position: int) -> dict[str, Any]:
     level = "error" if result.outcome is Outcome.ERROR else _LEVELS[result.severity]
     entry: dict[str, Any] = {
         "ruleId": result.rule,
+        "ruleIndex": position,
         "level": level,
         "message": {"text": f"{result.observed} (expected {result.expected}). {result.fix}"},
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(result.where or path, safe="/")}
+                    "artifactLocation": {"uri": _reference(result.where or path)},
+                    # The file as a whole: viewers show nothing without a line.
+                    "region": {"startLine": 1, "endLine": 1},
                 }
             }
         ],
@@ -64,3 +69,14 @@ def _result(path: str, result: CheckResult) -> dict[str, Any]:
     if result.waiver:
         entry["suppressions"] = [{"kind": "external", "justification": result.waiver}]
     return entry
+
+
+def _reference(place: str) -> str:
+    """Return a URI: relative inside the working directory, taken for the repository."""
+    if not place.startswith("/"):
+        return quote(place, safe="/")
+    path = PurePath(place)
+    here = Path.cwd()
+    if path.is_relative_to(here) and path != here:
+        return quote(str(path.relative_to(here)), safe="/")
+    return "file://" + quote(place, safe="/")

@@ -1,7 +1,7 @@
 """The audit inside pytest: collecting rules, judging them, and telling the verdict."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,26 +9,22 @@ import msgspec
 import pytest
 
 from colintern.artifacts.printable import printable
-from pytest_colintern.atomic_file import write_text_atomically
+from pytest_colintern.audit_mistakes import audit_mistakes
 from pytest_colintern.audit_report import AuditReport, SubjectIdentity, audit_report
 from pytest_colintern.catalogue import (
-    circular_requirements,
     merged_rules,
     shipped_rules,
-    unknown_requirements,
-    unknown_selector,
 )
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
 from pytest_colintern.evidence_registry import Provider
 from pytest_colintern.finding_text import finding_text
 from pytest_colintern.identity import subject_identity
-from pytest_colintern.json_report import json_report
 from pytest_colintern.judge import Judge
-from pytest_colintern.markdown_report import markdown_report
 from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.outputs import tell_ci, write_outputs
+from pytest_colintern.policy_in_force import policy_in_force
 from pytest_colintern.providers import GIVEN, judge_of, shipped_providers
 from pytest_colintern.rule_item import RuleFile, RuleItem, skipped_outcomes
-from pytest_colintern.sarif_report import sarif_report
 from pytest_colintern.setup import AuditSetup, audit_setup
 from pytest_colintern.subject import Subject
 from pytest_colintern.terminal import finding_lines, verdict_lines
@@ -36,11 +32,6 @@ from pytest_colintern.terminal import finding_lines, verdict_lines
 EXIT_INCONCLUSIVE: Final = pytest.ExitCode.NO_TESTS_COLLECTED
 """5: nothing was judged, as pytest says it when there was nothing to test."""
 
-_WRITERS: Final[dict[str, Callable[[AuditReport], str]]] = {
-    "colintern_audit_json": json_report,
-    "colintern_audit_markdown": markdown_report,
-    "colintern_audit_sarif": sarif_report,
-}
 _LETTERS: Final = {
     Outcome.PASSED: (".", {"green": True}),
     Outcome.FAILED: ("F", {"red": True}),
@@ -88,16 +79,19 @@ class AuditSession:
         self._report: AuditReport | None = None
         self._collected_all = True
         self._breakdowns: list[str] = []
+        self._policy = policy_in_force(setup.policy, setup.settings, setup.audit_baseline)
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""
-        settings = self._setup.settings.path
-        policy = f"settings: {settings}" if settings else "settings: none (defaults)"
-        subjects = [f"subject: {subject.name} ({subject.path})" for subject in self._setup.subjects]
-        return [
-            f"colintern audit, fails on {self._setup.policy.fail_on.value}, {policy}",
-            *subjects,
+        first, *others = self._policy.lines()
+        subjects = [
+            f"subject: {subject.name} ({printable(subject.path, limit=1_000)})"
+            for subject in self._setup.subjects
         ]
+        letters = ", ".join(
+            f"{letter} {outcome.label}" for outcome, (letter, _) in _LETTERS.items()
+        )
+        return [f"colintern audit, {first}", *others, *subjects, letters]
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave everything but `check_*.py` files uncollected: an audit runs no other tests."""
@@ -133,28 +127,9 @@ class AuditSession:
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Refuse ids that do not exist: a typo must not be silent."""
-        mistakes = [
-            f"unknown requirement: {text}" for text in unknown_requirements(self._catalogue)
-        ]
-        if not mistakes and (circle := circular_requirements(self._catalogue)):
-            mistakes.append(f"rules require each other: {circle}")
-        mistakes += [
-            f"tool.colintern.waive: {waived!r} is a family; waive its rules one by one"
-            for waived in self._setup.policy.waivers
-            if waived not in self._catalogue and not unknown_selector(waived, self._catalogue)
-        ]
-        named = {
-            "--select": self._setup.select,
-            "--skip-rules": self._setup.skip,
-            "tool.colintern.waive": self._setup.policy.waivers,
-        }
-        for place, selectors in named.items():
-            unknown = (unknown_selector(selector, self._catalogue) for selector in selectors)
-            mistakes.extend(f"{place}: {text}" for text in unknown if text)
-        for flag, family in (("--live", "LIV"), ("--baseline", "CMP")):
-            given = self._config.getoption(f"colintern_{flag.removeprefix('--')}")
-            if given and unknown_selector(family, self._catalogue):
-                mistakes.append(f"{flag}: this version has no {family} rules that would use it")
+        mistakes = audit_mistakes(
+            self._setup, self._catalogue, live=self._config.getoption("colintern_live")
+        )
         if mistakes:
             raise pytest.UsageError("\n".join(mistakes))
         items[:] = [item for item in items if isinstance(item, RuleItem)]
@@ -171,6 +146,9 @@ class AuditSession:
         if result.gates:
             report.outcome = "failed"
             report.longrepr = finding_text(result)
+            if result.outcome is Outcome.ERROR:
+                # What pytest calls an error, not a failure: so JUnit and others tell it.
+                report.when = "setup"
         elif result.outcome in skipped_outcomes():
             report.outcome = "skipped"
             reason = f"{result.outcome.label}: {result.waiver or result.observed}"
@@ -210,9 +188,10 @@ class AuditSession:
             self._report = self._make_report()
             codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
             session.exitstatus = codes.get(self._report.verdict, EXIT_INCONCLUSIVE)
-            self._write_outputs(self._report)
+            write_outputs(self._config, self._report)
         outcome = yield
         if self._report is not None:
+            self._print([(line, {}) for line in tell_ci(self._report)], "annotations")
             self._print(list(verdict_lines(self._report)), "audit")
         return outcome
 
@@ -246,18 +225,12 @@ class AuditSession:
             [self._identity(subject) for subject in self._setup.subjects],
             self._results.values(),
             duration_seconds=time.perf_counter() - self._start,
-            settings=str(self._setup.settings.path) if self._setup.settings.path else None,
+            policy=self._policy,
             breakdowns=tuple(self._breakdowns),
-            fail_on=self._setup.policy.fail_on.value,
         )
 
     def _identity(self, subject: Subject) -> SubjectIdentity:
         return subject_identity(subject, self._judge(subject).resolver)
-
-    def _write_outputs(self, report: AuditReport) -> None:
-        for option, render in _WRITERS.items():
-            if (path := self._config.getoption(option)) is not None:
-                write_text_atomically(Path(path), render(report))
 
     def _print(self, lines: list[tuple[str, dict[str, bool]]], title: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")

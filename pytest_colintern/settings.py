@@ -14,7 +14,9 @@ from colintern.artifacts.printable import printable
 from colintern.guide import GUIDE, Guide
 from pytest_colintern.policy import Waiver
 
-_KEYS: Final = frozenset({"fail-on", "strict-evidence", "guide", "waive"})
+_KEYS: Final = frozenset(
+    {"fail-on", "strict-evidence", "min-evidence", "audit-baseline", "guide", "waive"}
+)
 _WAIVER_KEYS: Final = frozenset({"reason", "until"})
 _MAX_BYTES: Final = 1 << 20
 
@@ -31,6 +33,10 @@ class Settings:
     """The file it came from, or None when there is none."""
     fail_on: str | None = None
     strict_evidence: bool | None = None
+    min_evidence: tuple[str, ...] = ()
+    """Rule ids and families that must have been judged."""
+    audit_baseline: Path | None = None
+    """A recorded audit; a relative path starts at the folder of `path`."""
     guide: Guide = GUIDE
     waivers: Mapping[str, Waiver] = field(default_factory=dict)
 
@@ -58,6 +64,8 @@ def read_settings(start: Path, guide_file: Path | None = None) -> Settings:
         path=path if table else None,
         fail_on=_choice(table.get("fail-on"), path),
         strict_evidence=_boolean(table.get("strict-evidence"), path),
+        min_evidence=_names(table.get("min-evidence", []), path),
+        audit_baseline=_beside(table.get("audit-baseline"), path),
         guide=_guide(overrides, guide_file or path),
         waivers=_waivers(_mapping(table.get("waive", {}), f"{path}: tool.colintern.waive"), path),
     )
@@ -112,6 +120,26 @@ def _boolean(value: Any, path: Path | None) -> bool | None:
         return value
     raise SettingsError(
         f"{path}: tool.colintern.strict-evidence: expected true or false, found {value!r}"
+    )
+
+
+def _names(value: Any, path: Path | None) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise SettingsError(
+        f"{path}: tool.colintern.min-evidence: expected a list of rule ids or families like "
+        f'["RES001", "LOG"], found {printable(value)}'
+    )
+
+
+def _beside(value: Any, path: Path | None) -> Path | None:
+    if value is None or path is None:
+        return None
+    if isinstance(value, str) and value:
+        return path.parent / value
+    raise SettingsError(
+        f"{path}: tool.colintern.audit-baseline: expected the path of a file that --audit-json "
+        f"wrote, found {printable(value)}"
     )
 
 

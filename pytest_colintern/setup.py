@@ -10,6 +10,7 @@ from msgspec import Struct
 from colintern.artifacts.printable import printable
 from pytest_colintern.catalogue import matches
 from pytest_colintern.policy import Policy
+from pytest_colintern.recorded_audit import RecordedAuditError, read_recorded_audit
 from pytest_colintern.settings import Settings, SettingsError, read_settings
 from pytest_colintern.subject import AuditOptions, Subject
 from pytest_colintern.subjects import SubjectError, find_subjects
@@ -28,6 +29,8 @@ class AuditSetup(Struct, frozen=True):
     settings: Settings
     select: tuple[str, ...]
     skip: tuple[str, ...]
+    audit_baseline: str | None
+    """The recorded audit that the policy compares with."""
 
     def selected(self, rule_id: str) -> bool:
         """Whether `--select` and `--skip-rules` leave the rule in."""
@@ -42,7 +45,7 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
         pytest.UsageError: a path, key, family or file that does not exist or cannot be used.
     """
     here = Path(config.invocation_params.dir)
-    for name in (*_FOLDERS, *OUTPUTS, "colintern_guide"):
+    for name in (*_FOLDERS, *OUTPUTS, "colintern_guide", "colintern_audit_baseline"):
         if (value := config.getoption(name)) is not None:
             # Absolute, because workers of xdist may run elsewhere.
             setattr(config.option, name, str(here / Path(value).expanduser()))
@@ -51,7 +54,9 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
     try:
         settings = read_settings(here, Path(guide_file) if guide_file else None)
         subjects = tuple(find_subjects(config.getoption("colintern_checkpoint"), here))
-    except (SettingsError, SubjectError) as error:
+        recorded = _path(config, "colintern_audit_baseline") or settings.audit_baseline
+        policy = _policy(config, settings, recorded)
+    except (SettingsError, SubjectError, RecordedAuditError) as error:
         raise pytest.UsageError(str(error)) from error
     config.option.colintern_checkpoint = [
         str(argument) for argument in config.option.colintern_checkpoint
@@ -59,10 +64,11 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
     return AuditSetup(
         subjects=subjects,
         options=_options(config, settings, len(subjects), here),
-        policy=_policy(config, settings),
+        policy=policy,
         settings=settings,
         select=_selectors(config.getoption("colintern_select")),
         skip=_selectors(config.getoption("colintern_skip_rules")),
+        audit_baseline=str(recorded) if recorded else None,
     )
 
 
@@ -82,12 +88,15 @@ def _options(
     )
 
 
-def _policy(config: pytest.Config, settings: Settings) -> Policy:
+def _policy(config: pytest.Config, settings: Settings, recorded: Path | None) -> Policy:
     strict = config.getoption("colintern_strict_evidence")
     return Policy(
         fail_on=Severity(config.getoption("colintern_fail_on") or settings.fail_on or "error"),
         strict_evidence=bool(settings.strict_evidence if strict is None else strict),
         waivers=settings.waivers,
+        known=read_recorded_audit(recorded) if recorded else None,
+        min_evidence=_selectors(config.getoption("colintern_min_evidence"))
+        or settings.min_evidence,
     )
 
 

@@ -15,6 +15,8 @@ MAX_SUBJECTS: Final = 8
 """Subjects listed at the end of an audit of several."""
 _SHOWN_MISSING: Final = 3
 _FIX_LINES: Final = 2
+_MOST: Final = 0.5
+"""Share of the checks that a pass must rest on; under it the verdict says on how few it rests."""
 
 Line = tuple[str, dict[str, bool]]
 """Text and pytest's markup for it."""
@@ -48,11 +50,10 @@ def verdict_lines(report: AuditReport) -> Iterator[Line]:
     yield from (
         (_cut(f"broke down: {text}", WIDTH), {"red": True}) for text in report.breakdowns[:3]
     )
+    for waiver in report.policy.expired_waivers:
+        yield _cut(f"waiver {waiver.shown()}", WIDTH), {"yellow": True}
     yield report.counts.shown(), {}
-    text = f"verdict: {report.verdict.upper()}"
-    if several:
-        text += f" ({len(report.subjects)} subjects)"
-    yield f"{text}{_reason(report)}", _COLOUR[report.verdict]
+    yield f"verdict: {report.verdict.upper()}{_reason(report)}", _COLOUR[report.verdict]
 
 
 def _ordered_findings(subject: SubjectReport) -> list[CheckResult]:
@@ -108,7 +109,9 @@ def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
 
 def _root(number: int, root: RootCause, subject: SubjectReport) -> Iterator[Line]:
     result = subject.result(root.rule)
-    yield f"root cause {number}: {result.rule} {result.name}", {"bold": True, "red": result.gates}
+    waived = f" (follows from waived {', '.join(root.follows_from)})" if root.follows_from else ""
+    head = f"root cause {number}: {result.rule} {result.name}{waived}"
+    yield _cut(head, WIDTH), {"bold": True, "red": result.gates}
     yield f"    {_cut(result.observed, WIDTH - 4)}", {}
     fix = textwrap.wrap(f"fix: {result.fix}", WIDTH - 4, break_on_hyphens=False)
     yield from ((f"    {line}", {}) for line in fix[:_FIX_LINES])
@@ -122,20 +125,23 @@ def _cut(text: str, width: int) -> str:
 
 
 def _subject_table(report: AuditReport) -> Iterator[Line]:
-    order = {"fail": 0, "inconclusive": 1, "pass": 2}
-    worst_first = sorted(report.subjects, key=lambda subject: order[subject.verdict])
+    worst_first = report.worst_first
     width = max(len(subject.identity.name) for subject in worst_first[:MAX_SUBJECTS])
     for subject in worst_first[:MAX_SUBJECTS]:
         causes = ", ".join(
             f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots[:2]
         ) or ("no finding" if subject.verdict == "pass" else "")
-        line = f"{subject.verdict:<12} {subject.identity.name:<{width}}  {causes}"
+        judged = f"{subject.num_judged:>3} of {len(subject.results)} judged"
+        line = f"{subject.verdict:<12} {subject.identity.name:<{width}}  {judged}  {causes}"
         yield line.rstrip(), _COLOUR[subject.verdict] | {"bold": False}
     if len(worst_first) > MAX_SUBJECTS:
         yield f"and {len(worst_first) - MAX_SUBJECTS} more subjects", {}
 
 
 def _reason(report: AuditReport) -> str:
+    """Say on what the verdict rests, where the findings above do not say it."""
+    if unmet := [name for subject in report.subjects for name in subject.unmet]:
+        return f": not judged, but the policy wants it: {', '.join(dict.fromkeys(unmet))}"
     unjudged = [
         result
         for subject in report.subjects
@@ -144,16 +150,24 @@ def _reason(report: AuditReport) -> str:
     ]
     if unjudged:
         return f": {len(unjudged)} rules have no evidence (--strict-evidence)"
-    if report.verdict != "inconclusive":
-        return ""
     if not any(subject.results for subject in report.subjects):
         return ": no checks were collected; name their folder, or use `colintern audit`"
+    if report.verdict == "inconclusive":
+        return f": nothing about the model could be judged{_help(report, 'inconclusive')}"
+    judged = sum(subject.num_judged for subject in report.subjects)
+    total = sum(len(subject.results) for subject in report.subjects)
+    if report.verdict == "pass" and judged < total * _MOST:
+        return f", but only {judged} of {total} checks could be judged{_help(report, 'pass')}"
+    of = f" of {len(report.subjects)} subjects" if len(report.subjects) > 1 else ""
+    return f" ({judged} of {total} checks{of} judged)"
+
+
+def _help(report: AuditReport, verdict: str) -> str:
     missing = [
         name
         for subject in report.subjects
-        if subject.verdict == "inconclusive"
+        if subject.verdict == verdict
         for name in subject.missing
     ]
     wanted = list(dict.fromkeys(missing))[:_SHOWN_MISSING]
-    hint = f"; what would help: {', '.join(wanted)}" if wanted else ""
-    return f": nothing about the model could be judged{hint}"
+    return f"; what would help: {', '.join(wanted)}" if wanted else ""

@@ -29,6 +29,12 @@ from colintern.commands.context import CONTEXT
 @click.option(
     "--strict-evidence", is_flag=True, help="A rule that cannot be judged fails the audit."
 )
+@click.option(
+    "--audit-baseline", metavar="FILE", help="Only findings new since this --audit-json file gate."
+)
+@click.option(
+    "--min-evidence", metavar="IDS", multiple=True, help="Rules or families that must be judged."
+)
 @click.option("--live", is_flag=True, help="Also the rules that load the model (train extra).")
 @click.option("--audit-json", metavar="FILE", help="Write the audit as JSON.")
 @click.option("--audit-markdown", metavar="FILE", help="Write the audit as Markdown.")
@@ -50,6 +56,7 @@ def audit(context: click.Context, /, **options: object) -> None:
       colintern audit runs/colintern-1b
       colintern audit runs/a runs/b --results results/mteb_evaluation
       colintern audit runs/a --select ADP,PRJ --fail-on warning
+      colintern audit 'runs/*' --audit-baseline known.json --min-evidence RES001,LOG
     """
     from pytest_colintern.command import run_audit  # noqa: PLC0415 - pytest costs 0.3 s to import
 

@@ -6,21 +6,25 @@ from msgspec import Struct
 
 
 class Finding(Struct, frozen=True):
-    """A failed or warned rule, as much of it as ranking needs."""
+    """A failed, warned or waived rule, as much of it as ranking needs."""
 
     rule: str
     severity_rank: int
     """0 for the worst."""
     stage: int
     """Position of its family in the order in which things break."""
+    waived: bool = False
+    """A fault that the team has decided to live with: it explains others, but is no root itself."""
 
 
 class RootCause(Struct, frozen=True):
-    """A finding that no other explains."""
+    """A finding that no other explains, unless it is waived."""
 
     rule: str
     explains: tuple[str, ...]
     """The other findings that follow from it, by id."""
+    follows_from: tuple[str, ...] = ()
+    """The waived findings that explain it, by id."""
 
 
 def root_causes(
@@ -31,8 +35,10 @@ def root_causes(
     A cause reaches a symptom also through rules between them that could not be judged, but not
     through one that passed: then the way from cause to symptom is refuted.
 
+    A waived finding is never a root; a finding that only waived ones explain is, and names them.
+
     Args:
-        findings: the failed and warned rules of one subject.
+        findings: the failed, warned and waived rules of one subject.
         explains: rule id to the ids of its direct symptoms; must be acyclic.
         refuted: ids of rules that passed.
 
@@ -40,20 +46,25 @@ def root_causes(
         Ordered by the worst severity among the root and what it explains, the number of its
         symptoms, its stage, its id.
     """
-    by_rule = {finding.rule: finding for finding in findings}
+    live = {finding.rule: finding for finding in findings if not finding.waived}
     reached = {
-        rule: _reachable(rule, explains, refuted) & by_rule.keys() - {rule} for rule in by_rule
+        finding.rule: _reachable(finding.rule, explains, refuted) & live.keys() - {finding.rule}
+        for finding in findings
     }
-    explained = frozenset().union(*reached.values()) if reached else frozenset()
-    roots = [rule for rule in by_rule if rule not in explained]
+    explained = frozenset[str]().union(*(reached[rule] for rule in live))
+    waived = sorted(reached.keys() - live.keys())
 
     def gravity(rule: str) -> tuple[int, int, int, str]:
-        group = (rule, *reached[rule])
-        worst = min(by_rule[member].severity_rank for member in group)
-        return (worst, -len(reached[rule]), by_rule[rule].stage, rule)
+        worst = min(live[member].severity_rank for member in (rule, *reached[rule]))
+        return (worst, -len(reached[rule]), live[rule].stage, rule)
 
     return tuple(
-        RootCause(rule, tuple(sorted(reached[rule]))) for rule in sorted(roots, key=gravity)
+        RootCause(
+            rule,
+            explains=tuple(sorted(reached[rule])),
+            follows_from=tuple(cause for cause in waived if rule in reached[cause]),
+        )
+        for rule in sorted(live.keys() - explained, key=gravity)
     )
 
 

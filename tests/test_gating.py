@@ -1,0 +1,229 @@
+import json
+import zlib
+
+import pytest
+from auditing import audit
+from own_checks import HEAD, NO_EVIDENCE, check, verdict
+
+FAILING = HEAD + check(1, verdict(ok=False)) + check(2, verdict(ok=True)) + check(3, NO_EVIDENCE)
+WARNING = HEAD + check(1, verdict(ok=False), severity="WARNING")
+
+
+@pytest.fixture
+def subject(tmp_path):
+    folder = tmp_path / "run-a"
+    folder.mkdir()
+    return folder
+
+
+def run(pytester, text, *arguments):
+    # A file of its own for each text: a check file is imported once in a process.
+    file = pytester.path / f"check_{zlib.crc32(text.encode())}.py"
+    file.write_text(text)
+    return audit(pytester, *arguments, checks=file)
+
+
+def record(pytester, text, subject):
+    run(pytester, text, f"--checkpoint={subject}")
+    known = pytester.path / "known.json"
+    (pytester.path / "audit.json").rename(known)
+    return known
+
+
+def settings(pytester, text):
+    (pytester.path / "pyproject.toml").write_text(f"[tool.colintern]\n{text}\n")
+
+
+def test_known_finding_no_longer_gates(pytester, subject):
+    known = record(pytester, FAILING, subject)
+    result = run(pytester, FAILING, f"--checkpoint={subject}", f"--audit-baseline={known}")
+    assert (result.exit_code, result.outcomes["TEAM001"]) == (0, "warned")
+    assert result.check("TEAM001")["known"]
+    assert "in the recorded audit too" in result.output
+    assert result.roots == ["TEAM001"]
+
+
+def test_new_finding_gates(pytester, subject):
+    known = record(pytester, FAILING, subject)
+    text = HEAD + check(1, verdict(ok=False)) + check(2, verdict(ok=False))
+    result = run(pytester, text, f"--checkpoint={subject}", f"--audit-baseline={known}")
+    assert (result.exit_code, result.of_outcome("failed")) == (1, ["TEAM002"])
+
+
+def test_known_warning_that_became_error_gates(pytester, subject):
+    known = record(pytester, WARNING, subject)
+    worse = HEAD + check(1, verdict(ok=False))
+    assert run(pytester, worse, f"--checkpoint={subject}", f"--audit-baseline={known}").exit_code
+
+
+def test_error_of_the_rule_itself_is_never_known(pytester, subject):
+    broken = HEAD + check(1, "1 / 0")
+    known = record(pytester, broken, subject)
+    assert run(pytester, broken, f"--checkpoint={subject}", f"--audit-baseline={known}").exit_code
+
+
+def test_next_run_is_compared_by_rule(pytester, subject, tmp_path):
+    known = record(pytester, FAILING, subject)
+    renamed = tmp_path / "run-b"
+    renamed.mkdir()
+    arguments = (f"--checkpoint={renamed}", f"--audit-baseline={known}")
+    assert run(pytester, FAILING, *arguments).exit_code == 0
+
+
+def test_other_subject_of_several_knows_nothing(pytester, subject, tmp_path):
+    others = [tmp_path / name for name in ("run-b", "run-c")]
+    for folder in others:
+        folder.mkdir()
+    run(pytester, FAILING, f"--checkpoint={subject}", f"--checkpoint={others[0]}")
+    known = pytester.path / "known.json"
+    (pytester.path / "audit.json").rename(known)
+    both = [f"--checkpoint={folder}" for folder in others]
+    result = run(pytester, FAILING, *both, f"--audit-baseline={known}")
+    gated = {each["subject"] for each in result.document["checks"] if each["gates"]}
+    assert gated == {"run-c"}
+
+
+def test_baseline_is_read_from_pyproject_beside_it(pytester, subject):
+    record(pytester, FAILING, subject)
+    settings(pytester, 'audit-baseline = "known.json"')
+    result = run(pytester, FAILING, f"--checkpoint={subject}")
+    assert result.exit_code == 0
+    assert result.document["policy"]["audit_baseline"].endswith("known.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read"),
+        ("no json", "found no JSON"),
+        ("[" * 100_000, "found no JSON"),
+        ("[]", "found schema None"),
+        ('{"schema": "colintern.audit/2"}', "found schema colintern.audit/2"),
+        ('{"schema": "colintern.audit/1", "subjects": 3}', "not a whole audit"),
+    ],
+)
+def test_what_is_no_recorded_audit_is_refused(pytester, subject, content, message):
+    file = pytester.path / "known.json"
+    if content is not None:
+        file.write_text(content)
+    result = run(pytester, FAILING, f"--checkpoint={subject}", f"--audit-baseline={file}")
+    assert result.exit_code == 4
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "unmet"),
+    [
+        ("TEAM002", []),
+        ("TEAM", []),
+        ("TEAM003", ["TEAM003"]),
+        ("TEAM002,TEAM003", ["TEAM003"]),
+    ],
+)
+def test_minimum_of_evidence_gates(pytester, subject, wanted, unmet):
+    text = HEAD + check(2, verdict(ok=True)) + check(3, NO_EVIDENCE)
+    result = run(pytester, text, f"--checkpoint={subject}", f"--min-evidence={wanted}")
+    assert result.exit_code == (1 if unmet else 0)
+    assert result.document["subjects"][0]["unmet_evidence"] == unmet
+    assert ("the policy wants it: TEAM003" in result.output) == bool(unmet)
+
+
+def test_minimum_of_evidence_is_read_from_pyproject(pytester, subject):
+    settings(pytester, 'min-evidence = ["TEAM003"]')
+    text = HEAD + check(2, verdict(ok=True)) + check(3, NO_EVIDENCE)
+    assert run(pytester, text, f"--checkpoint={subject}").exit_code == 1
+
+
+@pytest.mark.parametrize("text", ["min-evidence = 'LOG'", "audit-baseline = 3"])
+def test_wrong_type_in_the_policy_is_refused(pytester, subject, text):
+    settings(pytester, text)
+    result = run(pytester, FAILING, f"--checkpoint={subject}")
+    assert result.exit_code == 4
+    assert "expected" in result.output
+
+
+def test_misspelt_minimum_is_refused(pytester, subject):
+    result = run(pytester, FAILING, f"--checkpoint={subject}", "--min-evidence=TEAM01")
+    assert result.exit_code == 4
+    assert "did you mean TEAM001" in result.output
+
+
+def test_policy_in_force_is_printed(pytester, subject):
+    settings(
+        pytester,
+        'fail-on = "warning"\nmin-evidence = ["TEAM001"]\n'
+        "[tool.colintern.guide]\nmin_epochs = 3\nmin_effective_batch_size = 8\n"
+        "[tool.colintern.waive]\n"
+        'TEAM001 = {reason = "agreed", until = 2999-01-01}\n'
+        'TEAM002 = {reason = "old", until = 2020-01-01}',
+    )
+    result = run(pytester, FAILING, f"--checkpoint={subject}")
+    for line in (
+        "fails on warning, settings: ",
+        "must be judged: TEAM001",
+        "thresholds changed: min_epochs = 3.0, min_effective_batch_size = 8",
+        "waived: TEAM001 (agreed; 2999-01-01)",
+        "waiver TEAM002 (old; expired on 2020-01-01, counts no longer)",
+    ):
+        assert line in result.output
+    waivers = {each["rule"]: each["expired"] for each in result.document["policy"]["waivers"]}
+    assert waivers == {"TEAM001": False, "TEAM002": True}
+
+
+def test_infinite_threshold_is_still_strict_json(pytester, subject):
+    settings(pytester, "[tool.colintern.guide]\nmin_epochs = inf")
+    result = run(pytester, FAILING, f"--checkpoint={subject}")
+    assert result.document["policy"]["guide"] == {"min_epochs": "inf"}
+
+
+def test_pass_on_few_checks_says_so(pytester, subject):
+    text = HEAD + check(1, verdict(ok=True)) + check(2, NO_EVIDENCE) + check(3, NO_EVIDENCE)
+    last = run(pytester, text, f"--checkpoint={subject}").output.strip().split("\n")[-1]
+    assert last.startswith("verdict: PASS, but only 1 of 3 checks could be judged")
+    assert "some.json" in last
+
+
+@pytest.fixture
+def github(pytester, monkeypatch):
+    summary = pytester.path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    return summary
+
+
+def test_github_gets_annotations_and_a_summary(pytester, subject, github):
+    github.write_text("before\n")
+    output = run(pytester, FAILING, f"--checkpoint={subject}").output
+    assert "\n::error title=TEAM001 fault-1%3A run-a::seen. mend it.\n" in output
+    assert github.read_text().startswith("before\n\n## ColIntern audit: FAIL")
+
+
+def test_elsewhere_nothing_is_annotated(pytester, subject, monkeypatch):
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    assert "::error" not in run(pytester, FAILING, f"--checkpoint={subject}").output
+
+
+def test_artefact_cannot_write_workflow_commands(pytester, subject, github):
+    observed = "a%0A::error::x\\r\\n::set-output name=a::b"
+    text = HEAD + check(1, f'return Verdict(False, observed="{observed}", expected="", where="")')
+    output = run(pytester, text, f"--checkpoint={subject}").output
+    (line,) = [line for line in output.split("\n") if line.startswith("::")]
+    assert line.startswith("::error title=TEAM001")
+    assert "%250A" in line
+    assert github.exists()
+
+
+def test_tree_of_runs_ends_in_one_table(pytester, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "runs" / "b" / "bad").touch()
+    body = 'return Verdict(not (layout.path / "bad").exists(), observed="", expected="", where="")'
+    arguments = [f"--checkpoint={tmp_path / 'runs' / name}" for name in ("a", "b")]
+    output = run(pytester, HEAD + check(1, body), *arguments).output
+    table = [line.split()[:2] for line in output.split("\n") if line.startswith(("pass", "fail"))]
+    assert table == [["fail", "b"], ["pass", "a"]]
+
+
+def test_recorded_audit_is_what_the_audit_writes(pytester, subject):
+    known = json.loads(record(pytester, FAILING, subject).read_text())
+    assert known["schema"] == "colintern.audit/1"
