@@ -139,6 +139,7 @@ class Judge:
             observed=verdict.observed,
             expected=verdict.expected,
             where=verdict.where,
+            fix=verdict.fix,
             waiver=waiver,
             known=known,
             duration_seconds=seconds,

@@ -68,3 +68,5 @@ class Verdict:
     """The file that holds the evidence, and the place in it."""
     severity: Severity | None = None
     """How far off it is, for a rule of two severities; None for the rule's own."""
+    fix: str | None = None
+    """What mends this very fault; None for the rule's own."""
