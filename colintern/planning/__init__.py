@@ -1,0 +1,1 @@
+"""Planning: architecture, hyperparameters, memory and time of a run, without torch."""
