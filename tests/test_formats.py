@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from auditing import audit
+from auditing import CHECKS, audit
 from own_checks import EIGHT, HEAD, WAIVE_SEVEN, check
 
 import pytest_colintern
@@ -154,3 +154,36 @@ def test_sarif_reference_is_relative_to_the_repository(pytester, tmp_path, place
     _, texts = write(pytester, tmp_path)
     (entry,) = json.loads(texts["sarif"])["runs"][0]["results"]
     assert entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
+REVERSED = """
+import pytest
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    items.reverse()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["-n", "8"], ["-p", "backwards"]])
+def test_workers_and_order_change_no_format(pytester, tmp_path, healthy_run, arguments):
+    (pytester.path / "backwards.py").write_text(REVERSED)
+    pytester.syspathinsert()
+    (healthy_run / "trainer_state.json").write_text("{")
+    texts = {}
+    for name, extra in {"one": [], "other": arguments}.items():
+        files = {kind: pytester.path / f"{name}.{kind}" for kind in ("json", "markdown", "sarif")}
+        done = pytester.runpytest_subprocess(
+            str(CHECKS),
+            f"--checkpoint={healthy_run}",
+            f"--checkpoint={tmp_path}",
+            *(f"--audit-{kind}={path}" for kind, path in files.items()),
+            *extra,
+        )
+        assert done.ret == 1
+        texts[name] = [timeless(path.read_text()) for path in files.values()]
+    assert texts["one"] == texts["other"]
+
+
+def timeless(text):
+    return re.sub(r'"duration_seconds": [\d.e-]+|\d+\.\d s', "", text)
