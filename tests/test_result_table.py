@@ -141,6 +141,9 @@ def test_frame_has_a_row_a_task(tmp_path):
         (ARXIV, {"map_at_10": 0.7}, ["falling"]),
         (ARXIV, {"map_at_10": 0.79992}, []),
         (ARXIV, {"ndcg_at_10": 0.7}, []),
+        (ARXIV, {"ndcg_at_5": 0.85}, ["disagreeing"]),
+        (ARXIV, {"ndcg_at_5": 0.80002}, []),
+        (ESG, {"ndcg_at_5": 0.85}, []),
         (ARXIV, {"precision_at_5": 0.15}, ["disagreeing"]),
         (ARXIV, {"precision_at_5": 0.15995}, ["disagreeing"]),
         (ARXIV, {"precision_at_5": 0.160005}, []),
@@ -201,7 +204,8 @@ def test_chance_depends_on_the_task(tmp_path, task, score, at_chance):
 
 
 @pytest.mark.parametrize(
-    ("score", "target", "both"), [(0.7, False, False), (0.62, True, False), (0.3, True, True)]
+    ("score", "target", "both"),
+    [(0.7, False, False), (0.62, True, False), (0.52, True, False), (0.48, True, True)],
 )
 def test_target_is_beside_published_models(tmp_path, score, target, both):
     table = table_of(tmp_path, {DOCVQA: score})

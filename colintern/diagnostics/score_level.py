@@ -1,5 +1,6 @@
 """How good a score is: beside chance, beside the guide's target and beside published models."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -14,6 +15,8 @@ RANDOM_FACTOR: Final = 3.0
 RANDOM_ERRORS: Final = 3.0
 """It is chance when it is also within this many standard errors of it: TabFQuAD has 70 pages, so
 three times chance is 0.13 there, 8 standard errors above it and no accident."""
+TARGET_ERRORS: Final = 2.0
+"""Standard errors below the lowest published score that are more than noise."""
 USELESS_NDCG_AT_5: Final = 0.01
 """Where chance is not known exactly (failure-modes I18)."""
 
@@ -45,8 +48,10 @@ class TargetLevel(Struct, frozen=True):
     ndcg_at_5: float
     target: tuple[float, float]
     """The guide's interval."""
-    lower_quartile: float | None
-    """Of published late-interaction models; None for a task that too few published."""
+    published: PublishedScores | None
+    """Of late-interaction models; None for a task that too few published."""
+    error: float
+    """Standard error of the score over the queries of the task, at most."""
 
     @property
     def below_target(self) -> bool:
@@ -55,20 +60,20 @@ class TargetLevel(Struct, frozen=True):
 
     @property
     def below_both(self) -> bool:
-        """Under the guide's interval and under three quarters of the published models."""
+        """Under the guide's interval and, beyond noise, under every published model."""
         return (
             self.below_target
-            and self.lower_quartile is not None
-            and self.ndcg_at_5 < self.lower_quartile
+            and self.published is not None
+            and self.ndcg_at_5 < self.published.lowest - TARGET_ERRORS * self.error
         )
 
     def __str__(self) -> str:
+        low, high = self.target
         published = (
             ""
-            if self.lower_quartile is None
-            else (f", published lower quartile {self.lower_quartile:.3f}")
+            if self.published is None
+            else f", published from {self.published.lowest:.3f}, median {self.published.median:.3f}"
         )
-        low, high = self.target
         return f"{self.task} {self.ndcg_at_5:.3f} (guide {low:.2f}-{high:.2f}{published})"
 
 
@@ -92,7 +97,8 @@ def target_levels(
             row.name,
             row.ndcg_at_5,
             targets[row.name],
-            published[row.name].lower_quartile if row.name in published else None,
+            published.get(row.name),
+            _largest_error(row.name, row.ndcg_at_5),
         )
         for row in table.tasks
         if row.name in targets and row.complete and row.ndcg_at_5 is not None
@@ -105,3 +111,10 @@ def _limit(task: Task) -> float:
         return USELESS_NDCG_AT_5
     limit = min(RANDOM_FACTOR * chance, chance + RANDOM_ERRORS * error)
     return limit if task.single_relevant else min(limit, USELESS_NDCG_AT_5)
+
+
+def _largest_error(name: str, score: float) -> float:
+    """Bound the standard error by that of a score that is 0 or 1 for each query."""
+    task = TASKS.get(name)
+    num_queries = (task.num_queries if task else None) or 1
+    return math.sqrt(max(0.0, score * (1 - score)) / num_queries)

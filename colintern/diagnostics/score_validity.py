@@ -11,6 +11,7 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.task_result import METRIC, SubsetScores, TaskResult
 from colintern.diagnostics.benchmarks import BENCHMARK_OF, TASKS, Task
+from colintern.diagnostics.rank_shares import RANK_METRICS, are_possible, rank_shares
 from colintern.diagnostics.result_table import judged_subsets
 
 FALL_TOLERANCE: Final = 1e-4
@@ -126,6 +127,7 @@ def _faults(task: TaskResult, scores: SubsetScores) -> Iterator[ScoreFault]:
     known = TASKS.get(task.task_name)
     if known is not None and known.single_relevant:
         yield from (fault("disagreeing", text) for text in _disagreements(curves, known))
+        yield from (fault("disagreeing", text) for text in _impossible_ranks(scores.metrics))
 
 
 def _range_faults(scores: SubsetScores) -> Iterator[tuple[FaultKind, str]]:
@@ -161,3 +163,13 @@ def _disagreements(curves: Mapping[str, Mapping[int, float]], task: Task) -> Ite
             continue
         if abs(k * precision - recall[k]) > k * ROUNDING + 2 * ROUNDING:
             yield f"{k} x precision@{k} is {k * precision:.5g}, recall@{k} is {recall[k]:.5g}"
+
+
+def _impossible_ranks(metrics: Mapping[str, float]) -> Iterator[str]:
+    """With one relevant page a query, NDCG and recall tell how many were found at which rank."""
+    shares = rank_shares(metrics)
+    if shares is None or not all(0 <= metrics[name] <= 1 for name in RANK_METRICS):
+        return
+    if not are_possible(shares):
+        worst = min(range(len(shares)), key=lambda rank: min(shares[rank], 1 - shares[rank]))
+        yield f"NDCG and recall at 1 to 5 put {shares[worst]:.1%} of the pages at rank {worst + 1}"

@@ -83,6 +83,12 @@ CASES = {
         outcome="warned",
         good=_results(meta={"loader": "ColPaliWrapper"}),
     ),
+    "RES009": Case(
+        bad=_results(scores={ENERGY: 0.5}),
+        outcome="warned",
+        good=_results(scores={ENERGY: 0.7}),
+    ),
+    "RES010": Case(bad=_score(0.97), outcome="warned", good=_score(0.92)),
     "RES011": Case(
         bad=_results(
             meta={"revision": "checkpoint-600", "training_datasets": {"DocVQA": ["train"]}}
