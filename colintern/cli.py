@@ -13,6 +13,8 @@ COMMANDS: Final[dict[str, str]] = {
     "audit": "Judge trained checkpoints by every rule, without torch, in about a second.",
     "rules": "Print the catalogue of rules, or one rule's page.",
     "train": "Train a retriever by a recipe, and record what the audit needs.",
+    "init-base": "Write a base model with a projection drawn from a seed.",
+    "demo": "Train a healthy run and two broken ones on a CPU, and audit them.",
 }
 """Command to its line in `colintern --help`, which so needs no import."""
 

@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.context import CONTEXT, extra
 
 
 @click.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
@@ -49,12 +49,8 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
       colintern train --output-dir runs/c --set lora.rank=16 --dry-run
       torchrun --nproc-per-node 4 -m colintern train --output-dir runs/d
     """
-    try:
+    with extra("train"):
         from colintern.training.command import run_training  # noqa: PLC0415 - imports torch
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"training needs the extra `train` ({error.name} is missing): "
-            f"uv pip install 'colintern[train]', or -e '.[train]' in a clone"
-        ) from error
 
-    context.exit(run_training(options, flags))
+        code = run_training(options, flags)
+    context.exit(code)

@@ -13,6 +13,8 @@ from typing import Any, Final
 import torch
 from PIL import Image
 
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.run_layout import read_run_layout
 from colintern.artifacts.weights_hash import weights_sha256
@@ -20,7 +22,7 @@ from colintern.artifacts.written_json import write_json
 from colintern.evaluation.ranking import ranking_metrics
 from colintern.model.loading import Loaded, load_checkpoint
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
-from colintern.pages.world import RetrievalTask, retrieval_task
+from colintern.pages.world import TASK, RetrievalTask, retrieval_task
 from colintern.training.versions import installed_versions
 
 BATCH_SIZE: Final = 64
@@ -51,8 +53,18 @@ def evaluate_pages(checkpoint: Path, results: Path, *, base: str | None = None) 
         "date": started.timestamp(),
     }
     write_json(results / f"{task.name}.json", result)
-    write_json(results / "colintern_eval.json", _record(loaded, checkpoint, started))
+    write_json(results / EVALUATION_RECORD, _record(loaded, checkpoint, started))
     return main_score
+
+
+def is_evaluated(checkpoint: Path, results: Path) -> bool:
+    """Whether `results` has the figures of the weights that `checkpoint` holds now."""
+    try:
+        record = read_evaluation_record(results / EVALUATION_RECORD, None)
+    except ArtifactError:
+        return False
+    has_scores = (results / f"{TASK}.json").is_file()
+    return has_scores and record.weights_sha256 == _weights_sha256(checkpoint)
 
 
 def score_task(loaded: Loaded, task: RetrievalTask) -> dict[str, float]:
@@ -85,9 +97,8 @@ def _batches(inputs: Sequence[Any]) -> Iterator[list[Any]]:
 
 def _record(loaded: Loaded, checkpoint: Path, started: datetime) -> dict[str, Any]:
     processor: ColIntern3_5Processor = loaded.processor
-    layout = read_run_layout(checkpoint)
     return {
-        "weights_sha256": weights_sha256(layout.weights_folder, Enclosure.around(checkpoint)),
+        "weights_sha256": _weights_sha256(checkpoint),
         "query_prefix": processor.query_prefix,
         "query_suffix": processor.query_augmentation_token * AUGMENTATION_TOKENS,
         "padding_side": processor.tokenizer.padding_side,
@@ -98,3 +109,8 @@ def _record(loaded: Loaded, checkpoint: Path, started: datetime) -> dict[str, An
         "started": started.isoformat(),
         "ended": datetime.now(UTC).isoformat(),
     }
+
+
+def _weights_sha256(checkpoint: Path) -> str | None:
+    layout = read_run_layout(checkpoint)
+    return weights_sha256(layout.weights_folder, Enclosure.around(checkpoint))

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict
@@ -46,9 +46,19 @@ def choose_attention(device: torch.device) -> str:
 
 
 def load_base(
-    name: str, *, dtype: torch.dtype = torch.float32, attention: str = "sdpa"
+    name: str,
+    *,
+    dtype: torch.dtype | Literal["auto"] = torch.float32,
+    attention: str = "sdpa",
+    config: Any = None,
 ) -> tuple[ColIntern3_5, frozenset[str]]:
     """Load a base model.
+
+    Args:
+        name: folder, Hub id or `colintern/tiny-base`.
+        dtype: of the weights; `auto` is as they were saved.
+        attention: the implementation.
+        config: instead of the base's own.
 
     Returns:
         The model, and the parameters that the base does not have: at most the projection's.
@@ -57,7 +67,11 @@ def load_base(
         LoadError: tensors of the base are missing or left over.
     """
     model, information = ColIntern3_5.from_pretrained(
-        resolve_base(name), dtype=dtype, attn_implementation=attention, output_loading_info=True
+        resolve_base(name),
+        config=config,
+        dtype=dtype,
+        attn_implementation=attention,
+        output_loading_info=True,
     )
     missing = frozenset(information["missing_keys"])
     _refuse(name, "is missing", {key for key in missing if not key.startswith(PROJECTION)})

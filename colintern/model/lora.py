@@ -35,8 +35,9 @@ class LoraCoverage:
 
     def __str__(self) -> str:
         share = self.trainable_parameters / self.all_parameters
+        modules = "module" if len(self.matched) == 1 else "modules"
         return (
-            f"LoRA on {len(self.matched)} modules; {self.trainable_parameters:,} of "
+            f"LoRA on {len(self.matched)} {modules}; {self.trainable_parameters:,} of "
             f"{self.all_parameters:,} parameters are trained ({share:.2%})"
         )
 

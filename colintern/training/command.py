@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,13 @@ from colintern.training.recipes import Recipe
 TERMINATED: Final = 143
 """Exit code of a run that a signal ended: 128 + SIGTERM."""
 
+_NEEDLESS_WARNINGS: Final = (
+    "`(is_)?gradient_checkpointing(_kwargs)?` is deprecated",
+    "Could not find a config file in",
+)
+"""transformers 5.23 on its own names and on PEFT's, and PEFT on a base that has a name instead of a
+folder: nothing that the person at the command line could change."""
+
 _DATA: Final = ("download", "on_bad_row", "eval_rows", "num_negatives", "negatives_column")
 
 
@@ -35,7 +43,7 @@ def run_training(options: Mapping[str, Any], flags: Sequence[str]) -> int:
     Raises:
         click.ClickException: a mistake of the user, or a run that had to stop.
     """
-    _prepare_environment(options)
+    prepare_environment(download=options["download"])
     try:
         recipe = chosen_recipe(options, flags)
         if options["dry_run"]:
@@ -87,13 +95,16 @@ def _with_data(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
     return recipe
 
 
-def _prepare_environment(options: Mapping[str, Any]) -> None:
-    # Before the libraries are imported, which read it once: nothing is fetched unasked.
-    if not options["download"]:
+def prepare_environment(*, download: bool) -> None:
+    """Set what libraries read once when they are imported, and how messages are shown."""
+    # Nothing is fetched unasked.
+    if not download:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    for message in _NEEDLESS_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
 
 
 def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:

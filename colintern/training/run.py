@@ -10,7 +10,7 @@ import torch
 from colpali_engine.collators import VisualRetrieverCollator
 from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from peft import PeftModel
-from transformers import TrainingArguments, set_seed
+from transformers import ProgressCallback, TrainingArguments, set_seed
 
 from colintern.artifacts.run_manifest import DatasetRecord, LossRecord, RunManifest
 from colintern.artifacts.tiny_base import resolve_base
@@ -31,6 +31,7 @@ from colintern.training.preflight import (
     check_projection,
     resume_point,
 )
+from colintern.training.progress import TrainingProgress
 from colintern.training.recipes import Recipe
 from colintern.training.resources import ResourceLogger
 from colintern.training.termination import SaveOnTermination
@@ -160,7 +161,7 @@ def build_trainer(  # noqa: PLR0917 - the parts of a trainer
         temperature=recipe.temperature, normalize_scores=recipe.normalize_scores
     )
     collator = RetrievalCollator if negatives else VisualRetrieverCollator
-    return ColInternTrainer(
+    trainer = ColInternTrainer(
         loss_func=loss,
         model=model,
         args=arguments,
@@ -170,6 +171,9 @@ def build_trainer(  # noqa: PLR0917 - the parts of a trainer
         processing_class=processor,
         chunk_size=recipe.chunk_size,
     )
+    if trainer.pop_callback(ProgressCallback) is not None:
+        trainer.add_callback(TrainingProgress)
+    return trainer
 
 
 def _processor(recipe: Recipe) -> ColIntern3_5Processor:

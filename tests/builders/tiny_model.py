@@ -3,6 +3,12 @@
 from pathlib import Path
 
 import torch
+from transformers import (
+    GotOcr2ImageProcessor,
+    InternVLForConditionalGeneration,
+    InternVLProcessor,
+    InternVLVideoProcessor,
+)
 
 from colintern.model.modeling import ColIntern3_5, initialise_projection
 from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
@@ -22,6 +28,25 @@ def random_model(seed: int = 0) -> ColIntern3_5:
 def write_base(folder: Path, seed: int = 0) -> Path:
     random_model(seed).save_pretrained(folder)
     tiny_processor().save_pretrained(folder)
+    return folder
+
+
+def write_vision_language_model(folder: Path, seed: int = 0) -> Path:
+    """A base as the Hub has it: with an output layer, without projection, in bfloat16."""
+    torch.manual_seed(seed)
+    model = InternVLForConditionalGeneration(tiny_config())
+    with torch.no_grad():
+        model.model.vision_tower.embeddings.position_embeddings.normal_(std=0.1)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    size = {"height": 112, "width": 112}
+    processor = InternVLProcessor(
+        GotOcr2ImageProcessor(size=size, crop_to_patches=True),
+        tiny_processor().tokenizer,
+        InternVLVideoProcessor(size=size),
+        image_seq_length=16,
+        chat_template="{{ messages }}",
+    )
+    processor.save_pretrained(folder)
     return folder
 
 
