@@ -56,7 +56,7 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     "projection-not-targeted",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"PRJ002", "LOG004", "RES001", "RES002", "RES005"},
+    explains={"PRJ001", "PRJ002", "LOG004", "RES001", "RES002", "RES005"},
 )
 def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verdict:
     """The projection is in neither `target_modules` nor `modules_to_save`.
@@ -179,7 +179,13 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     )
 
 
-@rule("ADP006", "rank-off-target", severity=WARNING, requires={"ADP001"})
+@rule(
+    "ADP006",
+    "rank-off-target",
+    severity=WARNING,
+    requires={"ADP001"},
+    explains={"ADP014"},
+)
 def check_rank_fits_size(
     adapter: AdapterConfig, outline: ModuleOutline, family: Family, guide: Guide
 ) -> Verdict:
@@ -251,7 +257,7 @@ def check_dropout_is_guides(adapter: AdapterConfig, family: Family, guide: Guide
     "tensors-disagree-with-config",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP006", "ADP012"},
+    explains={"ADP006", "ADP012", "PRJ001", "PRJ002"},
 )
 def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     """The tensors are not those that the configuration describes.

@@ -8,7 +8,7 @@ from pytest_colintern import ERROR, WARNING, Verdict, rule
 from pytest_colintern.evidence.safety import Integrity
 
 
-@rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR)
+@rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
 def check_pickles_are_harmless(pickle_risks: tuple[PickleRisk, ...]) -> Verdict:
     """A pickle in the folder would run code that has nothing to do with training when loaded.
 

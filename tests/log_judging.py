@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from checks import check_training_log
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.run_layout import Folder, RunLayout
@@ -10,13 +9,13 @@ from colintern.artifacts.trainer_state import read_trainer_state
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.loss_kind import LossKind
 from colintern.diagnostics.run_config import Recorded, RunConfig
+from pytest_colintern.catalogue import shipped_rules
 from pytest_colintern.evidence import log, policy
 from pytest_colintern.evidence_registry import Resolver, providers_of
-from pytest_colintern.rule import rule_of
 from pytest_colintern.subject import AuditOptions
 from pytest_colintern.verdict import NoEvidence
 
-RULES = {rule.id: rule for value in vars(check_training_log).values() if (rule := rule_of(value))}
+RULES = {name: rule for name, rule in shipped_rules().items() if rule.family == "LOG"}
 
 
 def judge_log(path, *, kind=None, candidates=None, checkpoint=False, config=None, batch=None):

@@ -7,17 +7,13 @@ from colintern.artifacts.run_layout import read_run_layout
 from colintern.artifacts.training_args import TrainingArguments
 from colintern.families import COLINTERN, COLPALI
 from colintern.guide import GUIDE
-from conftest import REPOSITORY
-from pytest_colintern.catalogue import load_check_file, rules_in
+from pytest_colintern.catalogue import shipped_rules
 from pytest_colintern.evidence import config as config_evidence
 from pytest_colintern.evidence import log as log_evidence
 from pytest_colintern.evidence_registry import Resolver, providers_of
 from pytest_colintern.verdict import ERROR, WARNING, NoEvidence
 
-RULES = {
-    rule.id: rule
-    for rule in rules_in(load_check_file(REPOSITORY / "checks" / "check_config.py")).values()
-}
+RULES = shipped_rules()
 
 
 def missing():

@@ -8,8 +8,7 @@ from colintern.artifacts.training_args import read_training_args
 from colintern.diagnostics.batch_size import batch_size
 from colintern.diagnostics.config_sources import recorded_config
 from colintern.diagnostics.training_mode import planned_warmup, training_precision
-from conftest import REPOSITORY
-from pytest_colintern.catalogue import load_check_file, rules_in
+from pytest_colintern.catalogue import shipped_rules
 from pytest_colintern.policy import Policy
 from pytest_colintern.providers import judge_of
 from pytest_colintern.subject import AuditOptions, Subject
@@ -48,8 +47,7 @@ def test_every_arguments_file_is_described(corpus):
 
 @pytest.fixture(scope="module")
 def catalogue():
-    rules = rules_in(load_check_file(REPOSITORY / "checks" / "check_config.py"))
-    return {rule.id: rule for rule in rules.values()}
+    return {name: rule for name, rule in shipped_rules().items() if rule.family == "CFG"}
 
 
 def test_no_public_checkpoint_is_accused(corpus, catalogue):

@@ -37,27 +37,35 @@ def nan_from_40_percent(share, value):
 
 
 FAULTS = {
-    "untrained lora_B": ({"adapter": {"edit": zero_lora_b}}, {"ADP011"}),
-    "NaN in one tensor": ({"adapter": {"edit": one_nan}}, {"ADP010"}),
+    "untrained lora_B": ({"adapter": {"edit": zero_lora_b}}, ["ADP011"]),
+    "NaN in one tensor": ({"adapter": {"edit": one_nan}}, ["ADP010"]),
     "glob targets, projection only": (
         {"adapter": {"edit": projection_only, "config": {"target_modules": GLOBS}}},
-        {"ADP003"},
+        ["ADP003"],
     ),
     "projection only": (
         {"adapter": {"edit": projection_only, "config": {"target_modules": ["custom_text_proj"]}}},
-        {"ADP004"},
+        ["ADP004"],
     ),
-    "truncated": ({}, {"SEC003"}),
+    "truncated": ({}, ["SEC003"]),
     "1 epoch x batch 2": (
-        {"epochs": 1, "batch_size": 2, "steps": 14_775},
-        {"CFG001", "CFG002", "CFG004"},
+        # ln 2 among two pages; the evaluation has sixteen, whose chance is four times that.
+        {
+            "epochs": 1,
+            "batch_size": 2,
+            "steps": 14_775,
+            "start": 0.7,
+            "end": 0.6,
+            "eval_loss": lambda _, value: 4 * value,
+        },
+        ["CFG001", "CFG002"],
     ),
-    "NaN loss": ({"loss": nan_from_40_percent}, {"LOG001"}),
-    "flat 2.40 to 2.35": ({"start": 2.4, "end": 2.35, "shape": 0}, {"LOG003"}),
-    "oscillating": ({"loss": wild}, {"LOG005"}),
-    "overfit": ({"eval_loss": overfit}, {"LOG007"}),
+    "NaN loss": ({"loss": nan_from_40_percent}, ["LOG001"]),
+    "flat 2.40 to 2.35": ({"start": 2.4, "end": 2.35, "shape": 0}, ["LOG003"]),
+    "oscillating": ({"loss": wild}, ["LOG005"]),
+    "overfit": ({"eval_loss": overfit}, ["LOG007"]),
 }
-"""Changes of the healthy run, and the rules of which the first root cause must be one."""
+"""Changes of the healthy run, and its root causes: two where two settings are wrong."""
 
 
 def test_the_healthy_full_size_run_passes(pytester):
@@ -68,7 +76,7 @@ def test_the_healthy_full_size_run_passes(pytester):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_gates_and_is_the_first_root(pytester, fault):
+def test_each_fault_gates_and_is_the_root(pytester, fault):
     changes, rules = FAULTS[fault]
     run = write_full_size_run(pytester.path / "run", **changes)
     if fault == "truncated":
@@ -76,5 +84,5 @@ def test_each_fault_gates_and_is_the_first_root(pytester, fault):
         weights.write_bytes(weights.read_bytes()[: int(weights.stat().st_size * 0.6)])
     result = audit(pytester, "--checkpoint", run)
     assert result.exit_code == 1, result.output
-    assert result.roots[0] in rules, result.output
-    assert result.check(result.roots[0])["outcome"] == "failed"
+    assert sorted(result.roots) == rules, result.output
+    assert result.check(rules[0])["outcome"] == "failed"

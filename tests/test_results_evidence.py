@@ -1,6 +1,8 @@
 import json
 
+import numpy as np
 import pytest
+from builders.adapter import write_tensors
 from builders.results import (
     DATE,
     REVISION,
@@ -10,6 +12,7 @@ from builders.results import (
     write_tasks,
 )
 
+from colintern.artifacts.errors import ArtifactError
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.providers import shipped_providers
 from pytest_colintern.subject import AuditOptions, Subject
@@ -22,8 +25,13 @@ ARXIV = "VidoreArxivQARetrieval"
 def run(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    write_weights(folder, 1.0)
     return folder
+
+
+def write_weights(run, value):
+    tensors = {"a.lora_B.weight": np.full((2, 2), value, np.float32)}
+    write_tensors(run / "adapter_model.safetensors", tensors)
 
 
 def evidence(run, name, **options):
@@ -94,8 +102,16 @@ def test_results_with_errors_alone_have_no_table(run):
 def test_hash_is_compared_with_the_weights(run):
     write_results(run)
     assert evidence(run, "evaluated_weights").same is True
-    (run / "adapter_model.safetensors").write_bytes(b"other weights")
+    write_weights(run, 2.0)
     assert evidence(run, "evaluated_weights").hashes_differ
+
+
+def test_truncated_weights_are_nobodys(run):
+    write_results(run)
+    weights = run / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
+    with pytest.raises(ArtifactError, match="truncated"):
+        evidence(run, "evaluated_weights")
 
 
 def test_weights_are_not_hashed_without_a_recorded_hash(run, monkeypatch):

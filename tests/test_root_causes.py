@@ -50,6 +50,33 @@ def test_roots_are_ordered_by_gravity(first, second):
     assert [root.rule for root in roots] == [first.rule, second.rule]
 
 
+def test_more_symptoms_come_before_an_earlier_stage():
+    found = [Finding("A", 0, 0), Finding("B", 0, 5), Finding("C", 0, 9)]
+    roots = root_causes(found, {"B": ["C"]}, refuted=())
+    assert [root.rule for root in roots] == ["B", "A"]
+
+
+def test_a_symptom_of_a_waived_rule_names_it():
+    found = [Finding("CFG003", 0, 3, waived=True), *findings("LOG006", "LOG004", "PRC002")]
+    roots = root_causes(found, {"CFG003": ["LOG006"], "LOG006": ["LOG004"]}, refuted=())
+    assert roots == (RootCause("LOG006", ("LOG004",), ("CFG003",)), RootCause("PRC002", ()))
+
+
+def test_a_live_cause_outweighs_a_waived_one():
+    found = [Finding("CFG003", 0, 3, waived=True), *findings("CFG010", "LOG006")]
+    roots = root_causes(found, {"CFG003": ["LOG006"], "CFG010": ["LOG006"]}, refuted=())
+    assert roots == (RootCause("CFG010", ("LOG006",)),)
+
+
+def test_a_waived_rule_between_cause_and_symptom_still_explains():
+    found = [*findings("ADP003", "RES001"), Finding("LOG002", 0, 5, waived=True)]
+    assert root_causes(found, EXPLAINS, refuted=()) == (RootCause("ADP003", ("RES001",)),)
+
+
+def test_a_waived_cause_of_nothing_is_no_root():
+    assert root_causes([Finding("CFG003", 0, 3, waived=True)], {}, refuted=()) == ()
+
+
 def test_a_warning_that_explains_an_error_is_as_grave_as_it():
     found = [Finding("CFG005", 1, 3), Finding("LOG006", 0, 5), Finding("ADP007", 1, 1)]
     roots = root_causes(found, {"CFG005": ["LOG006"]}, refuted=())

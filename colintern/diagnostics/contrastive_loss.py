@@ -35,6 +35,13 @@ _LEARNED_RATIO: Final = 0.1
 _COLLAPSED_RATIO: Final = 0.03
 """... unless it fell from above and ends within this share of chance: scores have collapsed."""
 
+MAX_EVALUATION_GAP: Final = 0.25
+"""Share of chance by which the two ends of a sound run may differ (our choice: the guide has no
+figure, and no labelled public run comes near it)."""
+
+MIN_CANDIDATES: Final = 2
+"""Pages a query below which there is nothing to tell apart: ln(1) is 0."""
+
 MIN_PINNED_ROWS: Final = 8
 """Rows that must agree for a loss to be pinned (failure-modes F03: ten)."""
 
@@ -76,16 +83,6 @@ class ContrastiveLoss(Struct, frozen=True):
         found = f"about {self.implied_accuracy:.0%} of queries find their page in the batch"
         return f"loss ends at {self.loss.final:.3g}, {share} ({found})"
 
-    def is_scaled_by(self, accumulation: int, ratio: float) -> bool:
-        """Whether the training loss is logged `accumulation` times too high.
-
-        Args:
-            accumulation: forward passes an optimiser step.
-            ratio: training loss over evaluation loss at the end.
-        """
-        above = self.loss.start > _ABOVE_CHANCE * self.chance
-        return accumulation > 1 and above and math.isclose(ratio, accumulation, rel_tol=_ABOUT)
-
     def slow(self, ratio: float) -> bool:
         """Whether a cold start falls by less than `ratio` in the first epoch, or not at all.
 
@@ -94,6 +91,44 @@ class ContrastiveLoss(Struct, frozen=True):
         epoch = self.loss.first_epoch
         first = epoch is not None and epoch.falls_less_than(ratio)
         return self.cold_start and (first or not self.loss.fell(ratio))
+
+
+class EvaluationGap(Struct, frozen=True):
+    """The ends of the training and the evaluation loss, each in shares of its own chance level."""
+
+    training: float
+    evaluation: float
+
+    @property
+    def far(self) -> bool:
+        """Whether they are further apart than memorised data or other preprocessing explains."""
+        return abs(self.training - self.evaluation) > MAX_EVALUATION_GAP
+
+    def __str__(self) -> str:
+        ends = f"{self.training:.0%} of chance, evaluation at {self.evaluation:.0%}"
+        return f"training ends at {ends}"
+
+
+class LossScale(Struct, frozen=True):
+    """The logged training loss beside the evaluation loss of the same model."""
+
+    ratio: float
+    """Training loss over evaluation loss at the end."""
+    accumulation: int
+    """Forward passes an optimiser step."""
+    starts_above_chance: bool
+
+    @property
+    def is_multiple(self) -> bool:
+        """Whether the training loss is logged `accumulation` times too high."""
+        close = math.isclose(self.ratio, self.accumulation, rel_tol=_ABOUT)
+        return self.accumulation > 1 and self.starts_above_chance and close
+
+
+def loss_scale(found: ContrastiveLoss, last_evaluation: float, accumulation: int) -> LossScale:
+    """Compare the end of training with a positive `last_evaluation`."""
+    above = found.loss.start > _ABOVE_CHANCE * found.chance
+    return LossScale(found.loss.end / last_evaluation, accumulation, above)
 
 
 class Chance(Struct, frozen=True):

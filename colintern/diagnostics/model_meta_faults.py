@@ -47,18 +47,23 @@ def unmatched_training_sets(meta: ModelMeta) -> dict[str, str]:
 
 
 def meta_faults(
-    meta: ModelMeta, shapes: Mapping[str, Sequence[int]], *, projection: str, whole_model: bool
+    meta: ModelMeta,
+    shapes: Mapping[str, Sequence[int]],
+    *,
+    projection: str | None,
+    whole_model: bool,
 ) -> tuple[str, ...]:
     """Return each wrong claim in a few words.
 
     Args:
         meta: the claims.
         shapes: of the judged weights by name; empty when they are not here.
-        projection: the name of the projection in the family.
+        projection: the name of the projection whose size is compared; None to leave it out.
         whole_model: whether the weights are all of the model, not an adapter.
     """
     counts = parameter_counts_of(shapes) if whole_model and shapes else ()
-    return tuple(_faults(meta, embedding_dimension_of(shapes, projection), counts))
+    dimension = embedding_dimension_of(shapes, projection) if projection is not None else None
+    return tuple(_faults(meta, dimension, counts))
 
 
 def _faults(

@@ -6,9 +6,13 @@ from colintern.artifacts.run_layout import TRAINER_STATE, RunLayout
 from colintern.artifacts.trainer_state import TrainerState, read_trainer_state
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.contrastive_loss import (
+    MIN_CANDIDATES,
     Chance,
     ContrastiveLoss,
+    EvaluationGap,
+    LossScale,
     contrastive_chance,
+    loss_scale,
     pinned_chance,
 )
 from colintern.diagnostics.evaluation_loss import MIN_EVALUATIONS, EvaluationLoss
@@ -31,9 +35,15 @@ from colintern.diagnostics.loss_oscillation import (
     examples_a_row,
     loss_oscillation,
 )
-from colintern.diagnostics.loss_trajectory import MIN_ROWS, LossTrajectory, loss_trajectory
+from colintern.diagnostics.loss_trajectory import (
+    MIN_ROWS,
+    LossTrajectory,
+    chance_level,
+    loss_trajectory,
+)
 from colintern.diagnostics.loss_validity import LossValidity
 from colintern.diagnostics.loss_validity import loss_validity as counted_losses
+from colintern.diagnostics.run_config import RunConfig
 from colintern.diagnostics.training_progress import TrainingProgress, training_progress
 from colintern.guide import Guide
 from pytest_colintern.evidence_registry import Resolver, artifact, evidence
@@ -114,9 +124,39 @@ def contrastive(loss: LossTrajectory, loss_kind: LossKind | None) -> Contrastive
     if loss_kind is None or loss_kind.kind != "contrastive":
         reason = loss_kind.reason if loss_kind else "nothing names the loss"
         raise NoEvidence("an in-batch contrastive loss", needed_for=f"its chance level ({reason})")
-    if loss_kind.candidates is None or loss_kind.candidates < 2:  # noqa: PLR2004 - ln(1) is 0
+    if loss_kind.candidates is None or loss_kind.candidates < MIN_CANDIDATES:
         raise NoEvidence("the number of candidates a query", needed_for="the chance level")
     return ContrastiveLoss(loss, loss_kind.candidates)
+
+
+@evidence
+def scale(
+    contrastive: ContrastiveLoss, evaluation_loss: EvaluationLoss, batch: BatchSize
+) -> LossScale:
+    """The training loss beside the evaluation loss, where accumulation may have scaled it."""
+    if batch.accumulation is None or evaluation_loss.last <= 0:
+        raise NoEvidence("gradient_accumulation_steps", needed_for="the scale of the loss")
+    return loss_scale(contrastive, evaluation_loss.last, batch.accumulation.value)
+
+
+@evidence
+def unscaled(contrastive: ContrastiveLoss, scale: LossScale | None) -> ContrastiveLoss:
+    """The same loss where it is not logged as a multiple of itself (LOG016)."""
+    if scale is not None and scale.is_multiple:
+        raise NoEvidence("a loss that accumulation did not scale", needed_for="its true level")
+    return contrastive
+
+
+@evidence
+def evaluation_gap(
+    unscaled: ContrastiveLoss, evaluation_loss: EvaluationLoss, run_config: RunConfig
+) -> EvaluationGap:
+    """How far the evaluation loss ends from the training loss."""
+    size = run_config.per_device_eval_batch_size
+    if size is None or size.value < MIN_CANDIDATES:
+        raise NoEvidence("per_device_eval_batch_size", needed_for="the chance level in evaluation")
+    of_chance = evaluation_loss.last / chance_level(size.value)
+    return EvaluationGap(unscaled.share_of_chance, of_chance)
 
 
 @evidence

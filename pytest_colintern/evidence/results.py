@@ -1,6 +1,7 @@
 """Evidence of evaluation: task results, what describes them, and the tables made of them."""
 
 import os
+from contextlib import suppress
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import (
@@ -20,7 +21,7 @@ from colintern.artifacts.weights_hash import weights_sha256
 from colintern.diagnostics.evaluated_weights import EvaluatedWeights
 from colintern.diagnostics.result_table import ResultTable
 from colintern.diagnostics.result_table import result_table as tabulate
-from pytest_colintern.evidence_registry import artifact, evidence
+from pytest_colintern.evidence_registry import Resolver, artifact, evidence
 from pytest_colintern.subject import AuditOptions, Subject
 from pytest_colintern.verdict import NoEvidence
 
@@ -83,8 +84,14 @@ def evaluated_weights(
     task_results: TaskResults,
     evaluation_record: EvaluationRecord | None,
     manifest: RunManifest | None,
+    resolver: Resolver,
 ) -> EvaluatedWeights:
-    """Whose weights the results are of."""
+    """Whose weights the results are of.
+
+    Broken weights are nobody's: SEC003 reports them, and new results would be made with them.
+    """
+    with suppress(NoEvidence):
+        resolver.get("tensors")
     recorded = evaluation_record.weights_sha256 if evaluation_record else None
     dates = [
         result.date

@@ -1,9 +1,18 @@
 """CFG: a healthy run, misconfigured in one way."""
 
+import math
+
 from builders.manifest import write_manifest
 from builders.training_log import write_training_log
 
 from cases.case import Case
+
+OLD = {
+    "colpali-engine": "0.3.13",
+    "transformers": "4.57.1",
+    "peft": "0.17.1",
+    "torch": "2.8.0",
+}
 
 
 def _manifest(**changes):
@@ -15,11 +24,14 @@ def _arguments(**changes):
 
 
 def _batch(run, per_device, accumulation):
-    write_training_log(run, batch_size=per_device)
+    # The same shares of chance as with 16 pages.
+    of_chance = math.log(per_device) / math.log(16)
+    write_training_log(run, batch_size=per_device, start=2.4 * of_chance, end=0.75 * of_chance)
     write_manifest(
         run,
         arguments={
             "per_device_train_batch_size": per_device,
+            "per_device_eval_batch_size": per_device,
             "gradient_accumulation_steps": accumulation,
         },
         effective_batch_size=None,
@@ -36,6 +48,11 @@ def _batch_of_four(run):
     _batch(run, 4, 16)
 
 
+def _fast(run):
+    write_manifest(run, arguments={"learning_rate": 2e-3})
+    write_training_log(run, peak=2e-3)
+
+
 def _never_evaluated(run):
     write_manifest(run, arguments={"eval_strategy": "no"})
     write_training_log(run, eval_steps=None)
@@ -44,7 +61,7 @@ def _never_evaluated(run):
 CASES = {
     "CFG001": Case(bad=_arguments(num_train_epochs=1)),
     "CFG002": Case(bad=_batch_of_two),
-    "CFG003": Case(bad=_arguments(learning_rate=2e-3)),
+    "CFG003": Case(bad=_fast),
     "CFG004": Case(
         bad=_batch_of_four,
         outcome="warned",
@@ -81,7 +98,7 @@ CASES = {
         good=_manifest(world_size=4, effective_batch_size=256, candidates=64),
     ),
     "CFG015": Case(
-        bad=_manifest(loss={"class": "ColbertSigmoidLoss"}, versions={"colpali-engine": "0.3.13"}),
+        bad=_manifest(loss={"class": "ColbertSigmoidLoss"}, versions=OLD),
         good=_manifest(loss={"class": "ColbertSigmoidLoss"}, versions={"colpali-engine": "0.3.14"}),
     ),
 }
