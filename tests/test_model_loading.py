@@ -70,12 +70,18 @@ def test_checkpoint_rebuilds_embeddings(tmp_path, changes, plain):
     assert loaded.adapter_tensors == len(load_file(tmp_path / "run" / ADAPTER))
 
 
-def test_merge_keeps_embeddings(tmp_path):
+@pytest.mark.parametrize("changes", [{}, FULL], ids=["lora", "full"])
+@pytest.mark.parametrize("plain", [False, True], ids=["base with projection", "plain base"])
+def test_merge_keeps_embeddings(tmp_path, changes, plain):
     base = write_base(tmp_path / "base")
-    trained = write_adapter(tmp_path / "run", random_model())
+    trained = write_adapter(tmp_path / "run", random_model(), **changes)
+    if plain:
+        without_projection(base)
     merged = load_checkpoint(tmp_path / "run", base=str(base), merge=True)
     assert type(merged.model).__name__ == "ColIntern3_5"
+    assert not [name for name in merged.model.state_dict() if "lora" in name or "modules" in name]
     assert torch.allclose(embed(merged.model), embed(trained), atol=1e-5)
+    assert not torch.allclose(embed(merged.model), embed(random_model()), atol=1e-2)
     merged.model.save_pretrained(tmp_path / "merged")
     tiny_processor().save_pretrained(tmp_path / "merged")
     again = load_checkpoint(tmp_path / "merged")
@@ -95,8 +101,9 @@ def test_refuses_other_tensors(tmp_path, change, told):
     base = write_base(tmp_path / "base")
     write_adapter(tmp_path / "run", random_model())
     change_adapter(tmp_path / "run", change)
-    with pytest.raises(LoadError, match=told):
-        load_checkpoint(tmp_path / "run", base=str(base))
+    for merge in (False, True):
+        with pytest.raises(LoadError, match=told):
+            load_checkpoint(tmp_path / "run", base=str(base), merge=merge)
 
 
 def drop_projection_base(tensors):
@@ -108,8 +115,9 @@ def test_refuses_a_lost_projection(tmp_path):
     base = without_projection(write_base(tmp_path / "base"))
     write_adapter(tmp_path / "run", random_model())
     change_adapter(tmp_path / "run", drop_projection_base)
-    with pytest.raises(LoadError, match=r"custom_text_proj\.weight"):
-        load_checkpoint(tmp_path / "run", base=str(base))
+    for merge in (False, True):
+        with pytest.raises(LoadError, match=r"custom_text_proj\.weight"):
+            load_checkpoint(tmp_path / "run", base=str(base), merge=merge)
 
 
 def test_refuses_an_incomplete_base(tmp_path):

@@ -22,18 +22,25 @@ A late-interaction retriever of document pages, trained by colintern.
 ## Use
 
 ```python
+import torch
 from peft import PeftModel
+from PIL import Image
 
+from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor
-from colintern.artifacts.tiny_base import resolve_base
 
-base = ColIntern3_5.from_pretrained(resolve_base("{base}"))
-model = PeftModel.from_pretrained(base, FOLDER).eval()
-processor = ColIntern3_5Processor.from_pretrained(FOLDER)
+folder = "."  # where this file is
+images = [Image.new("RGB", (800, 1000), "white")]
+texts = ["Which page names the total?"]
 
-pages = model(**processor.process_images(images))
-queries = model(**processor.process_queries(texts))
+base = ColIntern3_5.from_pretrained(resolve_base("{base}"), dtype=torch.{dtype})
+model = PeftModel.from_pretrained(base, folder).eval()
+processor = ColIntern3_5Processor.from_pretrained(folder)
+
+with torch.inference_mode():
+    pages = model(**processor.process_images(images))
+    queries = model(**processor.process_queries(texts))
 scores = processor.score(list(queries), list(pages))
 ```
 
@@ -46,7 +53,7 @@ scores = processor.score(list(queries), list(pages))
 | learning rate | {learning_rate:g}, {warmup} warm-up steps, {scheduler} decay |
 | epochs | {epochs:g} of {rows:,} pairs |
 | batch | {batch} queries, {candidates} candidate pages each |
-| loss | ColbertLoss, temperature {temperature:g}, scores normalised: {normalised} |
+| loss | {loss}, temperature {temperature:g}, scores normalised: {normalised} |
 """
 
 
@@ -55,6 +62,7 @@ def model_card(recipe: Recipe, manifest: RunManifest) -> str:
     lora = manifest.lora
     return _TEMPLATE.format(
         base=recipe.base,
+        dtype=manifest.hardware.dtype if manifest.hardware else "float32",
         family=recipe.family,
         recipe=recipe.name,
         rank=recipe.lora.rank,
@@ -69,6 +77,7 @@ def model_card(recipe: Recipe, manifest: RunManifest) -> str:
         rows=recipe.train_pairs,
         batch=manifest.effective_batch_size,
         candidates=manifest.candidates,
+        loss=manifest.loss.class_name if manifest.loss else None,
         temperature=recipe.temperature,
         normalised="yes" if recipe.normalize_scores else "no",
     )

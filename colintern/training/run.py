@@ -62,7 +62,7 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
     recipe = replace(recipe, train_pairs=len(train_rows))
     attention = choose_attention(arguments.device)
-    base, missing = load_base(recipe.base, attention=attention)
+    base, missing = load_base(recipe.base, dtype=base_dtype(recipe, arguments), attention=attention)
     processor = _processor(recipe)
     model, coverage = apply_lora(base, recipe.lora, base_name=recipe.base)
     saved = PROJECTION in coverage.matched or recipe.lora.projection == "full"
@@ -101,6 +101,16 @@ def _run(
         publish(folder / STAGING, folder)
         writer.finish("completed")
     return True
+
+
+def base_dtype(recipe: Recipe, arguments: TrainingArguments) -> torch.dtype:
+    """Return the type of the frozen weights: bfloat16 where the run computes in it.
+
+    Adapters stay in float32. A projection that is trained whole would lose its small steps to the
+    rounding of bfloat16.
+    """
+    half = arguments.bf16 and recipe.lora.projection == "lora"
+    return torch.bfloat16 if half else torch.float32
 
 
 def open_data(
