@@ -12,7 +12,9 @@ from colintern.commands.context import CONTEXT
 COMMANDS: Final[dict[str, str]] = {
     "audit": "Judge trained checkpoints by every rule, without torch, in about a second.",
     "rules": "Print the catalogue of rules, or one rule's page.",
+    "docs": "Print the list of pages, or one page.",
     "train": "Train a retriever by a recipe, and record what the audit needs.",
+    "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
     "init-base": "Write a base model with a projection drawn from a seed.",
     "demo": "Train a healthy run and two broken ones on a CPU, and audit them.",
 }

@@ -1,0 +1,228 @@
+"""A checkpoint that is to be evaluated: where its parts are, and which classes load them.
+
+It is found and told apart as the audit does, so both speak of the same weights.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from colintern.artifacts.base_model import BaseReference
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.hub_cache import is_hub_id
+from colintern.artifacts.printable import printable
+from colintern.artifacts.run_layout import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    MODEL_INDEX,
+    MODEL_WEIGHTS,
+    PREPROCESSOR_CONFIG,
+    PROCESSOR_CONFIG,
+    RunLayout,
+)
+from colintern.artifacts.run_manifest import RunManifest
+from colintern.artifacts.weights_hash import weights_sha256
+from colintern.diagnostics.query_format import QueryFormat
+from colintern.families import Family
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.providers import shipped_providers
+from pytest_colintern.subject import AuditOptions, Subject
+from pytest_colintern.subjects import SubjectError, find_subjects
+from pytest_colintern.verdict import NoEvidence
+
+_OURS: Final = (
+    "colintern.model.modeling.ColIntern3_5",
+    "colintern.model.processing.ColIntern3_5Processor",
+)
+_CLASSES: Final = {
+    "ColIntern3.5": _OURS,
+    "ColIntern-tiny": _OURS,
+    "ColPali": ("ColPali", "ColPaliProcessor"),
+    "ColQwen2": ("ColQwen2", "ColQwen2Processor"),
+    "ColQwen2.5": ("ColQwen2_5", "ColQwen2_5_Processor"),
+    "ColQwen3": ("ColQwen3", "ColQwen3Processor"),
+    "ColQwen3.5": ("ColQwen3_5", "ColQwen3_5Processor"),
+    "ColQwen-Omni": ("ColQwen2_5Omni", "ColQwen2_5OmniProcessor"),
+    "ColIdefics3": ("ColIdefics3", "ColIdefics3Processor"),
+    "ColModernVBert": ("ColModernVBert", "ColModernVBertProcessor"),
+    "ColGemma3": ("ColGemma3", "ColGemmaProcessor3"),
+}
+"""Family to its model and processor class; a bare name is one of `colpali_engine.models`."""
+
+
+_DOWNLOADED: Final = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
+"""Files of a Hub repository that loading needs; never a pickle, never code."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be evaluated; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is evaluated."""
+
+    layout: RunLayout
+    family: Family
+    name: str
+    """As the audit looks for its results: `RUN`, `RUN__checkpoint-N` or `ORG__NAME`."""
+    base: str | None
+    """Folder or Hub id of the base below an adapter; None for a whole model."""
+    base_name: str | None
+    """The base as the adapter records it."""
+    processor: Path
+    """The folder that the processor is loaded from."""
+    manifest: RunManifest | None
+    trained_format: QueryFormat | None
+    """How queries were formatted in training, as far as the checkpoint tells."""
+    weights_sha256: str
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the weights."""
+        return self.layout.weights_folder.path
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its classes are this project's, not colpali-engine's."""
+        return _CLASSES[self.family.name] is _OURS
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether the weights are an adapter's."""
+        return ADAPTER_CONFIG in self.layout.weights_folder.names
+
+
+def find_checkpoint(
+    argument: str, *, base: str | None = None, family: str | None = None
+) -> Checkpoint:
+    """Find what `argument` names: a run, checkpoint, adapter, merged model, cached Hub id or demo.
+
+    Args:
+        argument: as `colintern audit` takes it.
+        base: folder of the base, where the adapter's own name for it does not lead to it.
+        family: name of the family, where it cannot be told.
+
+    Raises:
+        CheckpointError: it is not there, or is no model of a known family.
+    """
+    here = Path.cwd()
+    try:
+        (subject,) = _subjects(argument, here)
+        option = Path(base).expanduser().absolute() if base else None
+        options = AuditOptions(base=option, family=family, invocation_dir=here)
+        resolver = Resolver(shipped_providers(), {"subject": subject, "options": options})
+        return _read(resolver)
+    except SubjectError as error:
+        raise CheckpointError(str(error).replace("--checkpoint ", "")) from error
+    except (ArtifactError, NoEvidence) as error:
+        raise CheckpointError(f"{printable(argument)}: {error}") from error
+
+
+def _subjects(argument: str, here: Path) -> list[Subject]:
+    """A Hub id that is not cached is downloaded, unless HF_HUB_OFFLINE forbids it."""
+    try:
+        return find_subjects([argument], here)
+    except SubjectError:
+        from huggingface_hub import constants  # noqa: PLC0415 - rarely needed
+
+        if constants.HF_HUB_OFFLINE or not is_hub_id(argument):
+            raise
+        _download(argument)
+        return find_subjects([argument], here)
+
+
+def _download(hub_id: str) -> None:
+    from huggingface_hub import errors, snapshot_download  # noqa: PLC0415 - rarely needed
+
+    try:
+        snapshot_download(hub_id, allow_patterns=_DOWNLOADED)
+    except (OSError, errors.HfHubHTTPError) as error:
+        raise CheckpointError(
+            f"{hub_id}: no folder, not in the local cache, and not to be downloaded: {error}"
+        ) from error
+
+
+def classes_of(family: Family) -> tuple[Any, Any]:
+    """Import the model class and the processor class of a family."""
+    model, processor = (_class(name) for name in _CLASSES[family.name])
+    return model, processor
+
+
+def _class(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module or "colpali_engine.models"), attribute)
+
+
+def _read(resolver: Resolver) -> Checkpoint:
+    layout: RunLayout = resolver.get("layout")
+    _refuse_without_weights(layout)
+    is_adapter = ADAPTER_CONFIG in layout.weights_folder.names
+    reference: BaseReference | None = resolver.get("base_reference") if is_adapter else None
+    sha256 = weights_sha256(layout.weights_folder, layout.enclosure)
+    family: Family = resolver.get("family")
+    formats = _or_none(resolver, "query_formats")
+    return Checkpoint(
+        layout=layout,
+        family=family,
+        name=results_name(layout),
+        base=_base_to_load(reference) if reference else None,
+        base_name=reference.recorded if reference else None,
+        processor=_processor_folder(layout, reference),
+        manifest=_or_none(resolver, "manifest"),
+        # Our processor is saved with its format; the engine's leaves it to its version.
+        trained_format=formats.trained if formats and _CLASSES[family.name] is not _OURS else None,
+        weights_sha256=sha256 or "",
+    )
+
+
+def results_name(layout: RunLayout) -> str:
+    """Return the name of the folder of results that the audit takes for this subject's."""
+    path = layout.path
+    if layout.is_checkpoint:
+        return f"{path.parent.name}__{path.name}"
+    if path.parent.name == "snapshots" and path.parent.parent.name.startswith("models--"):
+        return path.parent.parent.name.removeprefix("models--").replace("--", "__")
+    return path.name
+
+
+def _refuse_without_weights(layout: RunLayout) -> None:
+    folder = layout.weights_folder
+    if not folder.has_any((ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)):
+        raise CheckpointError(
+            f"{printable(folder.path)}: expected {ADAPTER_WEIGHTS} or {MODEL_WEIGHTS}, found "
+            "neither; a pickle of weights is not loaded: save them as safetensors"
+        )
+
+
+def _base_to_load(reference: BaseReference) -> str:
+    if reference.folder is not None:
+        return str(reference.folder)
+    if reference.recorded is None or not reference.is_hub_id:
+        raise CheckpointError(
+            f"its base {printable(reference.recorded or '(not recorded)')} is not on this machine; "
+            "--base DIR names it"
+        )
+    return reference.recorded
+
+
+def _processor_folder(layout: RunLayout, reference: BaseReference | None) -> Path:
+    for folder in (layout.weights_folder, layout.folder):
+        if folder.has_any((PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)):
+            return folder.path
+    base = reference.folder if reference else None
+    names = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)
+    if base is not None and any((base / name).is_file() for name in names):
+        return base
+    raise CheckpointError(
+        f"{printable(layout.path)}: expected {PROCESSOR_CONFIG}, found none here or in the base; "
+        "save the processor beside the weights: processor.save_pretrained(FOLDER)"
+    )
+
+
+def _or_none(resolver: Resolver, name: str) -> Any:
+    try:
+        return resolver.get(name)
+    except (NoEvidence, ArtifactError):
+        return None

@@ -1,0 +1,195 @@
+"""The folder of one model's results, in the guide's layout: `MODEL/TASK.json`.
+
+Beside the tasks lie `model_meta.json`, `colintern_eval.json`, MTEB's predictions in `predictions/`
+and the score of every query in `per_query/`. All are written whole or not at all.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from mteb.cache import ResultCache
+from mteb.models.model_meta import ModelMeta
+from mteb.results import TaskResult
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.model_meta import MODEL_META
+from colintern.artifacts.written_json import write_json
+from colintern.evaluation.retriever import Retriever
+from colintern.training.versions import installed_versions
+
+PREDICTIONS: Final = "predictions"
+PER_QUERY: Final = "per_query"
+PER_QUERY_SCHEMA: Final = "colintern.per_query/1"
+_OUTDATED: Final = ".outdated"
+"""Hidden, so that no reader takes the results of other weights for these."""
+_IDENTITY: Final = (
+    "weights_sha256",
+    "query_prefix",
+    "query_suffix",
+    "padding_side",
+    "max_num_visual_tokens",
+    "dtype",
+)
+"""Fields of the record that must not change between two tasks of one folder."""
+
+
+def evaluation_record(retriever: Retriever) -> dict[str, Any]:
+    """Describe how the results are made: `colintern_eval.json`, not yet ended."""
+    processor = retriever.processor
+    return {
+        "weights_sha256": retriever.checkpoint.weights_sha256,
+        "query_prefix": retriever.query_prefix,
+        "query_suffix": retriever.query_suffix,
+        "padding_side": processor.tokenizer.padding_side,
+        "max_num_visual_tokens": getattr(processor, "max_num_visual_tokens", None),
+        "attention": retriever.attention,
+        "dtype": str(retriever.dtype).removeprefix("torch."),
+        "device": _device_name(retriever),
+        "versions": installed_versions() | {"mteb": _mteb_version()},
+        "started": _now(),
+        "ended": None,
+    }
+
+
+class ResultsFolder:
+    """One model's results on disk."""
+
+    def __init__(self, path: Path) -> None:
+        """Describe the folder; nothing is made or read yet."""
+        self.path = path
+
+    def is_of(self, weights_sha256: str) -> bool:
+        """Whether what is here was made with these weights."""
+        recorded = self._recorded()
+        return recorded is not None and recorded.get("weights_sha256") == weights_sha256
+
+    def start(self, record: dict[str, Any]) -> Path | None:
+        """Begin an evaluation; results of other weights or settings are moved away first.
+
+        Returns:
+            Where they were moved to, or None when there were none.
+        """
+        recorded = self._recorded()
+        moved = None
+        if any(self.path.glob("*.json")) and not _same(recorded, record):
+            moved = self._move_away(recorded)
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / PREDICTIONS).mkdir(exist_ok=True)
+        (self.path / PER_QUERY).mkdir(exist_ok=True)
+        started = recorded.get("started") if recorded and moved is None else None
+        write_json(
+            self.path / EVALUATION_RECORD, record | {"started": started or record["started"]}
+        )
+        return moved
+
+    def finish(self) -> None:
+        """Note when the last task ended."""
+        recorded = self._recorded() or {}
+        write_json(self.path / EVALUATION_RECORD, recorded | {"ended": _now()})
+
+    def task_result(self, name: str) -> TaskResult | None:
+        """Return the result of a task, or None when there is none that can be read."""
+        try:
+            return TaskResult.from_disk(self.path / f"{name}.json")
+        except (OSError, ValueError, KeyError):
+            return None
+
+    def write_per_query(self, name: str, revision: str, scores: dict[str, Any]) -> None:
+        """Write the metrics of every query: split to subset to query to metric to value."""
+        content = {
+            "schema": PER_QUERY_SCHEMA,
+            "task": name,
+            "dataset_revision": revision,
+            "scores": scores,
+        }
+        write_json(self.path / PER_QUERY / f"{name}_predictions.json", content)
+
+    def read_per_query(self, name: str) -> dict[str, Any]:
+        """Return the scores of the queries of a task that was begun earlier."""
+        try:
+            content = json.loads((self.path / PER_QUERY / f"{name}_predictions.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return content.get("scores", {}) if isinstance(content, dict) else {}
+
+    def discard_broken_predictions(self, name: str) -> None:
+        """Remove predictions that a killed process left half written: MTEB would read them."""
+        path = self.path / PREDICTIONS / f"{name}_predictions.json"
+        try:
+            json.loads(path.read_text())
+        except (OSError, ValueError):
+            path.unlink(missing_ok=True)
+
+    def _recorded(self) -> dict[str, Any] | None:
+        path = self.path / EVALUATION_RECORD
+        try:
+            read_evaluation_record(path, Enclosure.around(self.path))
+            recorded: dict[str, Any] = json.loads(path.read_text())
+        except (ArtifactError, OSError, ValueError):
+            return None
+        return recorded
+
+    def _move_away(self, recorded: dict[str, Any] | None) -> Path:
+        sha256 = str((recorded or {}).get("weights_sha256") or "unknown")[:12]
+        stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
+        target = self.path / _OUTDATED / f"{stamp}-{sha256}"
+        target.mkdir(parents=True)
+        for entry in list(self.path.iterdir()):
+            if not entry.name.startswith("."):
+                entry.rename(target / entry.name)
+        return target
+
+
+class FlatCache(ResultCache):
+    """MTEB's cache of results in the guide's layout, written atomically."""
+
+    def __init__(self, folder: Path) -> None:
+        """Keep one model's results in `folder`."""
+        super().__init__(folder)
+        self._folder = folder
+
+    def get_task_result_path(self, task_name: str, *_: Any, **__: Any) -> Path:
+        """Return the file of a task."""
+        return self._folder / f"{task_name}.json"
+
+    @property
+    def has_remote(self) -> bool:
+        """No published results are mixed in."""
+        return False
+
+    def save_to_cache(
+        self, task_result: TaskResult, model_name: str | ModelMeta, *_: Any, **__: Any
+    ) -> None:
+        """Write a task, and the model's description beside it."""
+        path = self.get_task_result_path(task_result.task_name)
+        partial = path.with_name(path.name + ".partial")
+        task_result.to_disk(partial)
+        partial.replace(path)
+        if isinstance(model_name, ModelMeta):
+            described = json.loads(json.dumps(model_name.to_dict(), default=str))
+            write_json(path.with_name(MODEL_META), described)
+
+
+def _same(recorded: dict[str, Any] | None, record: dict[str, Any]) -> bool:
+    return recorded is not None and all(recorded.get(key) == record[key] for key in _IDENTITY)
+
+
+def _device_name(retriever: Retriever) -> str:
+    import torch  # noqa: PLC0415 - a name only
+
+    device = retriever.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _mteb_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - a name only
+
+    return version("mteb")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

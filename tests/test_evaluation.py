@@ -1,0 +1,183 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+pytest.importorskip("mteb")
+from mteb.results import TaskResult
+from peft.tuners.tuners_utils import BaseTuner
+
+from colintern.artifacts.evaluation_record import read_evaluation_record
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.results_folder import read_results_folder
+from colintern.cli import main
+from colintern.diagnostics.result_table import result_table
+from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
+from colintern.evaluation.merging import MergeError
+from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
+from colintern.evaluation.task_names import UnknownNameError, task_names
+from colintern.evaluation.wrapper import ColIntern3_5Wrapper
+from colintern.pages.world import TASK
+
+# Warnings of others, by their exact words; pytest would make them errors.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
+HEALTHY = Path(main.callback.__code__.co_filename).parent / "assets" / "demo" / "healthy"
+
+
+def evaluate(*arguments, model=HEALTHY):
+    command = ["evaluate", "--model-path", str(model), "--batch-size", "64", *map(str, arguments)]
+    return CliRunner().invoke(main, command)
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    done = evaluate("--benchmarks", "pages", "--results-dir", folder)
+    assert done.exit_code == 0, done.output
+    assert "excellent" in done.output
+    return folder / "healthy"
+
+
+@pytest.fixture
+def copied(evaluated, tmp_path):
+    shutil.copytree(evaluated, tmp_path / "healthy")
+    return tmp_path / "healthy"
+
+
+@pytest.fixture
+def no_embedding(monkeypatch):
+    def refuse(*_):
+        pytest.fail("a finished task was embedded again")
+
+    monkeypatch.setattr(Retriever, "embed_pages", refuse)
+
+
+def test_mteb_agrees_with_our_ranking(evaluated):
+    ours = json.loads((HEALTHY / "results" / f"{TASK}.json").read_text())["scores"]["test"][0]
+    theirs = TaskResult.from_disk(evaluated / f"{TASK}.json").scores["test"][0]
+    shared = [name for name in ours if "_at_" in name]
+    assert len(shared) > 20
+    for name in shared:
+        assert theirs[name] == pytest.approx(ours[name], abs=1e-4), name
+
+
+def test_the_audit_reads_the_results(evaluated):
+    results = read_results_folder(evaluated, Enclosure.around(evaluated))
+    assert list(results.tasks) == [TASK]
+    assert not results.errors
+    assert result_table(results).banded_means["pages"] == pytest.approx(0.895, abs=0.002)
+    assert results.model_meta.embed_dim == 128
+    assert results.model_meta.training_names == (TASK,)
+
+
+def test_the_record_names_the_weights(evaluated):
+    record = read_evaluation_record(evaluated / "colintern_eval.json", Enclosure.around(evaluated))
+    assert record.weights_sha256 == find_checkpoint(str(HEALTHY)).weights_sha256
+    assert record.started < record.ended
+    assert record.versions["mteb"]
+
+
+def test_query_scores_average_to_the_result(evaluated):
+    kept = json.loads((evaluated / "per_query" / f"{TASK}_predictions.json").read_text())
+    scores = [each["ndcg_at_5"] for each in kept["scores"]["test"]["default"].values()]
+    result = TaskResult.from_disk(evaluated / f"{TASK}.json").scores["test"][0]
+    assert len(scores) == 300
+    assert sum(scores) / len(scores) == pytest.approx(result["ndcg_at_5"], abs=1e-5)
+
+
+@pytest.mark.usefixtures("no_embedding")
+def test_a_finished_task_is_kept(copied):
+    done = evaluate("--benchmarks", "pages", "--results-dir", copied.parent)
+    assert done.exit_code == 0
+    assert "nothing is evaluated again" in done.output
+
+
+def test_results_of_other_weights_are_moved_away(copied, monkeypatch):
+    record = copied / "colintern_eval.json"
+    record.write_text(record.read_text().replace('"weights_sha256": "', '"weights_sha256": "0'))
+    embedded = []
+    embed = Retriever.embed_pages
+    monkeypatch.setattr(
+        Retriever, "embed_pages", lambda self, pages: embedded.append(1) or embed(self, pages)
+    )
+    done = evaluate("--benchmarks", "pages", "--results-dir", copied.parent)
+    assert done.exit_code == 0, done.output
+    assert embedded
+    assert list(copied.glob(f".outdated/*/{TASK}.json"))
+
+
+def test_one_failing_task_loses_no_other(tmp_path):
+    arguments = ("--benchmarks", "VidoreDocVQARetrieval", "pages", "--data-dir", tmp_path / "data")
+    done = evaluate(*arguments, "--results-dir", tmp_path)
+    assert done.exit_code == 1
+    assert "FAILED VidoreDocVQARetrieval" in done.output
+    assert str(tmp_path / "data" / "mteb" / "docvqa_test_subsampled_beir") in done.output
+    assert (tmp_path / "healthy" / f"{TASK}.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("Vidore(v1)", None), ("VidoreDocVQA", "VidoreDocVQARetrieval"), ("vidore(v9)", "ViDoRe(v")],
+)
+def test_unknown_names_get_close_ones(name, hint):
+    if hint is None:
+        assert len(task_names(name)) == 10
+        return
+    with pytest.raises(UnknownNameError, match=hint.replace("(", r"\(")):
+        task_names(name)
+
+
+def test_the_wrapper_holds_the_trained_projection():
+    wrapper = ColIntern3_5Wrapper(HEALTHY)
+    adapted = load_retriever(find_checkpoint(str(HEALTHY)), merge=False).model
+    projection = adapted.get_base_model().custom_text_proj
+    trained = (
+        projection.modules_to_save["default"]
+        if hasattr(projection, "modules_to_save")
+        else (projection.base_layer)
+    )
+    moved = wrapper.mdl.custom_text_proj.weight - trained.weight
+    if hasattr(projection, "get_delta_weight"):
+        moved = moved - projection.get_delta_weight("default")
+    assert moved.abs().max() < 1e-6
+    assert not [name for name, _ in wrapper.mdl.named_modules() if "lora" in name]
+    assert wrapper.mteb_model_meta.revision == find_checkpoint(str(HEALTHY)).weights_sha256
+
+
+@pytest.mark.parametrize("fault", ["skipped", "twice", "halved"])
+def test_a_wrong_merge_is_refused(monkeypatch, fault):
+    merge = BaseTuner.merge_and_unload
+
+    def wrong(self, **options):
+        layers = [m for m in self.modules() if hasattr(m, "get_delta_weight")]
+        base = [(m.get_base_layer(), m.get_delta_weight("default").detach()) for m in layers]
+        merged = merge(self, **options)
+        share = {"skipped": -1.0, "twice": 1.0, "halved": -0.5}[fault]
+        for layer, delta in base:
+            layer.weight.data += share * delta
+        return merged
+
+    monkeypatch.setattr(BaseTuner, "merge_and_unload", wrong)
+    with pytest.raises(CheckpointError, match="base \\+ s·B·A") as caught:
+        load_retriever(find_checkpoint(str(HEALTHY)))
+    assert isinstance(caught.value.__cause__, MergeError)
+
+
+def test_an_embedding_that_is_nan_stops_the_task():
+    retriever = load_retriever(find_checkpoint(str(HEALTHY)))
+    next(retriever.model.parameters()).data.fill_(float("nan"))
+    retriever.model.custom_text_proj.bias.data.fill_(float("nan"))
+    with pytest.raises(NotFiniteError, match="ADP010"):
+        retriever.embed_queries(["a query"])
+
+
+@pytest.mark.parametrize("argument", ["/no/such/folder", "nobody/nothing"])
+def test_a_model_that_is_not_there_is_named(argument, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(CheckpointError, match=argument):
+        find_checkpoint(argument)
