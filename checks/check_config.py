@@ -29,7 +29,7 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         NDCG@5 0.11. Another family has its own figure, and falls below it by a warning at most.
     Evidence: `num_train_epochs` and `max_steps` of the run manifest, training_args.bin,
         trainer_state.json or the model card. The log rounds epochs up; its steps tell the rest.
-    Fix: set `num_train_epochs=5`, leave `max_steps` unset, and train again.
+    Fix: set `num_train_epochs` to the epochs expected, leave `max_steps` unset, and train again.
     Source: the guide, debugging checklist; other families: the recipe named in their table entry.
     """
     epochs = needed(run_config.planned_epochs, MANIFEST_OR_ARGUMENTS, needed_for="the epochs")
@@ -42,6 +42,7 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         expected=f"at least {least:g} epochs for {family.name}",
         where=epochs.where,
         severity=ERROR if family.follows_guide else WARNING,
+        fix=f"set `num_train_epochs={least:g}`, leave `max_steps` unset, and train again.",
     )
 
 
@@ -95,7 +96,7 @@ def check_warmup(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         jumps. A warm-up of a third of the run or more hardly trains at its learning rate.
     Evidence: `warmup_steps` (whole, or a fraction in transformers 5) or `warmup_ratio`, and the
         planned steps and epochs. A length that is not recorded is not held against the run.
-    Fix: warm up for 10 % of the first epoch, at least 100 steps, and less than a third of the run.
+    Fix: set `warmup_steps` to the steps, or the share of an epoch, that are expected.
     Source: the guide, internal parameters and optimiser; failure-modes F08.
     """
     warmup = planned_warmup(run_config)

@@ -27,7 +27,8 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     Evidence: the run manifest; else batch, accumulation and number of processes of
         training_args.bin and trainer_state.json; else samples a step, with its rounding error.
         Inside that error nothing is said.
-    Fix: raise `per_device_train_batch_size`, then `gradient_accumulation_steps`, to 64 together.
+    Fix: raise `per_device_train_batch_size`, then `gradient_accumulation_steps`, until their
+        product with the devices is the batch expected.
     Source: the guide, debugging checklist; failure-modes H02.
     """
     least = guide.min_effective_batch_size
@@ -43,6 +44,8 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
         expected=f"at least {least}",
         where=batch.source,
         severity=ERROR if family.follows_guide else WARNING,
+        fix="raise `per_device_train_batch_size`, then `gradient_accumulation_steps`, to "
+        f"{least} together.",
     )
 
 

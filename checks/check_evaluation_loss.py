@@ -33,7 +33,7 @@ def check_evaluation_loss_holds(
         doubt: p < 0.01, more than 10 % above the minimum, training seen to fall.
     Evidence: `eval_loss` and `loss` in trainer_state.json.
     Fix: take the checkpoint of the lowest evaluation, or stop there: `load_best_model_at_end` with
-        early stopping; more data, or dropout 0.1.
+        early stopping; more data, or more dropout.
     Source: finetune-doctor's noise band; failure-modes F14; 5 % above the minimum is what a person
         calls overfitting in the labelled public logs.
     """

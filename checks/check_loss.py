@@ -32,7 +32,7 @@ def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState
         `grad_norm` beside it tells. A NaN gradient norm beside a normal loss is a skipped step of
         the fp16 scaler, which is healthy.
     Evidence: `loss`, `eval_loss`, `grad_norm` and `train_loss` in trainer_state.json.
-    Fix: train in bf16, lower the learning rate (2e-5), warm up over 200 steps, set
+    Fix: train in bf16, lower the learning rate, warm up longer, set
         `max_grad_norm=1.0`; start again from a checkpoint before the first NaN.
     Source: the guide, training stalls or NaN loss; failure-modes F10; logs of public runs.
     """
@@ -89,8 +89,8 @@ def check_loss_falls(
         whose run falls by a third later is a warning. So is a loss of unknown kind that never falls
         beyond its noise, because a warm start looks the same.
     Evidence: `loss` and `epoch` in trainer_state.json; two standard errors are given in its favour.
-    Fix: check that LoRA reaches the language layers, then the learning rate (5e-5 for 1B) and the
-        batch size.
+    Fix: check that LoRA reaches the language layers, then the learning rate and the batch
+        size, which CFG003 and CFG002 judge.
     Source: the guide, problematic training.
     """
     if contrastive is None and loss_kind is not None and loss_kind.kind != "unknown":
@@ -120,7 +120,7 @@ def check_final_loss(
         to find it among thousands. The limit is scaled by chance for other batch sizes.
     Evidence: the last tenth of `loss` in trainer_state.json, two standard errors in its favour;
         candidates from the batch size.
-    Fix: train longer (five epochs), with more pages a batch, or at the guide's learning rate.
+    Fix: train longer, with more pages a batch, or at a learning rate that CFG003 accepts.
     Source: the guide, key metrics; failure-modes F04.
     """
     if progress is not None and not progress.complete(guide.min_completed_ratio):
@@ -149,7 +149,7 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
         or single rows +-25 % of the fall (or of the level, where that is larger), a swing of half
         of all that was learned. Two thirds of the bins of healthy public logs lie within 3 %.
     Evidence: `loss` in trainer_state.json; the batch size.
-    Fix: raise the effective batch to 64 or more, lower the learning rate, warm up longer.
+    Fix: raise the effective batch, lower the learning rate, warm up longer.
     Source: the guide, problematic training; corridor measured on 84 public logs and on synthetic
         curves with noise of 0.02 to 0.15.
     """
@@ -184,7 +184,7 @@ def check_loss_does_not_diverge(
         the last third does not fall again. Or no row ever returns to the first value while
         gradients grew tenfold.
     Evidence: `loss` and `grad_norm` in trainer_state.json.
-    Fix: lower the learning rate (2e-5), warm up longer, set `max_grad_norm=1.0`, and take the
+    Fix: lower the learning rate, warm up longer, set `max_grad_norm=1.0`, and take the
         checkpoint before the rise.
     Source: the guide, training stalls; corpus: a run at learning rate 0.01 went from 1.25 to ln(4).
     """

@@ -84,7 +84,7 @@ def check_gradients_live(
 def check_schedule(
     learning_rate: LearningRateSchedule, run_config: RunConfig | None, training_log: TrainerState
 ) -> Verdict:
-    """The learning rate had no warm-up, no decay, a leap, or a dead stretch.
+    """The learning rate had hardly a warm-up, no decay, a leap, or a dead stretch.
 
     Why: the guide's learning rate warms up, then decays. Without warm-up the first steps at full
         rate damage pretrained weights; without decay the end stays noisy; a rate of zero trains
@@ -92,7 +92,8 @@ def check_schedule(
         before the first logged row cannot be seen and is not accused.
         An error when the rate is zero in every row.
     Evidence: `learning_rate` in trainer_state.json.
-    Fix: `warmup_steps=100` with a linear or cosine schedule, and the same arguments on resumption.
+    Fix: the `warmup_steps` that CFG005 expects, a linear or cosine schedule, and the same arguments
+        on resumption.
     Source: the guide, key metrics; failure-modes F08.
     """
     asked = run_config.learning_rate.value if run_config and run_config.learning_rate else None

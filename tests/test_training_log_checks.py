@@ -191,7 +191,7 @@ def test_falling_loss_doubts_the_logged_gradient(tmp_path):
 
 
 SCHEDULES = {
-    "no warm-up": {"warmup": 1},
+    "a warm-up of at most 10 steps": {"warmup": 1},
     "no decay": {"learning_rate": lambda at, value: 7e-5 if at > 0.17 else value},
     "never reached": {"peak": 3e-5},
     "leaps up": {"learning_rate": after(0.5, lambda value: value * 8)},

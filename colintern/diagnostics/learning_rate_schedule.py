@@ -82,7 +82,7 @@ class LearningRateSchedule(Struct, frozen=True):
         missed = asked is not None and self.complete and self.peak < PEAK_REACHED_RATIO * asked
         steps = ", ".join(f"{step:,}" for step in self.jumps[:3])
         found = {
-            f"no warm-up: the peak is there at step {self.peak_step:,}": self.no_warmup,
+            self._short_warmup: self.no_warmup,
             f"no decay: the last rate is {self.last:.2g}": self.no_decay,
             f"peak {self.peak:.2g} never reached {asked or 0:.2g}": missed,
             f"the rate leaps up at step {steps}": bool(self.jumps),
@@ -91,6 +91,13 @@ class LearningRateSchedule(Struct, frozen=True):
             ),
         }
         return tuple(text for text, is_wrong in found.items() if is_wrong)
+
+    @property
+    def _short_warmup(self) -> str:
+        if self.peak_step <= 1:
+            return f"no warm-up: the peak is there at step {self.peak_step:,}"
+        at = f"{REACHED_RATIO:.0%} of the peak are there at step {self.peak_step:,}"
+        return f"a warm-up of at most {self.peak_step:,} steps: {at}"
 
 
 def learning_rate_schedule(
