@@ -18,8 +18,8 @@ from safetensors.torch import load_file  # noqa: E402 - after the skip
 from short_run import recipe_of  # noqa: E402 - after the skip
 
 from colintern.artifacts.resource_log import read_resource_log  # noqa: E402 - after the skip
+from colintern.artifacts.run_layout import STAGING  # noqa: E402 - after the skip
 from colintern.training.checkpoints import (  # noqa: E402 - after the skip
-    STAGING,
     fault_of,
     newest_whole_checkpoint,
     numbered_checkpoints,

@@ -34,6 +34,10 @@ PROCESSOR_CONFIG: Final = "processor_config.json"
 TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 TOKENIZER: Final = "tokenizer.json"
 
+STAGING: Final = ".saving"
+"""Folder of a run where a save in progress lies: what is found in it was cut off, and nothing ever
+loads it."""
+
 KNOWN_NAMES: Final = frozenset(
     {
         ADAPTER_CONFIG,
@@ -161,6 +165,10 @@ class RunLayout:
     def beside_weights(self, name: str) -> Path | None:
         """Find a file that belongs to the judged weights: in their folder, else in the root."""
         return self.weights_folder.get(name) or self.folder.get(name)
+
+    def is_cut_off(self, path: Path) -> bool:
+        """Whether `path` is what a save that was cut off has left."""
+        return path.is_relative_to(self.path / STAGING)
 
     @property
     def ignored(self) -> tuple[str, ...]:

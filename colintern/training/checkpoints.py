@@ -5,6 +5,8 @@ import logging
 import os
 import shutil
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -12,8 +14,7 @@ from typing import Any, Final, Self
 
 from safetensors import SafetensorError, safe_open
 
-STAGING: Final = ".saving"
-"""Folder in the run where a save in progress lies; whatever is found in it was cut off."""
+from colintern.artifacts.run_layout import ADAPTER_CONFIG, STAGING
 
 STATE: Final = "trainer_state.json"
 _PREFIX: Final = "checkpoint-"
@@ -69,6 +70,16 @@ class StagedCheckpoint:
         self.accelerator.wait_for_everyone()
 
 
+@contextmanager
+def disk_faults_as_such(what: str) -> Iterator[None]:
+    """Turn what torch and safetensors raise about a full disk into the OSError that it is."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{what} could not be written: {reason}") from error
+
+
 def discard_staging(run: Path) -> None:
     """Remove what a save that was cut off has left."""
     shutil.rmtree(run / STAGING, ignore_errors=True)
@@ -90,8 +101,12 @@ def rotate(run: Path, limit: int | None, best: str | None) -> None:
 
 
 def publish(files: Path, run: Path) -> None:
-    """Move the files of a finished model into `run`, each at once, the weights last."""
-    ordered = sorted(files.iterdir(), key=lambda path: path.name in _WEIGHTS)
+    """Move the files of a finished model into `run`, each at once, the adapter itself last.
+
+    Until its configuration is there, the newest checkpoint is what the run holds.
+    """
+    last = (ADAPTER_CONFIG, *_WEIGHTS)
+    ordered = sorted(files.iterdir(), key=lambda path: path.name in last)
     for path in ordered:
         path.replace(run / path.name)
     discard_staging(run)

@@ -1,13 +1,19 @@
 """What is checked before the first step, because it would waste the run. Design, section 7."""
 
+import difflib
 import math
 import os
 from pathlib import Path
 from typing import Any, Final
 
 from transformers import TrainingArguments
+from transformers.integrations import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 
-from colintern.training.checkpoints import STAGING, newest_whole_checkpoint
+from colintern.artifacts.run_layout import STAGING
+from colintern.training.checkpoints import newest_whole_checkpoint
 from colintern.training.distinct_pages import DistinctPages, page_keys
 
 LEAST_BATCH: Final = 2
@@ -19,6 +25,21 @@ _BASE_FILES: Final = {
     "processor": ("processor_config.json", "preprocessor_config.json"),
     "tokenizer": ("tokenizer_config.json",),
 }
+
+_LOGGER_PACKAGES: Final = {
+    "clearml": "clearml",
+    "codecarbon": "codecarbon",
+    "comet_ml": "comet-ml",
+    "dagshub": "dagshub",
+    "dvclive": "dvclive",
+    "mlflow": "mlflow",
+    "neptune": "neptune",
+    "swanlab": "swanlab",
+    "tensorboard": "tensorboard",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+"""What each logger of the Trainer is installed by."""
 
 _OWN_TRACES: Final = ("trainer_state.json", "colintern_run.json", "adapter_model.safetensors")
 
@@ -69,6 +90,27 @@ def check_base(name: str) -> None:
             raise PreflightError(
                 f"the base {name} must have its {what}, but there is no {' or '.join(names)}; "
                 "save the model and its processor into one folder"
+            )
+
+
+def check_loggers(arguments: TrainingArguments) -> None:
+    """Check that every logger of `report_to` is known to the Trainer and installed.
+
+    Raises:
+        PreflightError: one is not.
+    """
+    installed = set(get_available_reporting_integrations())
+    for name in arguments.report_to:
+        if name not in INTEGRATION_TO_CALLBACK:
+            close = difflib.get_close_matches(name, INTEGRATION_TO_CALLBACK, n=2)
+            hint = f"did you mean {' or '.join(close)}?" if close else "as tensorboard or wandb"
+            raise PreflightError(
+                f"--report-to must name a logger of the Trainer, not {name}; {hint}"
+            )
+        if name not in installed and name in _LOGGER_PACKAGES:
+            raise PreflightError(
+                f"--report-to {name} needs its package, which is not installed; "
+                f"pip install {_LOGGER_PACKAGES[name]}, or leave --report-to out"
             )
 
 

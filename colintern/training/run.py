@@ -1,5 +1,6 @@
 """Trains one recipe with colpali-engine's losses, and leaves its evidence."""
 
+import contextlib
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from peft import PeftModel
 from transformers import ProgressCallback, TrainingArguments, set_seed
 
+from colintern.artifacts.run_layout import STAGING
 from colintern.artifacts.run_manifest import DatasetRecord, LossRecord, RunManifest
 from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.loading import choose_attention, load_base
@@ -19,14 +21,16 @@ from colintern.model.lora import apply_lora
 from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
-from colintern.training.checkpoints import STAGING, discard_staging, publish
+from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
 from colintern.training.manifest import ManifestWriter, run_manifest
 from colintern.training.model_card import model_card
 from colintern.training.page_pairs import pair_dataset
 from colintern.training.preflight import (
+    PreflightError,
     check_base,
+    check_loggers,
     check_plan,
     check_projection,
     resume_point,
@@ -58,6 +62,7 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
     check_base(resolve_base(recipe.base))
     set_seed(recipe.seed)
     arguments = training_arguments(recipe, output_dir)
+    check_loggers(arguments)
     train_rows, evaluation_rows, records = open_data(recipe, arguments)
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
     recipe = replace(recipe, train_pairs=len(train_rows))
@@ -83,24 +88,32 @@ def _run(
         discard_staging(folder)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        if stop.received is None:
+            _write_final(trainer, writer, recipe)
     except BaseException:
         if is_main:
-            writer.finish("interrupted")
+            discard_staging(folder)
+            with contextlib.suppress(OSError):  # a full disk: the error that is raised says so
+                writer.finish("interrupted")
         raise
     finally:
         stop.stop_listening()
-    if stop.received is not None:
-        if is_main:
-            trainer.save_state()
-            writer.finish("interrupted")
-        return False
-    trainer.save_model(str(folder / STAGING))
-    if is_main:
-        trainer.state.save_to_json(str(folder / STAGING / "trainer_state.json"))
-        (folder / STAGING / "README.md").write_text(model_card(recipe, writer.manifest))
-        publish(folder / STAGING, folder)
+    if stop.received is not None and is_main:
+        trainer.save_state()
+        writer.finish("interrupted")
+    return stop.received is None
+
+
+def _write_final(trainer: ColInternTrainer, writer: ManifestWriter, recipe: Recipe) -> None:
+    """Write the finished model beside its place, and move it there when it is whole."""
+    staging = writer.folder / STAGING
+    with disk_faults_as_such("the final model"):
+        trainer.save_model(str(staging))
+    if trainer.args.should_save:
+        trainer.state.save_to_json(str(staging / "trainer_state.json"))
+        (staging / "README.md").write_text(model_card(recipe, writer.manifest))
+        publish(staging, writer.folder)
         writer.finish("completed")
-    return True
 
 
 def base_dtype(recipe: Recipe, arguments: TrainingArguments) -> torch.dtype:
@@ -126,7 +139,11 @@ def open_data(
 
 
 def training_arguments(recipe: Recipe, output_dir: Path) -> TrainingArguments:
-    """Return the recipe as Trainer's arguments."""
+    """Return the recipe as Trainer's arguments.
+
+    Raises:
+        PreflightError: they contradict each other, or this machine cannot do what they ask for.
+    """
     values: dict[str, Any] = {
         "learning_rate": recipe.learning_rate,
         "num_train_epochs": recipe.num_train_epochs,
@@ -154,7 +171,10 @@ def training_arguments(recipe: Recipe, output_dir: Path) -> TrainingArguments:
         "report_to": [],
         "seed": recipe.seed,
     }
-    return TrainingArguments(str(output_dir), **{**values, **recipe.arguments})
+    try:
+        return TrainingArguments(str(output_dir), **{**values, **recipe.arguments})
+    except (ValueError, ImportError) as error:
+        raise PreflightError(f"the training arguments do not fit together: {error}") from error
 
 
 def build_trainer(  # noqa: PLR0917 - the parts of a trainer

@@ -25,6 +25,7 @@ from colintern.training.cached_batch import EmbeddedSide, loss_at_embeddings
 from colintern.training.checkpoints import (
     ResumeError,
     StagedCheckpoint,
+    disk_faults_as_such,
     newest_whole_checkpoint,
     rotate,
 )
@@ -211,7 +212,10 @@ class ColInternTrainer(ContrastiveTrainer):
         """Write the checkpoint beside its place, and move it there when it is whole."""
         run = Path(super()._get_output_dir(trial))
         name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        with StagedCheckpoint(run, name, self.accelerator) as staged:
+        with (
+            disk_faults_as_such(name),
+            StagedCheckpoint(run, name, self.accelerator) as staged,
+        ):
             self._staging = staged.folder
             try:
                 super()._save_checkpoint(model, trial)

@@ -40,10 +40,11 @@ def pickles(layout: RunLayout, folder_walk: FolderWalk) -> FolderPickles:
 
 
 @evidence
-def pickle_risks(pickles: FolderPickles) -> tuple[PickleRisk, ...]:
+def pickle_risks(layout: RunLayout, pickles: FolderPickles) -> tuple[PickleRisk, ...]:
     """What each pickle could do; a broken one leaves that open unless another is dangerous."""
     risks = tuple(assess_pickle(report) for report in pickles.reports)
-    broken = [*pickles.faults, *_broken(pickles)]
+    faults = [*pickles.faults, *_broken(pickles)]
+    broken = [fault for fault in faults if not layout.is_cut_off(fault.path)]
     if broken and not any(risk.dangerous for risk in risks):
         raise broken[0]
     return risks
@@ -87,6 +88,9 @@ def integrity(  # noqa: PLR0917 - the resolver calls it by name
         known = {error.path for error in faults.found.values()}
         faults.add(unsound_files(folder_walk.files, layout.enclosure, known))
     errors = sorted(faults.found.values(), key=lambda error: error.path)
+    if layout is not None:
+        # A save that was killed leaves broken files, which nothing loads; links still count.
+        errors = [each for each in errors if each.escapes or not layout.is_cut_off(each.path)]
     return Integrity(
         malformed=tuple(error for error in errors if not error.escapes),
         escaping=tuple(error for error in errors if error.escapes),
