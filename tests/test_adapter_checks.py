@@ -6,6 +6,9 @@ import pytest
 from adapter_judging import judge_adapter
 from builders.adapter import PREFIX, PROJECTION, TARGETS, write_adapter, write_base
 from builders.full_size_lora import GLOBS, write_full_size_lora
+from builders.hostile import entry, safetensors
+
+from colintern.artifacts import limits
 
 HUB = "OpenGVLab/InternVL3_5-1B-HF"
 ON_PROJECTION = {"target_modules": f"{TARGETS}|{PROJECTION}", "modules_to_save": None}
@@ -187,6 +190,35 @@ def test_run_without_peft(run):
     (run / "adapter_config.json").unlink()
     assert judge_adapter(run)["ADP001"][0] == "no evidence"
     assert judge_adapter(run, family="ColIntern3.5")["ADP001"][0] == "error"
+
+
+def test_weights_of_packed_types_are_not_judged(run):
+    name = f"{PREFIX}language_model.layers.0.mlp.up_proj"
+    a, b = f"{name}.lora_A.weight", f"{name}.lora_B.weight"
+    header = {a: entry("F4", (16, 64), (0, 512)), b: entry("F4", (128, 16), (512, 1536))}
+    (run / "adapter_model.safetensors").write_bytes(safetensors(header, bytes(1536)))
+    outcomes = judge_adapter(run)
+    assert outcomes["ADP010"] == ("ok", "0 tensors are finite; 2 are of a type without NaN")
+    assert outcomes["ADP011"][0] == outcomes["ADP012"][0] == "no evidence"
+
+
+def test_weights_above_the_limit_are_not_judged(run, monkeypatch):
+    assert judge_adapter(run)["ADP010"][0] == "ok"
+    monkeypatch.setattr(limits, "WEIGHT_SCAN_BYTES", 1_000)
+    outcomes = judge_adapter(run)
+    on_values = ("ADP010", "ADP011", "ADP012", "ADP013", "ADP014", "PRJ002")
+    assert {outcomes[rule][0] for rule in on_values} == {"no evidence"}
+
+
+def test_replicated_layers_are_not_compared(run):
+    write_adapter(run, layers=3, config={"layer_replication": [[0, 2], [1, 2]]})
+    write_base(run.parent / "base", layers=2)
+    outcomes = judge_adapter(run, merged=run.parent / "base")
+    assert {outcomes[rule][0] for rule in ("ADP004", "ADP006", "ADP020")} == {"no evidence"}
+    assert named(outcomes, "error", "warning", "malformed") == set()
+    write_adapter(run, layers=1, config={"layer_replication": [[0, 1]]})
+    write_base(run.parent / "base", layers=2)
+    assert named(judge_adapter(run), "error", "warning", "malformed") == set()
 
 
 HOSTILE = {

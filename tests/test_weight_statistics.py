@@ -77,12 +77,32 @@ def test_integers_and_no_values(tmp_path, array, largest, is_zero):
     assert (found.largest_magnitude, found.is_zero) == (largest, is_zero)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        ("F8_E8M0", ml_dtypes.float8_e8m0fnu),
+        ("F8_E4M3FNUZ", ml_dtypes.float8_e4m3fnuz),
+        ("F8_E5M2FNUZ", ml_dtypes.float8_e5m2fnuz),
+    ],
+)
+def test_single_nan_of_a_byte_is_found(tmp_path, dtype, kind):
+    bits = np.arange(256, dtype="u1")
+    numbers = bits.view(kind).astype(np.float64)
+    found = written(tmp_path / "bits.safetensors", dtype, bits)
+    assert (found.num_non_finite, found.first_non_finite) == (1, np.flatnonzero(numbers != numbers))
+    assert found.largest_magnitude == np.nanmax(abs(numbers))
+    finite = written(tmp_path / "finite.safetensors", dtype, bits[:8])
+    assert (finite.num_non_finite, finite.is_zero, finite.is_measured) == (0, False, True)
+
+
 def test_types_without_numbers_are_not_measured(tmp_path):
     path = tmp_path / "model.safetensors"
     path.write_bytes(safetensors({"a": entry("F4", (4,), (0, 2))}, b"\0\0"))
-    found = measure_weights(read_tensor_store(path, None)).tensors["a"]
+    statistics = measure_weights(read_tensor_store(path, None))
+    found = statistics.tensors["a"]
     assert found.largest_magnitude is None
     assert not found.is_zero
+    assert statistics.unmeasured == (found,)
 
 
 def test_large_tensor_is_located_over_pieces(tmp_path):

@@ -55,6 +55,9 @@ class AdapterConfig(Struct, frozen=True, kw_only=True):
     """Indices of the layers that LoRA is limited to."""
     layers_pattern: Names = None
     """Name of the list of layers that those indices count in."""
+    layer_replication: list[list[int]] | None = None
+    """Ranges of the base's layers that the adapted model is stacked from, so that its layers are
+    others than the base's."""
     target_parameters: list[str] | None = None
     """Parameters, not modules, that get LoRA (experts)."""
     rank_pattern: dict[str, Rank] | None = None

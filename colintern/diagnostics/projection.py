@@ -63,7 +63,10 @@ def projection_training(
     name = coverage.projection or ""
     module = coverage.projection_module
     if module is not None and module.b is not None:
-        zero = statistics.tensors[module.b.name].is_zero
+        measured = statistics.tensors[module.b.name]
+        if not measured.is_measured:
+            return None
+        zero = measured.is_zero
         state = "is zero" if zero else "moved away from zero"
         return Finding(found=not zero, text=f"lora_B of {name} {state}")
     saved = next(

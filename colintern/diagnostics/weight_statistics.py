@@ -26,12 +26,17 @@ class TensorStatistics(Struct, frozen=True):
     first_non_finite: int | None
     """Flat index of the first of them."""
     largest_magnitude: float | None
-    """Of the finite values; None without any, and for types that hold no plain numbers."""
+    """Of the finite values; None without any, and for types of which it is not told."""
 
     @property
     def is_zero(self) -> bool:
         """Whether there are values and every one is zero (of either sign)."""
         return self.largest_magnitude == 0 and not self.num_non_finite
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it is known how large its values are, where it has any that are finite."""
+        return self.largest_magnitude is not None or self.num_non_finite >= self.num_values
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,11 @@ class WeightStatistics:
     path: Path
     tensors: Mapping[str, TensorStatistics]
     """By name, in the order of the data."""
+
+    @cached_property
+    def unmeasured(self) -> tuple[TensorStatistics, ...]:
+        """The tensors whose size is not told: of a packed type, which has no NaN either."""
+        return tuple(tensor for tensor in self.tensors.values() if not tensor.is_measured)
 
     @cached_property
     def non_finite(self) -> tuple[TensorStatistics, ...]:
@@ -66,6 +76,12 @@ _FLOATS: Final = {
     "F8_E4M3": _Layout("i1", "u1", 0x7E),
     "F8_E5M2": _Layout("i1", "u1", 0x7B),
 }
+_ONE_NAN: Final = {"F8_E8M0": 0xFF, "F8_E4M3FNUZ": 0x80, "F8_E5M2FNUZ": 0x80}
+"""Types of one byte without infinity and with a single NaN, whose bits these are."""
+
+WITHOUT_NAN: Final = frozenset({"F4", "F6_E2M3", "F6_E3M2"})
+"""Packed types that have bits for neither NaN nor infinity (OCP Microscaling Formats 1.0, 5.3)."""
+
 _INTEGERS: Final = {
     "BOOL": "u1",
     "U8": "u1",
@@ -104,6 +120,9 @@ def _measured(entry: TensorEntry, start: int, piece: NDArray[np.uint8]) -> _Piec
     layout = _FLOATS.get(entry.dtype)
     if layout is not None:
         return _measured_floats(layout, start, piece)
+    nan = _ONE_NAN.get(entry.dtype)
+    if nan is not None:
+        return _measured_bytes(entry.dtype, nan, start, piece)
     integer = _INTEGERS.get(entry.dtype)
     if integer is None:
         return _Piece(-1, 0, 0)
@@ -130,6 +149,17 @@ def _measured_floats(layout: _Layout, start: int, piece: NDArray[np.uint8]) -> _
     return _Piece(int(finite.max()) if finite.size else -1, int(non_finite.sum()), first)
 
 
+def _measured_bytes(dtype: str, nan: int, start: int, piece: NDArray[np.uint8]) -> _Piece:
+    """Measure a type of one byte with a single NaN; E8M0 has no sign, the others have one."""
+    non_finite = piece == nan
+    finite = piece[~non_finite] & (0xFF if dtype == "F8_E8M0" else 0x7F)
+    return _Piece(
+        int(finite.max()) if finite.size else -1,
+        int(non_finite.sum()),
+        start + int(non_finite.argmax()),
+    )
+
+
 def _merged(one: _Piece, other: _Piece) -> _Piece:
     earlier = min(
         (piece.first_non_finite for piece in (one, other) if piece.num_non_finite), default=0
@@ -151,10 +181,10 @@ def _statistics(entry: TensorEntry, measured: _Piece | None) -> TensorStatistics
 
 
 def _number(dtype: str, magnitude: int) -> float:
-    layout = _FLOATS.get(dtype)
-    if layout is None:
+    if dtype in _INTEGERS:
         return float(magnitude)
-    bits = np.array([magnitude], layout.unsigned)
+    layout = _FLOATS.get(dtype)
+    bits = np.array([magnitude], layout.unsigned if layout else "u1")
     if dtype == "F64":
         return float(bits.view("<f8")[0])
     values = as_float32("F32" if dtype == "C64" else dtype, bits.view(np.uint8))

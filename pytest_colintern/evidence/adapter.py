@@ -46,6 +46,7 @@ _MOST_COMPARED: Final = 50
 _MOST_TENSORS: Final = 50_000
 """Tensors of an adapter that is set against its configuration; a LoRA of a 72B model has 1,200."""
 _PIECE_BYTES: Final = limits.MEBIBYTE
+_RESTACKED: Final = "comparing with it (layer_replication stacks its layers anew)"
 
 
 @artifact
@@ -180,8 +181,10 @@ def family(  # noqa: PLR0917 - the resolver calls it by name
 
 
 @evidence
-def outline(model_config: ModelConfig) -> ModuleOutline:
-    """Names and shapes of the base's linear modules."""
+def outline(model_config: ModelConfig, adapter: AdapterConfig | None) -> ModuleOutline:
+    """Names and shapes of the base's linear modules, where the adapter leaves them in place."""
+    if adapter is not None and adapter.layer_replication:
+        raise NoEvidence("a base of the adapter's own layers", needed_for=_RESTACKED)
     drawn = outline_of(model_config)
     if drawn is None:
         kind = printable(model_config.model_type or "of no type", limit=60)
@@ -232,6 +235,11 @@ def untrained(coverage: AdapterCoverage, weight_statistics: WeightStatistics) ->
     """Which parts of the adapter are still where they started."""
     if not coverage.tensors.pairs:
         raise NoEvidence("LoRA matrices A and B", needed_for="what moved in training")
+    unmeasured = {tensor.name for tensor in weight_statistics.unmeasured}
+    if any(
+        module.b is not None and module.b.name in unmeasured for module in coverage.tensors.pairs
+    ):
+        raise NoEvidence("lora_B of a type that can be measured", needed_for="whether it moved")
     return untrained_parts(coverage.tensors, weight_statistics)
 
 
@@ -245,6 +253,8 @@ def merge(
     """The merged model of `--merged` against base and adapter."""
     if options.merged is None:
         raise NoEvidence("--merged DIR", needed_for="verifying a merge")
+    if coverage.config.layer_replication:
+        raise NoEvidence("a base of the adapter's own layers", needed_for=_RESTACKED)
     folder = options.merged
     path = next((folder / n for n in (MODEL_WEIGHTS, MODEL_INDEX) if (folder / n).exists()), None)
     if path is None:
