@@ -16,7 +16,7 @@ def check_versions_fit(compared_versions: tuple[VersionPair, ...]) -> Verdict:
         PEFT of another time loads such a checkpoint with a part of its weights and no error.
     Evidence: versions in colintern_run.json, colintern_eval.json, the model card's "Framework
         versions" and `peft_version` in adapter_config.json. Training and evaluation are judged
-        apart; a version that nobody declared bounds for is not judged.
+        apart. An engine whose bounds we do not know leaves the rest unjudged, unless it is wrong.
     Fix: install the versions that colpali-engine declares: `pip install "colpali-engine[train]"`.
     Source: metadata of the colpali-engine releases on PyPI; failure-modes K01, K02.
     """

@@ -1,11 +1,18 @@
 from importlib.metadata import requires, version
 
 import pytest
+from auditing import audit
+from builders.manifest import write_manifest
 
 from colintern.artifacts.run_manifest import DatasetRecord, RunManifest
 from colintern.diagnostics.provenance import missing_provenance
 from colintern.diagnostics.version import release
-from colintern.diagnostics.version_bounds import ENGINE_BOUNDS, Environment, version_pairs
+from colintern.diagnostics.version_bounds import (
+    ENGINE_BOUNDS,
+    Environment,
+    unknown_engine,
+    version_pairs,
+)
 
 
 def wrong(family=None, **versions):
@@ -39,6 +46,12 @@ def test_release_is_the_number(text, numbers):
         ({"colpali-engine": "0.3.12", "transformers": "4.53.1", "Pytorch": "2.8.0"}, ["torch"]),
         ({"colpali-engine": "0.3.10", "transformers": "4.51.1"}, []),
         ({"colpali-engine": "0.3.10", "transformers": "4.52.0.dev0"}, ["transformers"]),
+        ({"colpali-engine": "0.3.13", "transformers": "4.53.1", "torch": "2.2"}, []),
+        ({"colpali-engine": "0.3.13", "transformers": "4.57.9", "peft": "0.17.1"}, []),
+        ({"colpali-engine": "0.3.13", "transformers": "4.58.0"}, ["transformers"]),
+        ({"colpali-engine": "0.3.13", "transformers": "4.53.0"}, ["transformers"]),
+        ({"colpali-engine": "0.3.13", "peft": "0.18.0"}, ["peft"]),
+        ({"colpali-engine": "0.3.18.dev4", "transformers": "4.57.1"}, ["transformers"]),
         ({"colpali-engine": "9.9.9", "transformers": "1.0"}, []),
         ({"transformers": "1.0"}, []),
         ({"colpali-engine": "0.3.18", "transformers": "main"}, []),
@@ -52,6 +65,29 @@ def test_declared_bounds_are_held(versions, packages):
 def test_base_must_exist_in_transformers(version, packages):
     assert wrong("ColIntern3.5", transformers=version) == packages
     assert wrong("ColQwen2", transformers=version) == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "unknown"),
+    [("0.3.18", None), ("0.3.18.dev4", None), ("0.3.19", "0.3.19"), ("main", "main"), (None, None)],
+)
+def test_engine_outside_the_table_is_unknown(engine, unknown):
+    assert unknown_engine(Environment.of("training", {"colpali-engine": engine})) == unknown
+
+
+@pytest.mark.parametrize(
+    ("versions", "outcome"),
+    [
+        ({"colpali-engine": "0.3.18", "transformers": "5.23.0"}, "passed"),
+        ({"colpali-engine": "0.3.99", "transformers": "5.23.0"}, "no_evidence"),
+        ({"colpali-engine": "0.3.99", "transformers": "4.50.0"}, "warned"),
+    ],
+)
+def test_unknown_engine_never_passes(pytester, healthy_run, versions, outcome):
+    write_manifest(healthy_run, versions=versions)
+    result = audit(pytester, "--checkpoint", healthy_run, "--select", "ENV001")
+    assert result.outcomes["ENV001"] == outcome
+    assert ("0.3.99" in result.check("ENV001")["observed"]) is (outcome == "no_evidence")
 
 
 def test_first_record_of_a_package_wins():

@@ -116,9 +116,21 @@ def version_pairs(environment: Environment, family: str | None) -> tuple[Version
     return tuple(_pairs(environment, family))
 
 
+def unknown_engine(environment: Environment) -> str | None:
+    """Return the recorded release of the engine whose declared bounds are not in our table."""
+    engine = environment.versions.get(ENGINE)
+    return engine if engine is not None and not _engine_bounds(engine) else None
+
+
+def _engine_bounds(engine: str) -> Mapping[str, Bounds]:
+    numbers = release(engine)
+    known = (bounds for name, bounds in ENGINE_BOUNDS.items() if release(name) == numbers)
+    return next(known, {})
+
+
 def _pairs(environment: Environment, family: str | None) -> Iterator[VersionPair]:
     engine = environment.versions.get(ENGINE, "")
-    for package, bounds in ENGINE_BOUNDS.get(engine, {}).items():
+    for package, bounds in _engine_bounds(engine).items():
         yield from _pair(environment, package, bounds, f"{ENGINE} {engine}")
     if family is not None and (needed := ARCHITECTURE_BOUNDS.get(family)):
         yield from _pair(environment, "transformers", needed, family)

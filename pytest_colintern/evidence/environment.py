@@ -8,7 +8,13 @@ from colintern.artifacts.files import read_bytes
 from colintern.artifacts.model_card import ModelCard
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.run_manifest import RunManifest
-from colintern.diagnostics.version_bounds import Environment, VersionPair, version_pairs
+from colintern.diagnostics.version_bounds import (
+    ENGINE,
+    Environment,
+    VersionPair,
+    unknown_engine,
+    version_pairs,
+)
 from colintern.families import Family
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.verdict import NoEvidence
@@ -36,7 +42,10 @@ def compared_versions(
     evaluation_record: EvaluationRecord | None,
     family: Family | None,
 ) -> tuple[VersionPair, ...]:
-    """Every pair of recorded packages between which bounds are declared."""
+    """Every pair of recorded packages between which bounds are declared.
+
+    Pairs that fit say nothing where the engine is of a release whose bounds are not known.
+    """
     training = Environment.of(
         "training",
         (manifest.versions or {}) if manifest else {},
@@ -47,6 +56,12 @@ def compared_versions(
     evaluation = Environment.of("evaluation", recorded)
     name = family.name if family else None
     pairs = version_pairs(training, name) + version_pairs(evaluation, name)
+    unknown = unknown_engine(training) or unknown_engine(evaluation)
+    if unknown is not None and all(pair.compatible for pair in pairs):
+        raise NoEvidence(
+            f"the bounds of {ENGINE} {unknown}, a release that is not in our table",
+            needed_for="whether the versions fit",
+        )
     if not pairs:
         raise NoEvidence(
             "versions of colpali-engine, transformers and PEFT", needed_for="their compatibility"
