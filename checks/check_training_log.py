@@ -5,6 +5,7 @@ from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.learning_rate_schedule import LearningRateSchedule
+from colintern.diagnostics.log_contradictions import log_contradictions
 from colintern.diagnostics.loss_trajectory import LossTrajectory
 from colintern.diagnostics.resume_boundaries import jumps_after_resume
 from colintern.diagnostics.run_config import RunConfig
@@ -176,21 +177,24 @@ def check_resumption_continues(training_log: TrainerState) -> Verdict:
 
 
 @rule("LOG017", "log-inconsistent", severity=WARNING)
-def check_log_is_consistent(training_log: TrainerState) -> Verdict:
-    """Steps of the log are out of order, repeated, or beyond the end.
+def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -> Verdict:
+    """The log contradicts itself or the arguments of the run.
 
     Why: a log that was edited, merged, or resumed from an earlier step describes no single run, and
-        the weights belong to some of its rows only.
-    Evidence: `step` and `global_step` in trainer_state.json. Evaluations may share a step.
+        the weights belong to some of its rows only. A log whose epochs, steps or batch are not
+        those of the arguments is of another run, and so is every verdict on it.
+    Evidence: `step` and `global_step` in trainer_state.json (evaluations may share a step);
+        `num_train_epochs`, `max_steps` and `train_batch_size` beside the run manifest or
+        training_args.bin.
     Fix: audit the folder of the run that made the weights, with its own log.
     Source: corpus: none of 177 public logs has such steps.
     """
     if not len(training_log.training):
         raise NoEvidence("a row with loss", needed_for="the order of steps")
-    found = log_consistency(training_log)
+    found = log_consistency(training_log, log_contradictions(run_config))
     return Verdict(
         found.consistent,
         observed=str(found),
-        expected="steps that only go up, to global_step at most",
+        expected="steps that only go up, to global_step at most, and the run's own arguments",
         where=training_log.path,
     )

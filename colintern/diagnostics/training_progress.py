@@ -47,7 +47,7 @@ class TrainingProgress(Struct, frozen=True):
 
 
 class LogConsistency(Struct, frozen=True):
-    """Contradictions within the log."""
+    """Contradictions within the log, and between the log and the run's arguments."""
 
     num_backward: int
     """Training rows whose step is lower than that of the row before."""
@@ -57,16 +57,25 @@ class LogConsistency(Struct, frozen=True):
     """Rows whose step lies beyond `global_step`."""
     first_step: int | None
     """Step of the first such row."""
+    contradicted: tuple[str, ...] = ()
+    """Arguments of the run that the log contradicts."""
 
     def __str__(self) -> str:
+        if self.contradicted and self.in_order:
+            return "; ".join(self.contradicted)
         first = "" if self.first_step is None else f", first at step {self.first_step:,}"
         order = f"{self.num_backward} steps back, {self.num_repeated} repeated"
-        return f"{order}, {self.num_beyond} beyond the end{first}"
+        return "; ".join((f"{order}, {self.num_beyond} beyond the end{first}", *self.contradicted))
+
+    @property
+    def in_order(self) -> bool:
+        """Whether steps only go up, to the end at most."""
+        return not (self.num_backward or self.num_repeated or self.num_beyond)
 
     @property
     def consistent(self) -> bool:
         """Whether there is none."""
-        return not (self.num_backward or self.num_repeated or self.num_beyond)
+        return self.in_order and not self.contradicted
 
 
 def training_progress(log: TrainerState) -> TrainingProgress | None:
@@ -130,8 +139,13 @@ def kept_checkpoints(layout: RunLayout, log: TrainerState) -> frozenset[int]:
     return frozenset(steps)
 
 
-def log_consistency(log: TrainerState) -> LogConsistency:
-    """Look for steps out of order. Evaluations may share a step, so only training rows count."""
+def log_consistency(log: TrainerState, contradicted: tuple[str, ...] = ()) -> LogConsistency:
+    """Look for steps out of order. Evaluations may share a step, so only training rows count.
+
+    Args:
+        log: the trainer's state.
+        contradicted: arguments of the run that the log contradicts.
+    """
     steps = _known_steps(log.training)
     change = np.diff(steps)
     evaluation_steps = _known_steps(log.evaluations)
@@ -143,6 +157,7 @@ def log_consistency(log: TrainerState) -> LogConsistency:
         num_repeated=int((change == 0).sum()),
         num_beyond=len(beyond),
         first_step=next(iter([*first, *beyond[:1].tolist()]), None),
+        contradicted=contradicted,
     )
 
 
