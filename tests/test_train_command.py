@@ -1,7 +1,10 @@
 import json
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -202,6 +205,141 @@ def test_a_base_that_is_not_cached_is_one_clear_error(tmp_path, monkeypatch):
     result = invoke("--output-dir", tmp_path / "run", *SHORT, "--base", "ORG/absent")
     assert result.exit_code == 1
     assert "--base names a folder, --download fetches" in " ".join(result.output.split())
+
+
+def without_columns(folder):
+    (folder / "queries.jsonl").write_text('{"question": "a", "image": "0.png"}\n')
+
+
+def without_rows(folder):
+    (folder / "queries.jsonl").write_text("")
+
+
+def with_empty_queries(folder):
+    (folder / "queries.jsonl").write_text('{"query": " ", "image": "0.png"}\n' * 9)
+
+
+def with_one_page(folder):
+    (folder / "queries.jsonl").write_text('{"query": "a", "image": "0.png"}\n' * 9)
+
+
+def untouched(_):
+    pass
+
+
+DATA_MISTAKES = {
+    "no such column": (without_columns, (), "must have a column 'query', but it has"),
+    "no rows": (without_rows, (), "must have"),
+    "no query": (with_empty_queries, (), "row 0: its query is empty"),
+    "no query, skipped": (with_empty_queries, ("--on-bad-row", "skip"), "but it has none"),
+    "one page": (with_one_page, (), "a batch of 8 needs as many rows with distinct pages"),
+    "no such negatives": (untouched, ("--negatives-column", "hard"), "a column 'hard', but it has"),
+    "all rows held out": (untouched, ("--eval-rows", "99"), "99 rows cannot be held out of 9"),
+    "one row a batch": (untouched, ("--contrastive-batch-size", "1"), "at least 2 rows"),
+}
+
+
+@pytest.mark.parametrize("name", DATA_MISTAKES)
+def test_data_that_cannot_be_trained_on_is_one_error(base, tmp_path, name):
+    change, options, message = DATA_MISTAKES[name]
+    folder = write_image_folder(tmp_path / "pages", 9)
+    change(folder)
+    where = ("--dataset", folder, "--base", base, "--output-dir", tmp_path / "run")
+    result = invoke(*SHORT, *where, *options)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("file/run", "cannot be written; choose another --output-dir"),
+        ("notes", "must be empty, but it is not; choose another --output-dir"),
+        ("old", "must be empty, but it is not; pass --resume to go on with its run"),
+    ],
+)
+def test_an_output_folder_that_cannot_be_used_is_one_error(base, tmp_path, place, message):
+    (tmp_path / "file").touch()
+    for folder, name in (("notes", "notes.txt"), ("old", "trainer_state.json")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / name).touch()
+    before = sorted(tmp_path.rglob("*"))
+    result = invoke(*SHORT, "--base", base, "--output-dir", tmp_path / place)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--bf16", "--fp16"), "do not fit together: At most one of fp16 and bf16"),
+        (("--optim", "adamm"), "--optim: invalid choice: 'adamm'"),
+    ],
+)
+def test_flags_that_contradict_are_one_error(base, tmp_path, flags, message):
+    result = invoke(*SHORT, "--base", base, "--output-dir", tmp_path / "run", *flags)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert not (tmp_path / "run").exists()
+
+
+@contextmanager
+def largest_file(num_bytes):
+    """No file can grow beyond `num_bytes`: the kernel refuses the write, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "what"),
+    [
+        (100_000, "checkpoint-2 could not be written"),  # less than the adapter
+        (500_000, "checkpoint-2 could not be written"),  # less than the optimizer's state
+    ],
+)
+def test_a_full_disk_leaves_nothing_half_written(base, tmp_path, num_bytes, what):
+    options = ("--base", base, "--output-dir", tmp_path / "run")
+    with largest_file(num_bytes):
+        result = invoke(*SHORT, *options)
+    assert result.exit_code == 1, result.output
+    shown = " ".join(result.output.split())
+    assert what in shown
+    assert f"go on with --resume --output-dir {tmp_path / 'run'}" in shown
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left <= {"colintern_run.json", "colintern_resources.jsonl"}
+    assert (
+        json.loads((tmp_path / "run" / "colintern_run.json").read_text())["status"] != "completed"
+    )
+    again = invoke(*SHORT, *options, "--resume")
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "run" / "adapter_model.safetensors").exists()
+
+
+def test_a_disk_that_is_full_at_the_end_keeps_the_checkpoint(base, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    options = ("--base", base, "--output-dir", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr("colintern.training.run.model_card", full)
+        result = invoke(*SHORT, *options)
+    assert result.exit_code == 1
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    assert left <= {"checkpoint-2", "colintern_run.json", "colintern_resources.jsonl"}
+    again = invoke(*SHORT, *options, "--resume")
+    assert again.exit_code == 0, again.output
+    assert (
+        json.loads((tmp_path / "run" / "colintern_run.json").read_text())["status"] == "completed"
+    )
 
 
 def test_an_unknown_recipe_is_an_error_of_its_own():
