@@ -1,16 +1,49 @@
 """From what the user typed after `--checkpoint` to subjects with unique names."""
 
 import os
+import re
+import shlex
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
 from colintern.artifacts.printable import printable
+from colintern.artifacts.run_layout import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    KNOWN_NAMES,
+    MODEL_INDEX,
+    MODEL_WEIGHTS,
+    RUN_MANIFEST,
+    TRAINER_STATE,
+    TRAINING_ARGS,
+)
 from pytest_colintern.subject import Subject
 
 DEMO_FOLDER: Final = Path(__file__).parent.parent / "colintern" / "assets" / "demo"
 DEFAULT_DEMO: Final = "healthy"
+
+_CHECKPOINT: Final = re.compile(r"checkpoint-\d{1,12}")
+_TRACES: Final = frozenset(
+    {
+        ADAPTER_CONFIG,
+        ADAPTER_WEIGHTS,
+        MODEL_INDEX,
+        MODEL_WEIGHTS,
+        RUN_MANIFEST,
+        TRAINER_STATE,
+        TRAINING_ARGS,
+    }
+)
+"""A folder that holds one of these is a run, a checkpoint or a model."""
+_OF_A_RUN: Final = (KNOWN_NAMES | {"results"}) - {"README.md"}
+"""A folder that holds one of these is meant itself, whatever else is in it."""
+_MOST_LOOKED_INTO: Final = 1_000
+"""Entries of a folder that are looked at to tell a run from a folder of runs."""
+_SUGGESTED: Final = 3
+"""Runs that the message names."""
 
 
 class SubjectError(Exception):
@@ -37,6 +70,7 @@ def _located(argument: str, invocation_dir: Path) -> tuple[Path, str | None]:
         return _demo(argument), argument if argument != "demo" else f"demo:{DEFAULT_DEMO}"
     path = Path(os.path.abspath(invocation_dir / Path(argument).expanduser()))  # noqa: PTH100 - keeps links
     if path.is_dir():
+        _refuse_several_runs(argument, path)
         return path, None
     if path.exists():
         raise SubjectError(
@@ -56,6 +90,37 @@ def _located(argument: str, invocation_dir: Path) -> tuple[Path, str | None]:
         f"{shown}; give a run directory, a checkpoint-N, an adapter or merged model folder, "
         f"a cached Hub id (ORG/NAME), or demo"
     )
+
+
+def _refuse_several_runs(argument: str, path: Path) -> None:
+    """Refuse a folder that is no run itself, but only holds some: which of them is meant?"""
+    held: list[str] = []
+    try:
+        with os.scandir(path) as entries:
+            for entry in islice(entries, _MOST_LOOKED_INTO):
+                if entry.name in _OF_A_RUN or _CHECKPOINT.fullmatch(entry.name):
+                    return
+                if not entry.name.startswith(".") and entry.is_dir() and _holds_a_run(entry.path):
+                    held.append(entry.name)
+    except OSError:
+        return  # The audit says what is wrong with a folder that cannot be read.
+    if len(held) > 1:
+        given = printable(argument)
+        paths = [f"{argument.rstrip('/')}/{name}" for name in sorted(held)[:_SUGGESTED]]
+        shown = " ".join(f"--checkpoint {shlex.quote(printable(path))}" for path in paths)
+        rest = f" (and {len(held) - _SUGGESTED} more)" if len(held) > _SUGGESTED else ""
+        raise SubjectError(
+            f"--checkpoint {given}: holds {len(held)} runs, and neither weights nor a log of its "
+            f"own; name what to audit: {shown}{rest}"
+        )
+
+
+def _holds_a_run(folder: str) -> bool:
+    with os.scandir(folder) as entries:
+        return any(
+            entry.name in _TRACES or _CHECKPOINT.fullmatch(entry.name)
+            for entry in islice(entries, _MOST_LOOKED_INTO)
+        )
 
 
 def _demo(argument: str) -> Path:

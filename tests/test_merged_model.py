@@ -58,3 +58,15 @@ def test_adapter_configuration_without_weights_fails(pytester, tmp_path):
     assert result.of_outcome("failed") == ["SEC003"]
     assert "no weights" in result.check("SEC003")["observed"]
     assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("architecture", ["InternVLForConditionalGeneration", "ColIntern3_5"])
+def test_configuration_alone_is_inconclusive(pytester, tmp_path, architecture):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    document = {**base_config(), "architectures": [architecture]}
+    (folder / "config.json").write_text(json.dumps(document))
+    found = audit(pytester, f"--checkpoint={folder}")
+    assert found.document["verdict"] == "inconclusive"
+    assert found.of_outcome("failed", "warned", "blocked", "error") == []
+    assert "adapter_model.safetensors or model.safetensors" in found.output

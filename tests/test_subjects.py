@@ -64,3 +64,24 @@ def test_what_leads_nowhere_is_refused_with_what_was_looked_for(tmp_path, argume
         return
     with pytest.raises((SubjectError, OSError), match=r"no folder|too long"):
         find_subjects([argument], tmp_path)
+
+
+@pytest.mark.parametrize("trace", ["adapter_config.json", "trainer_state.json", "checkpoint-10/x"])
+def test_folder_of_runs_is_refused(tmp_path, trace):
+    for number in range(5):
+        path = tmp_path / "runs" / f"r{number}" / trace
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (tmp_path / "runs" / "notes").mkdir()
+    with pytest.raises(SubjectError, match=r"holds 5 runs.*name what to audit") as refused:
+        find_subjects(["runs/"], tmp_path)
+    assert "--checkpoint runs/r0 --checkpoint runs/r1" in str(refused.value)
+    assert "(and 2 more)" in str(refused.value)
+
+
+@pytest.mark.parametrize("own", ["trainer_state.json", "config.json", "checkpoint-5/y"])
+def test_run_that_holds_runs_is_a_run(tmp_path, own):
+    for path in (tmp_path / "run" / "other" / "trainer_state.json", tmp_path / "run" / own):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert find_subjects(["run"], tmp_path)[0].path == tmp_path / "run"
