@@ -36,7 +36,8 @@ def check_mean_ndcg_is_good(
         min(means.values()) >= guide.ndcg_at_5_good,
         observed=", ".join(
             f"{name} mean NDCG@5 {mean:.3f}, {band_of(mean, guide)}" for name, mean in means.items()
-        ),
+        )
+        + f" ({task_results.model})",
         expected=f"mean NDCG@5 of at least {guide.ndcg_at_5_good:.2f}",
         where=task_results.folder,
     )
@@ -86,7 +87,7 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
     partial = [row for row in rows if not row.complete]
     return Verdict(
         not partial,
-        observed="; ".join(str(row) for row in partial or rows),
+        observed="; ".join(filter(None, (*map(str, partial or rows), task_results.left_out))),
         expected="every task of a benchmark, with its test split and all its languages",
         where=task_results.folder,
         severity=INFO if all(row.lacks_closed_tasks_only for row in partial) else WARNING,

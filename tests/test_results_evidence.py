@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+from auditing import audit
 from builders.adapter import write_tensors
 from builders.results import (
     DATE,
@@ -154,3 +155,48 @@ def test_malformed_result_is_reported_and_the_rest_is_judged(run, tmp_path):
     assert [
         row.name for row in evidence(run, "result_table", results=tmp_path / "scores").tasks
     ] == [ARXIV]
+
+
+@pytest.mark.parametrize("place", ["vidore_v1", "vidore", "ViDoRe_v2", "mteb", "team__run/vidore"])
+def test_folder_of_a_benchmark_is_the_runs_own(run, place):
+    write_tasks(run / "results" / place, {ARXIV: 0.1})
+    assert list(evidence(run, "task_results").tasks) == [ARXIV]
+    assert evidence(run, "task_results").folder == run / "results" / place
+
+
+def test_results_option_takes_a_folder_of_benchmarks(run):
+    write_tasks(run / "results" / "vidore_v1", {ARXIV: 0.1})
+    assert list(evidence(run, "task_results", results=run / "results").tasks) == [ARXIV]
+
+
+@pytest.mark.parametrize("place", ["vidore_colpali", "colqwen2", "vidore_v1_colpali"])
+def test_folder_of_a_model_is_not_the_runs_own(run, place):
+    write_tasks(run / "results" / place, {ARXIV: 0.1})
+    with pytest.raises(NoEvidence, match=f"found only {place}"):
+        evidence(run, "task_results")
+
+
+def test_two_benchmarks_are_read_together(run):
+    write_tasks(run / "results" / "vidore_v1", {ARXIV: 0.1})
+    write_tasks(run / "results" / "vidore_v2", {"Vidore2ESGReportsHLRetrieval": 0.2}, date=DATE + 9)
+    found = evidence(run, "task_results")
+    assert list(found.tasks) == ["Vidore2ESGReportsHLRetrieval", ARXIV]
+    assert (found.folder, found.left_out) == (run / "results", "")
+
+
+def test_what_is_not_judged_is_shown(pytester, healthy_run):
+    write_results(healthy_run)
+    folder = results_folder(healthy_run)
+    write_tasks(folder.parent / ("a" * 40), {ARXIV: 0.1}, date=DATE - 99)
+    (folder / "notes.json").write_text("{}")
+    result = audit(pytester, "--checkpoint", healthy_run, "--select", "RES")
+    shown = result.check("RES003")["observed"]
+    assert f"folders with other results: team__run/{'a' * 40}" in shown
+    assert "files without a result: " in shown
+    assert "notes.json" in shown
+    assert "(team/run)" in result.check("RES001")["observed"]
+
+
+def test_model_without_a_name_is_its_folder(run):
+    write_tasks(run / "results" / "vidore_v1", {ARXIV: 0.1})
+    assert evidence(run, "task_results").model == "results/vidore_v1"

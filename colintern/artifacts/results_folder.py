@@ -1,45 +1,30 @@
 """A folder of evaluation results into the one set of results that belongs together."""
 
 import math
-import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
 
-from colintern.artifacts import limits, run_layout
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META, ModelMeta, read_model_meta
+from colintern.artifacts.printable import listed, printable
+from colintern.artifacts.results_files import ResultsFiles, is_no_result, is_other_file
 from colintern.artifacts.task_result import TaskResult, read_task_results
 
 EXPERIMENTS: Final = "experiments"
 """MTEB's folder for runs of the same weights with other settings: `REVISION/experiments/NAME/`."""
 
-_NO_RESULTS: Final = frozenset(
-    {
-        EVALUATION_RECORD,
-        run_layout.ADAPTER_CONFIG,
-        run_layout.MODEL_CONFIG,
-        run_layout.MODEL_INDEX,
-        run_layout.TRAINER_STATE,
-        run_layout.RUN_MANIFEST,
-        run_layout.PREPROCESSOR_CONFIG,
-        run_layout.PROCESSOR_CONFIG,
-        run_layout.TOKENIZER_CONFIG,
-        run_layout.TOKENIZER,
-        "special_tokens_map.json",
-        "added_tokens.json",
-        "chat_template.json",
-        "generation_config.json",
-        "vocab.json",
-    }
+BENCHMARK_FOLDER: Final = re.compile(
+    r"(mteb[-_])?vidore([-_]?(benchmark))?([-_]?v?[123])?|pages|mteb", re.IGNORECASE
 )
-_QUERY_FILES: Final = ("_predictions.json", "_relevance.json")
-"""Endings of the files that `colintern.artifacts.predictions` reads: no results, and large."""
-_TASK_PREFIX: Final = "Vidore"
+"""A folder that people name after the benchmark in it, as `results/vidore_v1`: no model's name."""
+
+
+_NAME_CHARACTERS: Final = 100
 
 
 @dataclass(frozen=True)
@@ -65,6 +50,25 @@ class TaskResults:
     """JSON files that hold no result."""
     errors: tuple[ArtifactError, ...] = ()
     """Malformed files: SEC003 reports them, the other tasks are judged."""
+
+    @property
+    def model(self) -> str:
+        """Whose results they are: the model's name in MTEB, else their folder."""
+        if self.model_meta is not None and self.model_meta.name:
+            return printable(self.model_meta.name, limit=_NAME_CHARACTERS)
+        return printable("/".join(self.folder.parts[-2:]), limit=_NAME_CHARACTERS)
+
+    @property
+    def left_out(self) -> str:
+        """Name what lies here and is not judged; empty when nothing does."""
+        unknown = [name for name in self.ignored if not is_other_file(PurePath(name).name)]
+        kinds = {
+            "older results of a task": self.repeated,
+            "folders with other results": self.other_folders,
+            "files without a result": unknown,
+        }
+        parts = (f"{kind}: {listed(names)}" for kind, names in kinds.items() if names)
+        return "; ".join(parts)
 
 
 @dataclass(slots=True)
@@ -108,7 +112,8 @@ def read_results_folder(
         is_own: tells whether a folder, relative to `root`, is the model's own; others are not read.
     """
     found = _Found()
-    for path in _json_files(root, enclosure, found, recursive=recursive):
+    files = ResultsFiles(root, enclosure, ignored=found.ignored, errors=found.errors)
+    for path in files.json_files(recursive=recursive):
         relative = path.relative_to(root)
         if is_own is None or is_own(_place(relative)[0]):
             _read(path, relative, enclosure, found)
@@ -125,9 +130,10 @@ def _assembled(
     group = groups.get(chosen, _Group())
     by_age = sorted(group.results, key=lambda result: (result.date or -math.inf, str(result.path)))
     tasks = {result.task_name: result for result in by_age}
+    folders = {result.path.parent for result in group.results}
     return TaskResults(
         root=root,
-        folder=root / chosen,
+        folder=next(iter(folders)) if len(folders) == 1 else root / chosen,
         tasks=dict(sorted(tasks.items())),
         model_meta=group.meta,
         experiments={name: tuple(results) for name, results in sorted(found.experiments.items())},
@@ -143,7 +149,7 @@ def _assembled(
 
 
 def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> None:
-    if _is_no_result(path):
+    if is_no_result(path):
         found.ignored.append(str(relative))
         return
     place, experiment = _place(relative)
@@ -164,99 +170,11 @@ def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> No
         found.groups[place].results.extend(results)
 
 
-def _is_no_result(path: Path) -> bool:
-    """Told by name; and a file beyond the limit is no result unless it is named like one."""
-    if path.name in _NO_RESULTS or path.name.endswith(_QUERY_FILES):
-        return True
-    too_large = _size(path) > limits.TASK_RESULT_BYTES
-    return too_large and _is_other_task(path)
-
-
 def _place(relative: Path) -> tuple[PurePath, str | None]:
-    """Split off `experiments/NAME`: the folder of the main result, and the experiment's name."""
+    """Split off `experiments/NAME` and a benchmark's folder: the place, and the experiment."""
     folders = relative.parts[:-1]
     if EXPERIMENTS not in folders:
-        return PurePath(*folders), None
+        is_benchmark = bool(folders) and BENCHMARK_FOLDER.fullmatch(folders[-1]) is not None
+        return PurePath(*folders[: -1 if is_benchmark else None]), None
     at = folders.index(EXPERIMENTS)
     return PurePath(*folders[:at]), "/".join(folders[at + 1 :]) or EXPERIMENTS
-
-
-def _json_files(
-    root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool
-) -> Iterator[Path]:
-    """Yield the JSON files below `root`, ViDoRe's first, within the limits of a folder.
-
-    A ViDoRe task beyond the limits is an error; other files beyond them are ignored.
-    """
-    paths = list(_walk(root, enclosure, found, recursive=recursive))
-    num_bytes = 0
-    for number, path in enumerate(sorted(paths, key=_is_other_task)):
-        size = _size(path)
-        # A file over its own limit is not read, nor are the queries' files.
-        is_read = size <= limits.TASK_RESULT_BYTES and not path.name.endswith(_QUERY_FILES)
-        num_bytes += size if is_read else 0
-        if number < limits.TASK_RESULT_FILES and num_bytes <= limits.TASK_RESULT_TOTAL_BYTES:
-            yield path
-        elif _is_other_task(path):
-            found.ignored.append(str(path.relative_to(root)))
-        else:
-            found.errors.append(_too_much(root))
-            return
-
-
-def _is_other_task(path: Path) -> bool:
-    return not path.name.startswith(_TASK_PREFIX)
-
-
-def _walk(root: Path, enclosure: Enclosure, found: _Found, *, recursive: bool) -> Iterator[Path]:
-    pending = [(root, 0)]
-    num_entries = 0
-    while pending:
-        folder, depth = pending.pop()
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            continue
-        num_entries += len(entries)
-        if num_entries > limits.FOLDER_ENTRIES:
-            found.errors.append(_too_much(root))
-            return
-        folders = []
-        for entry in entries:
-            path = folder / entry.name
-            if entry.name.endswith(".json"):
-                yield path
-            elif recursive and depth < limits.RESULT_FOLDER_DEPTH and _is_inside(entry, enclosure):
-                folders.append((path, depth + 1))
-        pending.extend(reversed(folders))
-
-
-def _is_inside(entry: os.DirEntry[str], enclosure: Enclosure) -> bool:
-    """A folder, hidden ones left out; a link only where it leads to a place inside."""
-    if entry.name.startswith("."):
-        return False
-    try:
-        if not entry.is_symlink():
-            return entry.is_dir()
-        return entry.is_dir() and enclosure.check(Path(entry.path)).is_dir()
-    except (OSError, ArtifactError):
-        return False
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0
-
-
-def _too_much(root: Path) -> ArtifactError:
-    return ArtifactError(
-        root,
-        expected=(
-            f"at most {limits.TASK_RESULT_FILES:,} JSON files and "
-            f"{limits.TASK_RESULT_TOTAL_BYTES // limits.MEBIBYTE} MiB of results"
-        ),
-        found="more",
-        remedy="Point --results at the folder of one model.",
-    )

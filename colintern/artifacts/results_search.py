@@ -14,7 +14,11 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META, read_model_meta
-from colintern.artifacts.results_folder import TaskResults, read_results_folder
+from colintern.artifacts.results_folder import (
+    BENCHMARK_FOLDER,
+    TaskResults,
+    read_results_folder,
+)
 from colintern.artifacts.run_layout import RunLayout
 
 RESULTS: Final = "results"
@@ -63,7 +67,8 @@ def find_results_in(
 ) -> ResultsSearch:
     """Look in a folder that the user named: its JSON files, else its folder for the subject.
 
-    A folder whose only folders are revisions, as MTEB writes one a model, counts as the subject's.
+    A folder whose only folders are revisions, as MTEB writes one a model, or named after benchmarks
+    counts as the subject's.
     With several subjects only folders named like them do.
     """
     if num_subjects == 1:
@@ -82,8 +87,8 @@ def find_results_in(
 def _of_run(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
     """Read the run's own results below its `results`, where other models' may lie beside them.
 
-    Own are flat files, a revision without a model, a model named like the run (MTEB writes
-    `ORG__NAME`), and what `colintern_eval.json` lies beside.
+    Own are flat files, those in a folder named after a benchmark, a revision without a model, a
+    model named like the run (MTEB writes `ORG__NAME`), and what `colintern_eval.json` lies beside.
     """
     names = {_NO_MODEL_NAME, layout.path.name, *_names(layout, subject)}
 
@@ -157,7 +162,9 @@ def _is_model_folder(entry: os.DirEntry[str]) -> bool:
 
 def _holds_revisions(folder: Path, enclosure: Enclosure) -> bool:
     names = _folders(folder)
-    return bool(names) and all(_is_revision(folder / name, enclosure) for name in names)
+    return bool(names) and all(
+        BENCHMARK_FOLDER.fullmatch(name) or _is_revision(folder / name, enclosure) for name in names
+    )
 
 
 def _is_revision(folder: Path, enclosure: Enclosure) -> bool:
