@@ -16,7 +16,7 @@ from pytest_colintern.catalogue import (
     shipped_rules,
 )
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
-from pytest_colintern.evidence_registry import Provider
+from pytest_colintern.evidence_registry import Provider, Resolver
 from pytest_colintern.finding_text import finding_text
 from pytest_colintern.identity import subject_identity
 from pytest_colintern.judge import Judge
@@ -60,6 +60,10 @@ def register_audit(config: pytest.Config) -> None:
     config.option.reportchars = ""
     session = AuditSession(config, setup)
     config.pluginmanager.register(session, "colintern-audit")
+    if config.getoption("htmlpath", default=None) and not hasattr(config, "workerinput"):
+        from pytest_colintern.html_plugin import register_html  # noqa: PLC0415 - rarely needed
+
+        register_html(config, lambda: session.report, session.evidence)
     if config.getoption("showfixtures"):
         offer_evidence_fixtures(config)
 
@@ -80,6 +84,16 @@ class AuditSession:
         self._collected_all = True
         self._breakdowns: list[str] = []
         self._policy = policy_in_force(setup.policy, setup.settings, setup.audit_baseline)
+
+    @property
+    def report(self) -> AuditReport | None:
+        """The audit, or None before its verdict."""
+        return self._report
+
+    def evidence(self, name: str) -> Resolver:
+        """Return the evidence of the subject called `name`."""
+        subject = next(subject for subject in self._setup.subjects if subject.name == name)
+        return self._judge(subject).resolver
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""

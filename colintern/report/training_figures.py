@@ -1,0 +1,142 @@
+"""The course of a training: loss, learning rate and gradient norm, each against its yardstick.
+
+The parameters have the names of the evidence, so that an audit can ask for a figure like a rule.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from colintern.artifacts.trainer_state import LogTable, TrainerState
+from colintern.diagnostics.contrastive_loss import ContrastiveLoss
+from colintern.diagnostics.gradient_norms import GradientNorms
+from colintern.diagnostics.learning_rate_schedule import LearningRateSchedule
+from colintern.diagnostics.learning_rate_target import LearningRateTarget
+from colintern.diagnostics.loss_trajectory import chance_level
+from colintern.diagnostics.noise import Floats, finite_part
+from colintern.guide import Guide
+from colintern.report.figure import Figure, NothingToDraw
+from colintern.report.plot import Course, Plot, course_of, not_finite, typical_range
+from colintern.report.scale import shown
+
+_LEAST_ROWS: Final = 2
+
+
+def loss_figure(
+    training_log: TrainerState, contrastive: ContrastiveLoss | None, guide: Guide
+) -> Figure:
+    """Draw the loss, with the chance level and the guide's healthy course scaled by chance."""
+    rows = training_log.training
+    values = _drawable(rows, rows.loss, "loss")
+    course = course_of(rows)
+    levels = [contrastive.chance] if contrastive else []
+    low, high = typical_range(values, levels)
+    plot = Plot("Training loss over the run", course, (min(low, 0.0), high))
+    plot.curve(course.values, rows.loss, "loss")
+    _evaluations(plot, training_log, course)
+    caption = _loss_text(rows)
+    if contrastive is not None:
+        plot.level(contrastive.chance, "fig-level")
+        plot.legend(f"chance ln({contrastive.candidates:,})", "fig-level")
+        caption = f"{contrastive}"[:1].upper() + f"{contrastive}"[1:] + "."
+        if contrastive.cold_start and course.unit == "epoch":
+            caption += _corridor(plot, contrastive, course, guide)
+    plot.crosses(course.values[not_finite(rows.loss)])
+    return Figure("Loss", caption + _bad_text(rows.loss), plot.markup())
+
+
+def rate_figure(
+    training_log: TrainerState,
+    learning_rate: LearningRateSchedule,
+    learning_rate_target: LearningRateTarget | None,
+) -> Figure:
+    """Draw the learning rate that was used, with the interval that suits family and size."""
+    rows = training_log.training
+    values = _drawable(rows, rows.learning_rate, "learning rate")
+    target = learning_rate_target
+    course = course_of(rows)
+    far_off = target is not None and target.factor_off(learning_rate.peak) > _FAR_OFF
+    high = max(learning_rate.peak, target.high if target else 0.0)
+    least = min(learning_rate.peak, target.low if target else high) / 4
+    plot = Plot("Learning rate over the run", course, (least if far_off else 0.0, high))
+    if target is not None:
+        plot.interval(target.low, target.high, "fig-band")
+    known = np.isfinite(rows.learning_rate)
+    plot.line(course.values[known], values, "fig-curve")
+    plot.legend("learning rate", "fig-curve")
+    caption = f"Peak {shown(learning_rate.peak)} at step {learning_rate.peak_step:,}."
+    if target is not None:
+        plot.legend("accepted peak", "fig-band")
+        caption += f" Accepted: {target}."
+    return Figure("Learning rate", caption, plot.markup())
+
+
+_FAR_OFF: Final = 10.0
+"""A peak this many times off needs a logarithmic axis to share a figure with its interval."""
+
+
+def gradient_figure(
+    training_log: TrainerState, gradient_norm: GradientNorms, guide: Guide
+) -> Figure:
+    """Draw the gradient norms before clipping, with the level that makes a spike."""
+    rows = training_log.training
+    values = _drawable(rows, rows.grad_norm, "gradient norm")
+    course = course_of(rows)
+    positive = values[values > 0]
+    spike = guide.max_grad_norm_spike * gradient_norm.median
+    high = max(float(values.max()), gradient_norm.median)
+    low = float(positive.min()) if len(positive) else 0.0
+    plot = Plot("Gradient norm over the run", course, (low, max(high, spike)))
+    known = np.isfinite(rows.grad_norm)
+    plot.curve(course.values[known], np.maximum(values, plot.y.low), "norm before clipping")
+    if spike > 0:
+        plot.level(spike, "fig-level")
+        plot.legend(f"{guide.max_grad_norm_spike:g} x median: a spike", "fig-level")
+    plot.crosses(course.values[rows.has_grad_norm & not_finite(rows.grad_norm)])
+    caption = f"{gradient_norm}"[:1].upper() + f"{gradient_norm}"[1:] + "."
+    return Figure("Gradient norm", caption, plot.markup())
+
+
+def _drawable(rows: LogTable, column: Floats, name: str) -> Floats:
+    values = finite_part(column)
+    if len(values) < _LEAST_ROWS or not len(rows):
+        raise NothingToDraw(f"the log has fewer than two rows with a {name}")
+    return values
+
+
+def _evaluations(plot: Plot, log: TrainerState, course: Course) -> None:
+    rows = log.evaluations
+    if len(finite_part(rows.loss)) < _LEAST_ROWS:
+        return
+    other = course_of(rows)
+    known = np.isfinite(rows.loss)
+    if other.unit == course.unit:
+        plot.line(other.values[known], rows.loss[known], "fig-second")
+        plot.legend("evaluation", "fig-second")
+
+
+def _corridor(plot: Plot, contrastive: ContrastiveLoss, course: Course, guide: Guide) -> str:
+    """Draw the guide's healthy loss after each epoch; return where it would stand at the end."""
+    share = contrastive.chance / chance_level(guide.final_loss_batch_size)
+    healthy = np.array(guide.healthy_loss_corridor) * share
+    last = float(course.values.max())
+    epochs = np.arange(len(healthy), dtype=np.float64)
+    inside = epochs[epochs < last]
+    xs = np.append(inside, min(last, epochs[-1]))
+    values = np.interp(xs, epochs, healthy)
+    plot.line(xs, values, "fig-guide")
+    plot.legend("guide: a healthy run", "fig-guide")
+    return f" The guide's healthy run, scaled by chance, would be at {values[-1]:.3g}."
+
+
+def _loss_text(rows: LogTable) -> str:
+    values = finite_part(rows.loss)
+    return (
+        f"From {values[0]:.3g} to {values[-1]:.3g} over {len(values):,} rows. What the loss is "
+        f"compared with is not known, so no chance level is drawn."
+    )
+
+
+def _bad_text(values: Floats) -> str:
+    bad = int(not_finite(values).sum())
+    return f" {bad:,} rows are NaN or infinite (crosses at the top)." if bad else ""

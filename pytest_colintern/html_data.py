@@ -1,0 +1,126 @@
+"""The checks as data for the HTML report's table: each rule's text and each string stored once."""
+
+import json
+from collections.abc import Iterable
+from typing import Any, Final
+
+from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.verdict import Severity
+
+OUTCOME_ORDER: Final = (
+    Outcome.FAILED,
+    Outcome.ERROR,
+    Outcome.WARNED,
+    Outcome.NOTED,
+    Outcome.WAIVED,
+    Outcome.NO_EVIDENCE,
+    Outcome.BLOCKED,
+    Outcome.PASSED,
+)
+"""What a reader must act on first."""
+SEVERITY_ORDER: Final = tuple(Severity)
+
+FAMILY_TITLES: Final = {
+    "SEC": "safety",
+    "ADP": "adapter",
+    "PRJ": "projection",
+    "CFG": "configuration",
+    "PRC": "processor",
+    "LOG": "training log",
+    "RES": "results",
+    "CMP": "comparison",
+    "LIV": "live model",
+    "HWU": "hardware use",
+    "ENV": "environment",
+}
+_BROKEN_WHY: Final = "The rule itself broke; this says nothing about the model."
+_BROKEN_FIX: Final = "Report it to the rule's author, with the text under Observed."
+_KNOWN: Final = "In the recorded audit too, so it does not gate."
+
+# A `<` could end the script block that holds the data, whatever the text around it says.
+_ESCAPES: Final = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+def audit_data(report: AuditReport) -> str:
+    """Return the data as JSON that can stand in a script block of HTML."""
+    strings = _Strings()
+    rules = _rules(report)
+    places = {rule["id"]: index for index, rule in enumerate(rules)}
+    fixes = [rule["fix"] for rule in rules]
+    rows = [
+        _row(result, places[result.rule], index, fixes, strings)
+        for index, subject in enumerate(report.worst_first)
+        for result in subject.results
+    ]
+    rows.sort(key=lambda row: (row[2], row[3], rules[row[0]]["stage"], row[0], row[1]))
+    document = {
+        "outcomes": [[outcome.value, outcome.label] for outcome in OUTCOME_ORDER],
+        "severities": [severity.value for severity in SEVERITY_ORDER],
+        "families": FAMILY_TITLES,
+        "broken": {"why": _BROKEN_WHY, "fix": _BROKEN_FIX},
+        "known": _KNOWN,
+        "subjects": [subject.identity.name for subject in report.worst_first],
+        "rules": rules,
+        "strings": strings.values,
+        "rows": rows,
+    }
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
+class _Strings:
+    """Numbers for texts; ten subjects say much the same of a rule."""
+
+    def __init__(self) -> None:
+        self.values: list[str] = [""]
+        self._numbers = {"": 0}
+
+    def number(self, text: str | None) -> int:
+        known = self._numbers.setdefault(text or "", len(self.values))
+        if known == len(self.values):
+            self.values.append(text or "")
+        return known
+
+
+def _rules(report: AuditReport) -> list[dict[str, Any]]:
+    found = {result.rule: result for subject in report.subjects for result in subject.results}
+    return [_rule(result) for result in sorted(found.values(), key=_rule_order)]
+
+
+def _rule_order(result: CheckResult) -> tuple[int, str]:
+    return result.stage, result.rule
+
+
+def _rule(result: CheckResult) -> dict[str, Any]:
+    names: Iterable[str] = ("name", "family", "summary", "why", "evidence", "fix", "source")
+    return {
+        "id": result.rule,
+        "stage": result.stage,
+        "explains": list(result.explains),
+        **{name: getattr(result, name) for name in names},
+    }
+
+
+def _row(
+    result: CheckResult, rule: int, subject: int, fixes: list[str], strings: _Strings
+) -> list[int]:
+    texts = (
+        result.observed,
+        result.expected,
+        result.where,
+        result.blocked_by,
+        result.waiver,
+        _KNOWN if result.known else "",
+        # A rule may tell a fix for this very case.
+        result.fix if result.fix != fixes[rule] else "",
+    )
+    return [
+        rule,
+        subject,
+        OUTCOME_ORDER.index(result.outcome),
+        SEVERITY_ORDER.index(result.severity),
+        *map(strings.number, texts),
+    ]

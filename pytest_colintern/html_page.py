@@ -1,0 +1,123 @@
+"""The audit as one HTML page: everything escaped, nothing loaded, one script of our own."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
+
+import colintern.report
+from pytest_colintern import html_sections as sections
+from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.html_data import OUTCOME_ORDER, audit_data
+from pytest_colintern.html_figures import SubjectFigures
+from pytest_colintern.outcome import Outcome
+
+ASSETS: Final = Path(__file__).with_name("html")
+_FIGURE_STYLE: Final = Path(colintern.report.__path__[0], "figures.css")
+
+OUTCOME_MEANINGS: Final = {
+    Outcome.FAILED: "wrong, and at or above the gate",
+    Outcome.ERROR: "the rule itself broke: always gates",
+    Outcome.WARNED: "wrong, but below the gate",
+    Outcome.NOTED: "worth knowing: never gates",
+    Outcome.WAIVED: "wrong, and accepted for a written reason",
+    Outcome.NO_EVIDENCE: "not judged: something was not recorded",
+    Outcome.BLOCKED: "not judged: a rule it rests on has failed",
+    Outcome.PASSED: "as it should be",
+}
+
+
+def report_block(
+    report: AuditReport, figures: Sequence[SubjectFigures], *, written: datetime
+) -> str:
+    """Render the audit as the body of a page; every text in it is escaped."""
+    return _template("report.jinja2").render(
+        report=report,
+        figures=figures,
+        written=written,
+        subjects=report.worst_first,
+        several=len(report.subjects) > 1,
+        verdict=sections.VERDICT_WORDS[report.verdict],
+        verdict_words=sections.VERDICT_WORDS,
+        headline=sections.headline(report),
+        outcomes=[(outcome, getattr(report.counts, outcome.value)) for outcome in OUTCOME_ORDER],
+        meanings=OUTCOME_MEANINGS,
+        groups=sections.root_groups(report),
+        broken=sections.broken_rules(report),
+        findings=sections.findings_by_subject(report) if len(report.subjects) > 1 else [],
+        missing=sections.missing_evidence(report.subjects),
+        blocked=sections.blocked_rules(report.subjects),
+        most=sections,
+        # Escaped as JSON; HTML entities would not be read inside a script block.
+        data=Markup(audit_data(report)),  # noqa: S704 - as above
+    )
+
+
+def unfinished_block() -> str:
+    """Render the page of an audit that did not come to a verdict."""
+    return _template("unfinished.jinja2").render()
+
+
+def page(title: str, blocks: Sequence[str]) -> str:
+    """Put blocks of HTML into a page of their own, with a policy that lets only our script run."""
+    style, script = (_asset("report.css") + _FIGURE_STYLE.read_text("utf-8")), _asset("report.js")
+    return _template("page.jinja2").render(
+        title=title,
+        # Our own files and blocks that are escaped already.
+        blocks=[Markup(block) for block in blocks],  # noqa: S704 - as above
+        style=Markup(style),  # noqa: S704 - as above
+        script=Markup(script),  # noqa: S704 - as above
+        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'",
+    )
+
+
+def page_title(report: AuditReport | None) -> str:
+    """Return what the browser's tab says."""
+    if report is None:
+        return "ColIntern audit: no verdict"
+    names = [subject.identity.name for subject in report.subjects]
+    subject = names[0] if len(names) == 1 else f"{len(names)} subjects"
+    return f"{sections.VERDICT_WORDS[report.verdict]}: {subject} (ColIntern audit)"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["prose"] = prose
+    return environment
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+def _asset(name: str) -> str:
+    return ASSETS.joinpath(name).read_text("utf-8")
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
+
+
+def prose(text: str) -> Markup:
+    """Escape `text`; what stands between backticks becomes code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
+        for index, part in enumerate(parts)
+    )

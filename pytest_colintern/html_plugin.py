@@ -1,0 +1,98 @@
+"""`--html FILE`: pytest-html writes our audit instead of its log of tests.
+
+Our report is one block in pytest-html's summary; its own rows, filters and environment table are
+left empty. Two of its attributes are replaced, because no hook reaches them: the template, which
+has no language, no viewport and no content policy, and the writer, which leaves half a file when
+it is interrupted.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
+
+from pytest_colintern.atomic_file import write_text_atomically
+from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.html_figures import MOST_SUBJECTS, SubjectFigures, subject_figures
+from pytest_colintern.html_page import page, page_title, report_block, unfinished_block
+
+
+class HtmlReport:
+    """Fills pytest-html's page."""
+
+    def __init__(
+        self,
+        config: pytest.Config,
+        report: Callable[[], AuditReport | None],
+        evidence: Callable[[str], Resolver],
+    ) -> None:
+        """Write the page of an audit.
+
+        Args:
+            config: of the session.
+            report: returns the audit, or None while there is no verdict.
+            evidence: returns the evidence of the subject of a name.
+        """
+        self._config = config
+        self._report = report
+        self._evidence = evidence
+        # One file: pytest-html would else write a folder of assets beside it.
+        config.option.self_contained_html = True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Take over how pytest-html renders and writes."""
+        for plugin in self._config.pluginmanager.get_plugins():
+            if isinstance(plugin, BaseReport):
+                # No hook reaches these: see the module's docstring.
+                write = partial(write_text_atomically, plugin._report_path)  # noqa: SLF001
+                plugin._template, plugin._write_report = self, write  # noqa: SLF001
+
+    def render(self, *, additional_summary: dict[str, list[str]], **_: Any) -> str:
+        """Render the whole page, as pytest-html asks its template to."""
+        parts = (additional_summary[place] for place in ("prefix", "summary", "postfix"))
+        blocks = [block for part in parts for block in part]
+        return page(page_title(self._report()), blocks or [unfinished_block()])
+
+    def pytest_html_report_title(self, report: Any) -> None:
+        """Leave the environment out: what matters of it is evidence, and other values may leak."""
+        report.set_data("environment", {})
+
+    def pytest_html_results_table_row(self, cells: list[str]) -> None:
+        """Leave the row out: it would show the names of folders unescaped."""
+        cells.clear()
+
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """Put the audit in."""
+        report = self._report()
+        if report is None:
+            prefix.append(unfinished_block())
+            return
+        figures = [self._figures(subject.identity.name) for subject in report.worst_first]
+        prefix.append(
+            report_block(report, figures[:MOST_SUBJECTS], written=datetime.now().astimezone())
+        )
+
+    def _figures(self, subject: str) -> SubjectFigures:
+        return subject_figures(subject, self._evidence(subject))
+
+
+def register_html(
+    config: pytest.Config,
+    report: Callable[[], AuditReport | None],
+    evidence: Callable[[str], Resolver],
+) -> None:
+    """Make pytest-html's page ours.
+
+    Raises:
+        pytest.UsageError: the page cannot be written where `--html` says.
+    """
+    path = Path(config.getoption("htmlpath")).expanduser()
+    if path.is_dir():
+        raise pytest.UsageError(f"--html {path}: is a folder; name a file")
+    config.pluginmanager.register(HtmlReport(config, report, evidence), "colintern-html")
