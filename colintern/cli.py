@@ -13,6 +13,7 @@ COMMANDS: Final[dict[str, str]] = {
     "audit": "Judge trained checkpoints by every rule, without torch, in about a second.",
     "rules": "Print the catalogue of rules, or one rule's page.",
     "docs": "Print the list of pages, or one page.",
+    "plan": "Propose batch, rank and rate for a GPU; count memory and time, without torch.",
     "train": "Train a retriever by a recipe, and record what the audit needs.",
     "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
     "init-base": "Write a base model with a projection drawn from a seed.",

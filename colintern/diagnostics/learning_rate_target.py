@@ -40,7 +40,7 @@ def learning_rates_of(family: Family, num_parameters: int | None) -> LearningRat
         high = max(each.high for each in family.learning_rates)
         return LearningRateTarget(low, high, f"{family.name} of any size")
     depends_on_size = len(family.learning_rates) > 1 and num_parameters is not None
-    label = f"{family.name} of {_shown(num_parameters or 0)} parameters"
+    label = f"{family.name} of {shown_size(num_parameters or 0)} parameters"
     return LearningRateTarget(rates.low, rates.high, label if depends_on_size else family.name)
 
 
@@ -53,6 +53,7 @@ def size_in_name(name: str) -> int | None:
     return int(float(number) * (_BILLION if unit in "bB" else _MILLION))
 
 
-def _shown(num_parameters: int) -> str:
+def shown_size(num_parameters: int) -> str:
+    """Show a number of parameters, as 0.9B."""
     billions = num_parameters / _BILLION
     return f"{billions:.1f}B" if billions >= 0.1 else f"{num_parameters / _MILLION:.1f}M"  # noqa: PLR2004 - where B reads badly

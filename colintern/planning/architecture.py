@@ -176,6 +176,10 @@ def _text(config: ModelConfig, outline: ModuleOutline, kind: str) -> Text:
     hidden, query = width["self_attn.q_proj"]
     head_dim = config.text.head_dim or (_HEAD_DIM if kind == "qwen3" else 0)
     heads = config.text.num_attention_heads or max(query // max(head_dim, 1), 1)
+    if query // heads == 0 or query % heads:
+        raise ArchitectureError(
+            f"the heads must share the query's width, but {heads} heads share {query} numbers"
+        )
     vocabulary = config.text.vocab_size or _VOCABULARY
     return Text(
         hidden=hidden,

@@ -1,0 +1,206 @@
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from colintern.artifacts.tiny_base import TINY_BASE
+from colintern.cli import main
+from colintern.planning.architecture import find_architecture
+from colintern.planning.gpus import parse_gpus
+from colintern.planning.hyperparameters import propose, steps_of_epoch, warmup_for
+from colintern.planning.memory import GIBIBYTE, StepSettings, largest_batch, memory_use
+from colintern.planning.plan_text import proposal_table
+
+MODELS = ("1B", "2B", "4B", "8B")
+
+GUIDE_BLOCK = """\
+================================================================================
+⚡ OPTIMAL HYPERPARAMETERS
+================================================================================
+Learning Rate: 5.00e-05
+Batch Size: 16
+Gradient Accumulation: 4
+Effective Batch Size: 64
+Number of Epochs: 5
+Warmup Steps: 198
+LoRA Rank: 32
+"""
+
+TABLE = """\
+                        16 GB                   24 GB                   32 GB                   40 GB                   80 GB
+1B                      8 x 8                   12 x 6                  16 x 4                  24 x 3                  32 x 2
+2B                      8 x 8                   12 x 6                  16 x 4                  24 x 3                  32 x 2
+4B                      4 x 16                  12 x 6                  16 x 4                  24 x 3                  32 x 2
+8B                      no fit, needs 23 GB     2 x 32                  8 x 8                   12 x 6                  32 x 2"""  # noqa: E501 - a table
+
+
+def internvl(vision=None, **text):
+    text = {"model_type": "qwen2", **text}
+    return json.dumps({"model_type": "internvl", "text_config": text, "vision_config": vision})
+
+
+def plan(*options):
+    return CliRunner().invoke(main, ["plan", *map(str, options)])
+
+
+def test_the_guides_block_is_printed_exactly():
+    result = plan("--gpu-memory", 32, "--pairs", 127_000)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(GUIDE_BLOCK)
+    assert "905,315,328" in result.output
+    assert "20,221,952 in 197 modules" in result.output
+    assert "118,195 rows where the guide assumes 127,000" in result.output
+
+
+def test_another_gpu_changes_the_block():
+    result = plan("--gpu-memory", 24)
+    assert not result.output.startswith(GUIDE_BLOCK)
+    assert "Batch Size: 12\nGradient Accumulation: 6\n" in result.output
+
+
+def test_the_table_has_the_guides_row():
+    assert proposal_table() == TABLE
+    assert plan("--table").output == TABLE + "\n"
+
+
+@pytest.mark.parametrize(
+    ("model", "rate", "rank"),
+    [("1B", 5e-5, 32), ("2B", 3e-5, 32), ("4B", 1e-5, 64), ("8B", 1e-5, 64), (TINY_BASE, 2e-3, 16)],
+)
+def test_rate_and_rank_follow_the_size(model, rate, rank):
+    proposal = propose(find_architecture(model), 80 * GIBIBYTE)
+    assert (proposal.learning_rate, proposal.rank) == (rate, rank)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "steps"),
+    [(127_000, 198), (118_195, 184), (30_000, 100), (1000, 26), (10**6, 1562)],
+)
+def test_warmup_stays_between_its_bounds(pairs, steps):
+    assert warmup_for(steps_of_epoch(pairs, 16, 4), 5) == steps
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.sampled_from(MODELS),
+    st.integers(4, 200),
+    st.integers(0, 40),
+    st.integers(100, 10**7),
+)
+def test_proposals_are_monotone_and_fit(model, gigabytes, more, pairs):
+    base = find_architecture(model)
+    proposal = propose(base, gigabytes * GIBIBYTE, pairs)
+    larger = propose(base, (gigabytes + more) * GIBIBYTE, pairs)
+    assert larger.batch_size >= proposal.batch_size
+    assert larger.chunk_size >= proposal.chunk_size
+    assert proposal.needed_bytes == larger.needed_bytes
+    assert proposal.fits == (proposal.needed_bytes <= proposal.gpu_bytes)
+    if proposal.fits:
+        assert proposal.effective_batch_size >= 64
+        assert proposal.memory().fits(proposal.gpu_bytes)
+        assert 0 < proposal.warmup_steps < proposal.steps / 3
+
+
+@pytest.mark.parametrize("gigabytes", [16, 24, 32, 40, 80])
+def test_a_larger_model_has_no_larger_batch(gigabytes):
+    batches = [propose(find_architecture(each), gigabytes * GIBIBYTE).batch_size for each in MODELS]
+    assert batches == sorted(batches, reverse=True)
+
+
+def test_the_largest_batch_is_the_last_that_fits():
+    base, size = find_architecture("4B"), 24 * GIBIBYTE
+    step = StepSettings(batch_size=1, rank=64, checkpointing=True)
+    most = largest_batch(base, step, size, 64)
+    fits = [
+        memory_use(base, StepSettings(batch_size=batch, rank=64, checkpointing=True)).fits(size)
+        for batch in range(1, 20)
+    ]
+    assert fits == [batch <= most for batch in range(1, 20)]
+
+
+def test_checkpointing_is_off_where_it_is_not_needed():
+    assert propose(find_architecture("1B"), 32 * GIBIBYTE).checkpointing
+    assert not propose(find_architecture(TINY_BASE), 80 * GIBIBYTE).checkpointing
+
+
+def test_json_holds_the_whole_plan():
+    document = json.loads(plan("4B", "--gpu-memory", 24, "--json").output)
+    assert document["schema"] == "colintern.plan/1"
+    assert document["hyperparameters"]["per_device_train_batch_size"] == 12
+    chosen = document["memory_bytes"]["chosen"]
+    assert chosen == document["memory_bytes"]["with_checkpointing"]
+    assert chosen["total"] < 0.9 * 24 * GIBIBYTE
+    assert document["in_batch_negatives"] == {"batch": 11, "cached_batch": 63}
+
+
+def test_a_model_that_does_not_fit_says_what_it_needs():
+    result = plan("8B", "--gpu-memory", 16)
+    assert (result.exit_code, "needs 23 GB" in result.output) == (1, True)
+    document = json.loads(plan("8B", "--gpu-memory", 16, "--json").output)
+    assert (document["fits"], document["hyperparameters"], document["needs_gigabytes"]) == (
+        False,
+        None,
+        23,
+    )
+    assert plan("8B", "--gpu-memory", 23).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, "folder with a config.json"),
+        ("{", "config.json"),
+        ('{"model_type": "qwen2_vl"}', "InternVL with a Qwen"),
+        (internvl(num_hidden_layers=0), "layers, but this one has none"),
+        (internvl(num_attention_heads=900, head_dim=0, hidden_size=64), "must"),
+        (internvl({"num_hidden_layers": 0}), "tower must have layers"),
+    ],
+)
+def test_a_base_that_cannot_be_planned_is_one_clear_error(tmp_path, config, message):
+    folder = tmp_path / "base"
+    if config is not None:
+        folder.mkdir()
+        (folder / "config.json").write_text(config)
+    result = plan(folder)
+    assert result.exit_code == 2, result.output
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_driver_listing_is_read():
+    listing = "NVIDIA A100, 40GB, 40960, 12, 550.54, 8.0\nbroken row\nT4, [N/A], 0, 5, 7.5\n"
+    (gpu,) = parse_gpus(listing)
+    assert (gpu.name, gpu.memory_bytes, gpu.capability) == (
+        "NVIDIA A100, 40GB",
+        40 * GIBIBYTE,
+        (8, 0),
+    )
+
+
+def test_planning_imports_no_torch():
+    script = (
+        "import sys\nfrom colintern.cli import main\n"
+        "try:\n    main(['plan', '--gpu-memory', '32'])\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'transformers', 'peft', 'pytest'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("key", ["command", "cached_command"])
+def test_the_command_is_one_that_train_takes(key):
+    pytest.importorskip("torch")
+    pytest.importorskip("colpali_engine")
+    document = json.loads(plan("4B", "--gpu-memory", 24, "--json").output)
+    words = shlex.split(document[key])
+    assert words[:2] == ["colintern", "train"]
+    result = CliRunner().invoke(main, [*words[1:], "--dry-run"])
+    assert result.exit_code == 0, result.output
+    trained = document["parameters"]["lora"]
+    assert f"{trained:,} of" in result.output
+    batch = "64 a device x 1" if key == "cached_command" else "12 a device x 6"
+    assert batch in result.output
