@@ -61,6 +61,17 @@ def test_faulty_runs_get_their_own_rule(corpus, label):
         assert OWN_RULES[label] <= fired(judged(corpus / row["file"]), "error", "warning"), row
 
 
+def test_collapse_to_chance_is_called_chance(corpus):
+    # A classifier of four classes: no label of high confidence here is of a retriever at chance.
+    rows = [row for row in labelled(corpus) if "chance" in row["reason"]]
+    assert [(row["label"], row["confidence"]) for row in rows] == [("diverged", "high")]
+    path = corpus / rows[0]["file"]
+    candidates = int(re.search(r"ln\((\d+)\) chance", rows[0]["reason"])[1])
+    for number, is_named in ((candidates, True), (2 * candidates, False)):
+        found = judge_log(path, checkpoint=True, kind="contrastive", candidates=number)
+        assert ("LOG002" in fired(found, "error")) is is_named
+
+
 def test_confusion_table_is_printed(corpus, capsys):
     lines = []
     for row in labelled(corpus):
