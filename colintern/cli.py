@@ -14,6 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "rules": "Print the catalogue of rules, or one rule's page.",
     "docs": "Print the list of pages, or one page.",
     "plan": "Propose batch, rank and rate for a GPU; count memory and time, without torch.",
+    "doctor": "Look at packages, GPU, memory and disk; say how to mend what is wrong.",
     "train": "Train a retriever by a recipe, and record what the audit needs.",
     "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
     "init-base": "Write a base model with a projection drawn from a seed.",

@@ -1,0 +1,109 @@
+"""The LoRA adapter's settings: rank, scale, dropout and task."""
+
+from typing import Final
+
+from colintern.artifacts.adapter_config import AdapterConfig
+from colintern.artifacts.printable import listed, printable
+from colintern.diagnostics.adapter_coverage import AdapterCoverage
+from colintern.diagnostics.adapter_faults import (
+    unscaled_modules,
+)
+from colintern.diagnostics.module_outline import ModuleOutline
+from colintern.families import Family
+from colintern.guide import Guide
+from pytest_colintern import INFO, WARNING, NoEvidence, Verdict, rule
+
+SMALL_MODEL: Final = 0.7e9
+LARGE_MODEL: Final = 3e9
+"""Parameters at which the guide's rank changes, counted truly (design 9)."""
+
+
+@rule(
+    "ADP006",
+    "rank-off-target",
+    severity=WARNING,
+    requires={"ADP001"},
+    explains={"ADP014"},
+)
+def check_rank_fits_size(
+    adapter: AdapterConfig, outline: ModuleOutline, family: Family, guide: Guide
+) -> Verdict:
+    """The rank is not the guide's for a base of this size.
+
+    Why: too low a rank cannot hold the change, too high a one costs memory. The guide's figures are
+        for ColIntern; other families are no evidence.
+    Evidence: `r` in adapter_config.json; the base's parameters, counted from its configuration.
+    Fix: rank 16 below 0.7 billion parameters, 32 up to 3 billion, 64 above.
+    Source: the guide, LoRA configuration; design 9 for the sizes.
+    """
+    if not family.follows_guide:
+        raise NoEvidence("a rank for this family in the guide", needed_for="judging the rank")
+    size = outline.num_parameters
+    bands = (guide.rank_small, guide.rank_medium, guide.rank_large)
+    expected = bands[(size >= SMALL_MODEL) + (size > LARGE_MODEL)]
+    return Verdict(
+        adapter.r == expected,
+        observed=f"rank {adapter.r} for a base of {size:,} parameters",
+        expected=f"rank {expected}",
+        where=adapter.path,
+    )
+
+
+@rule("ADP007", "alpha-not-rank", severity=WARNING, requires={"ADP001"})
+def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
+    """The update is scaled by something other than one: `lora_alpha` differs from the rank.
+
+    Why: the scale multiplies every update, so it multiplies the learning rate that the recipe was
+        tuned for. With `use_rslora` the scale is alpha / sqrt(r). Outside ColIntern it is a note.
+    Evidence: `lora_alpha`, `r`, `alpha_pattern`, `rank_pattern`, `use_rslora`.
+    Fix: set `lora_alpha` to `r` (to the square root of `r` with `use_rslora`).
+    Source: the guide, LoRA configuration: "Keep equal to rank".
+    """
+    config = coverage.config
+    unscaled = unscaled_modules(config, coverage.tensors)
+    if unscaled is None:
+        raise NoEvidence("a pattern that can be tried safely", needed_for="the scale of LoRA")
+    kind = " with use_rslora" if config.use_rslora else ""
+    return Verdict(
+        not unscaled,
+        observed=f"alpha {config.lora_alpha:g}, rank {config.r}{kind}"
+        + (f"; {len(unscaled)} modules off: {listed(unscaled, most=1)}" if unscaled else ""),
+        expected="a scale of 1 on every module",
+        where=config.path,
+        severity=WARNING if family.follows_guide else INFO,
+    )
+
+
+@rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})
+def check_dropout_is_guides(adapter: AdapterConfig, family: Family, guide: Guide) -> Verdict:
+    """LoRA's dropout is not the guide's.
+
+    Why: the recipe was tuned with it; without dropout a small data set is learned by heart sooner.
+    Evidence: `lora_dropout` in adapter_config.json.
+    Fix: `lora_dropout=0.1`.
+    Source: the guide, LoRA configuration; every configuration of colpali-engine has 0.1.
+    """
+    return Verdict(
+        abs(adapter.lora_dropout - guide.lora_dropout) < 1e-9,
+        observed=f"dropout {adapter.lora_dropout:g}",
+        expected=f"dropout {guide.lora_dropout:g} for {family.name}",
+        where=adapter.path,
+    )
+
+
+@rule("ADP018", "wrong-task-type", severity=INFO, requires={"ADP001"})
+def check_task_is_feature_extraction(adapter: AdapterConfig, family: Family) -> Verdict:
+    """The adapter's task is not feature extraction.
+
+    Why: `CAUSAL_LM` wraps `generate` and treats labels; a retriever has neither.
+    Evidence: `task_type` in adapter_config.json.
+    Fix: `task_type="FEATURE_EXTRACTION"`.
+    Source: failure-modes B16; every configuration of colpali-engine.
+    """
+    task = printable(adapter.task_type or "none", limit=60)
+    return Verdict(
+        adapter.task_type == "FEATURE_EXTRACTION",
+        observed=f"task type {task}",
+        expected=f"FEATURE_EXTRACTION for {family.name}",
+        where=adapter.path,
+    )
