@@ -1,0 +1,138 @@
+"""How sure a difference between two models is: over the same queries, or by their sampling error.
+
+Two models that answer the same queries are compared query by query: what makes a query hard is hard
+for both and cancels. Queries are drawn with replacement (Efron and Tibshirani, "An Introduction to
+the Bootstrap", 1993, chapter 13), those that say the same in several languages together. Several
+differences that are looked at together share the error (Bonferroni).
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from msgspec import Struct
+
+from colintern.diagnostics.sampling_error import SamplingError
+
+CONFIDENCE: Final = 0.95
+"""Of all intervals of one comparison together."""
+NUM_RESAMPLES: Final = 10_000
+"""Leaves ten draws in each tail for 25 tasks and their mean."""
+SEED: Final = 20_260_501
+"""The same files give the same interval."""
+_BLOCK: Final = 2_000_000
+"""Numbers drawn at a time: 16 MB."""
+
+Floats = npt.NDArray[np.float64]
+
+
+class Interval(Struct, frozen=True):
+    """A mean difference, second model less first, and where the true one lies."""
+
+    difference: float
+    low: float
+    high: float
+    standard_error: float
+    num_queries: int
+    """Queries, or groups of translations, that were compared; 0 without any."""
+    num_differing: int
+    """Of these, the ones that the two models do not answer equally well."""
+
+    @property
+    def verdict(self) -> str:
+        """`better` or `worse` than the first, or `no difference`: the interval holds 0."""
+        if self.low > 0:
+            return "better"
+        return "worse" if self.high < 0 else "no difference"
+
+
+def paired_interval(
+    differences: Sequence[float], groups: Sequence[str], *, num_comparisons: int = 1
+) -> Interval:
+    """Return the bootstrap interval of the mean of `differences`.
+
+    Args:
+        differences: second less first, one a query.
+        groups: queries of one group are drawn together.
+        num_comparisons: intervals that hold together with `CONFIDENCE`.
+    """
+    sums, sizes = _clusters(np.asarray(differences, np.float64), groups)
+    mean = float(sums.sum() / sizes.sum())
+    num_differing = int(np.count_nonzero(sums))
+    if not num_differing:
+        return Interval(mean, 0.0, 0.0, 0.0, len(sums), 0)
+    draws = _resampled_means(sums, sizes)
+    tail = _tail(num_comparisons)
+    low, high = (float(value) for value in np.quantile(draws, (tail, 1 - tail)))
+    low, high = _wide_enough(low, high, num_differing, num_comparisons)
+    return Interval(mean, low, high, float(draws.std()), len(sums), num_differing)
+
+
+def unpaired_interval(
+    difference: float, first: SamplingError, second: SamplingError, *, num_comparisons: int = 1
+) -> Interval:
+    """Return the interval where only the figures of the tasks are known.
+
+    It is wider than one over queries, because what both models find hard does not cancel.
+    """
+    error = math.hypot(first.standard_error, second.standard_error)
+    if difference == 0:
+        return Interval(0.0, 0.0, 0.0, error, 0, 0)
+    return _normal(difference, error, num_comparisons)
+
+
+def mean_interval(intervals: Sequence[Interval], *, num_comparisons: int = 1) -> Interval:
+    """Return the interval of the mean over tasks, which count alike and share no query."""
+    num_tasks = len(intervals)
+    difference = math.fsum(interval.difference for interval in intervals) / num_tasks
+    error = math.hypot(*(interval.standard_error for interval in intervals)) / num_tasks
+    num_queries = sum(interval.num_queries for interval in intervals)
+    num_differing = sum(interval.num_differing for interval in intervals)
+    made = _normal(difference, error, num_comparisons)
+    low, high = made.low, made.high
+    if all(interval.num_queries for interval in intervals):
+        low, high = _wide_enough(low, high, num_differing, num_comparisons)
+    return Interval(difference, low, high, error, num_queries, num_differing)
+
+
+def _normal(difference: float, error: float, num_comparisons: int) -> Interval:
+    reach = NormalDist().inv_cdf(1 - _tail(num_comparisons)) * error
+    return Interval(difference, difference - reach, difference + reach, error, 0, 0)
+
+
+def _tail(num_comparisons: int) -> float:
+    return (1 - CONFIDENCE) / 2 / num_comparisons
+
+
+def _wide_enough(
+    low: float, high: float, num_differing: int, num_comparisons: int
+) -> tuple[float, float]:
+    """Let the interval reach 0 where so few queries differ that even all on one side are chance.
+
+    `k` queries fall on one side by chance once in 2 ** (k - 1): the exact sign test.
+    """
+    if 2.0 ** (1 - num_differing) <= 2 * _tail(num_comparisons):
+        return low, high
+    return min(low, 0.0), max(high, 0.0)
+
+
+def _clusters(differences: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
+    """Sum the differences of each group, and count them."""
+    _, index = np.unique(np.asarray(groups), return_inverse=True)
+    sums = np.bincount(index, weights=differences)
+    return sums.astype(np.float64), np.bincount(index).astype(np.float64)
+
+
+def _resampled_means(sums: Floats, sizes: Floats) -> Floats:
+    random = np.random.default_rng(SEED)
+    num_groups = len(sums)
+    rows = max(1, _BLOCK // num_groups)
+    blocks = []
+    for start in range(0, NUM_RESAMPLES, rows):
+        shape = (min(rows, NUM_RESAMPLES - start), num_groups)
+        drawn = random.integers(0, num_groups, size=shape)
+        blocks.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
+    return np.concatenate(blocks)

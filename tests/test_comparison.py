@@ -1,0 +1,211 @@
+import math
+
+import numpy as np
+import pytest
+from builders.results import entry, task_result, write_json, write_tasks
+
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.predictions import read_task_queries
+from colintern.artifacts.results_folder import read_results_folder
+from colintern.diagnostics import paired_bootstrap
+from colintern.diagnostics.comparability import obstacles
+from colintern.diagnostics.comparison import Evaluated, compare, score_table
+from colintern.diagnostics.paired_bootstrap import mean_interval, paired_interval, unpaired_interval
+from colintern.diagnostics.query_scores import ndcg_at_5
+from colintern.diagnostics.sampling_error import SamplingError
+
+ARXIV = "VidoreArxivQARetrieval"
+TABFQUAD = "VidoreTabfquadRetrieval"
+HARD = "Vidore2BioMedicalLecturesRetrieval"
+GAINS = np.array([1.0, 0.63093, 0.5, 0.43068, 0.38685, 0.0])
+SHARES = [0.6, 0.12, 0.07, 0.05, 0.03, 0.13]
+
+
+def evaluated(folder, name=None):
+    results = read_results_folder(folder, Enclosure.around(folder))
+    read = {task: read_task_queries(results, task) for task in results.tasks}
+    return Evaluated(
+        name or folder.name, results, {task: found for task, found in read.items() if found}
+    )
+
+
+def model(folder, by_task, **changes):
+    for task, score in by_task.items():
+        folder.mkdir(exist_ok=True)
+        write_json(folder / f"{task}.json", task_result(task, score, **changes))
+    return evaluated(folder)
+
+
+def model_of_ranks(folder, ranks, *, task=ARXIV):
+    """Write a task of which the page of query i was found at `ranks[i]`."""
+    folder.mkdir()
+    predictions, answers = {}, {}
+    for index, rank in enumerate(ranks):
+        pages = [f"p{index}-{place}" for place in range(1, 7)]
+        predictions[f"q{index}"] = {page: -float(place) for place, page in enumerate(pages)}
+        answers[f"q{index}"] = {pages[0]: 0, f"right-{index}": 1}
+        predictions[f"q{index}"][f"right-{index}"] = 1.5 - rank
+    mean = math.fsum(
+        ndcg_at_5(sorted(scores, key=scores.get, reverse=True), answers[query])
+        for query, scores in predictions.items()
+    ) / len(ranks)
+    changed = entry(task, 0.8, ndcg_at_5=round(mean, 5), main_score=round(mean, 5))
+    write_json(folder / f"{task}.json", task_result(task, scores={"test": [changed]}))
+    for ending, queries in (("predictions", predictions), ("relevance", answers)):
+        write_json(folder / f"{task}_{ending}.json", {"default": {"test": queries}})
+    return evaluated(folder)
+
+
+@pytest.mark.parametrize(("num_queries", "kept"), [(50, 0.0), (100, 0.8), (100, 0.95)])
+def test_equal_models_are_seldom_called_different(monkeypatch, num_queries, kept):
+    monkeypatch.setattr(paired_bootstrap, "NUM_RESAMPLES", 2_000)
+    random = np.random.default_rng(7)
+    called = 0
+    for _ in range(200):
+        first = random.choice(GAINS, num_queries, p=SHARES)
+        again = random.choice(GAINS, num_queries, p=SHARES)
+        second = np.where(random.random(num_queries) < kept, first, again)
+        interval = paired_interval(second - first, [str(i) for i in range(num_queries)])
+        called += interval.verdict != "no difference"
+    assert called / 200 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+
+
+def test_interval_covers_the_true_difference(monkeypatch):
+    monkeypatch.setattr(paired_bootstrap, "NUM_RESAMPLES", 2_000)
+    random = np.random.default_rng(11)
+    shifted = [0.5, 0.12, 0.1, 0.08, 0.05, 0.15]
+    true = float(GAINS @ shifted - GAINS @ SHARES)
+    covered = 0
+    for _ in range(200):
+        first = random.choice(GAINS, 100, p=SHARES)
+        second = random.choice(GAINS, 100, p=shifted)
+        interval = paired_interval(second - first, [str(i) for i in range(100)])
+        covered += interval.low <= true <= interval.high
+    assert 0.95 - 3 * math.sqrt(0.05 * 0.95 / 200) <= covered / 200 < 1
+
+
+@pytest.mark.parametrize(
+    ("num_worse", "verdict"), [(0, "no difference"), (4, "no difference"), (12, "worse")]
+)
+def test_few_differing_queries_are_chance(num_worse, verdict):
+    differences = [-1.0] * num_worse + [0.0] * (100 - num_worse)
+    assert paired_interval(differences, [str(i) for i in range(100)]).verdict == verdict
+
+
+def test_translations_are_one_query():
+    differences = [-0.4, -0.2, -0.3, -0.5] * 8 + [0.3] * 8
+    apart = paired_interval(differences, [str(i) for i in range(40)])
+    together = paired_interval(differences, [str(i // 4) for i in range(40)])
+    assert together.num_queries == 10
+    assert together.high - together.low > 1.2 * (apart.high - apart.low)
+
+
+def test_more_comparisons_make_wider_intervals():
+    differences = [-0.5, 0.1, -0.3, 0.0, 0.2, -0.4, -0.1] * 10
+    groups = [str(i) for i in range(70)]
+    one, many = (paired_interval(differences, groups, num_comparisons=n) for n in (1, 11))
+    assert many.low < one.low < one.high < many.high
+    assert one == paired_interval(differences, groups)
+
+
+def test_error_of_figures_is_combined():
+    error = SamplingError(0.3, 100)
+    interval = unpaired_interval(-0.1, error, error)
+    assert interval.standard_error == pytest.approx(0.03 * math.sqrt(2))
+    assert interval.high == pytest.approx(-0.1 + 1.959964 * interval.standard_error)
+    mean = mean_interval([interval, interval])
+    assert mean.standard_error == pytest.approx(interval.standard_error / math.sqrt(2))
+    assert mean.difference == pytest.approx(-0.1)
+
+
+def test_model_beside_itself_is_no_difference(tmp_path):
+    first = model_of_ranks(tmp_path / "a", [1, 2, 6] * 20)
+    comparison = compare(first, first)
+    assert [task.interval.verdict for task in comparison.tasks] == ["no difference"]
+    assert (comparison.tasks[0].wins, comparison.tasks[0].losses) == (0, 0)
+    assert comparison.tasks[0].basis == "queries"
+    assert not comparison.worse + comparison.better
+
+
+def test_queries_find_what_figures_do_not(tmp_path):
+    first = model_of_ranks(tmp_path / "a", [1, 2, 6, 1] * 25)
+    second = model_of_ranks(tmp_path / "b", [1, 2, 6, 1] * 20 + [2, 2, 6, 2] * 5)
+    (task,) = compare(first, second).tasks
+    assert (task.wins, task.losses, task.interval.verdict) == (0, 10, "worse")
+    bare = [Evaluated(each.name, each.results, {}) for each in (first, second)]
+    (task,) = compare(*bare).tasks
+    assert (task.wins, task.basis) == (None, "sampling error")
+    assert task.interval.verdict == "no difference"
+
+
+@pytest.mark.parametrize(("score", "worse"), [(0.6, 2), (0.79, 0)])
+def test_figures_alone_tell_a_large_loss(tmp_path, score, worse):
+    first = model(tmp_path / "a", {ARXIV: 0.8, HARD: 0.6})
+    second = model(tmp_path / "b", {ARXIV: score, HARD: 0.6})
+    comparison = compare(first, second)
+    assert len(comparison.worse) == worse
+    assert comparison.better == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, ""),
+        ({"dataset_revision": "f" * 40}, "dataset revision eeee"),
+        ({"dataset_revision": None}, ""),
+        ({"scores": {"train": [entry(HARD, 0.8)]}}, "split test and train"),
+        ({"scores": {"test": [entry(HARD, 0.8, "french")]}}, "subsets english, french"),
+    ],
+)
+def test_other_measurements_are_refused(tmp_path, changes, reason):
+    first = model(tmp_path / "a", {HARD: 0.8})
+    second = model(tmp_path / "b", {HARD: 0.8}, **changes)
+    found = "; ".join(obstacles(first.results, second.results, HARD))
+    assert reason in found
+    assert bool(found) == bool(reason)
+    assert [*compare(first, second).refused] == ([HARD] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"main_score": entry(ARXIV, 0.8)["ndcg_at_100"]}, "main score ndcg_at_1 and ndcg_at_100"),
+        ({"ndcg_at_5": 80.0}, "no NDCG@5 between 0 and 1"),
+        ({"ndcg_at_5": math.nan}, "no NDCG@5 between 0 and 1"),
+    ],
+)
+def test_other_cut_offs_are_refused(tmp_path, change, reason):
+    first = model(tmp_path / "a", {ARXIV: 0.8})
+    second = model(tmp_path / "b", {ARXIV: 0.8}, scores={"test": [entry(ARXIV, 0.8, **change)]})
+    assert reason in "; ".join(obstacles(first.results, second.results, ARXIV))
+
+
+def test_two_programs_are_refused(tmp_path):
+    first = model(tmp_path / "a", {ARXIV: 0.8})
+    (tmp_path / "b").mkdir()
+    write_json(tmp_path / "b" / "m.json", {"arxivqa_test_subsampled": {"ndcg_at_5": 0.8}})
+    second = evaluated(tmp_path / "b")
+    assert obstacles(first.results, second.results, ARXIV) == ("harness mteb and vidore-benchmark",)
+
+
+@pytest.mark.parametrize(("loader", "refused"), [("ColPaliWrapper", True), ("OwnWrapper", False)])
+def test_doubled_query_formats_are_refused(tmp_path, loader, refused):
+    models = []
+    for name, version in (("a", "2.1.4"), ("b", "2.26.0")):
+        scores = {"test": [entry(ARXIV, 0.8, mteb_version=version)]}
+        model(tmp_path / name, {ARXIV: 0.8}, scores=scores, mteb_version=version)
+        meta = {"name": name, "revision": "x", "loader": loader}
+        write_json(tmp_path / name / "model_meta.json", meta)
+        models.append(evaluated(tmp_path / name))
+    assert bool(compare(*models).refused) == refused
+
+
+def test_mean_is_over_common_tasks_only(tmp_path):
+    first = model(tmp_path / "a", {ARXIV: 0.8, TABFQUAD: 0.9, HARD: 0.5})
+    second = model(tmp_path / "b", {ARXIV: 0.6, TABFQUAD: 0.7})
+    write_tasks(tmp_path / "b", {HARD: 0.9}, dataset_revision="f" * 40)
+    second = evaluated(tmp_path / "b")
+    table = score_table([first, second], [compare(first, second)])
+    assert table.common == (ARXIV, TABFQUAD)
+    assert table.means == pytest.approx((0.85, 0.65))
+    assert set(table.rows) == {ARXIV, TABFQUAD, HARD}
