@@ -1,54 +1,17 @@
-"""The LoRA adapter: what it was asked to reach, what it reached, and what it belongs to."""
-
-import re
-from typing import Final
+"""The LoRA adapter: what it was asked to reach, and what it reached."""
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.artifacts.base_model import BaseReference
-from colintern.artifacts.printable import listed, printable
-from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.printable import listed
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
 from colintern.diagnostics.adapter_faults import (
     disagreements,
     faults_text,
     unknown_layouts,
-    unscaled_modules,
 )
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.target_matching import declares
 from colintern.families import Family
-from colintern.guide import Guide
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
-
-SMALL_MODEL: Final = 0.7e9
-LARGE_MODEL: Final = 3e9
-"""Parameters at which the guide's rank changes, counted truly (design 9)."""
-
-_PINNED: Final = re.compile(r"[0-9a-f]{7,40}|v?\d+(\.\d+){0,3}")
-
-
-@rule("ADP001", "not-an-adapter", severity=ERROR, explains={"ADP002", "ADP003"})
-def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
-    """The run has no `adapter_config.json`: it was trained without PEFT.
-
-    Why: without `--peft` the whole model is trained at a learning rate meant for LoRA, or nothing
-        that can be loaded as an adapter is saved.
-    Evidence: the names in the folder whose weights are judged. A merged model is no evidence, and
-        neither is a run that nothing shows to be a retriever's.
-    Fix: train with `--peft`, or point `--checkpoint` at the folder that holds the adapter.
-    Source: the guide, checklist: "PEFT enabled".
-    """
-    names = layout.weights_folder.names
-    found = "adapter_config.json" in names
-    weights = sorted(name for name in names if name.endswith((".safetensors", ".bin")))
-    if not found and (layout.kind == "merged" or family is None or not weights):
-        raise NoEvidence("adapter_config.json", needed_for="whether LoRA was used")
-    return Verdict(
-        found,
-        observed="adapter_config.json is there" if found else f"only {listed(weights, most=3)}",
-        expected="adapter_config.json beside the weights",
-        where=layout.weights_folder.path,
-    )
 
 
 @rule(
@@ -180,79 +143,6 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
 
 
 @rule(
-    "ADP006",
-    "rank-off-target",
-    severity=WARNING,
-    requires={"ADP001"},
-    explains={"ADP014"},
-)
-def check_rank_fits_size(
-    adapter: AdapterConfig, outline: ModuleOutline, family: Family, guide: Guide
-) -> Verdict:
-    """The rank is not the guide's for a base of this size.
-
-    Why: too low a rank cannot hold the change, too high a one costs memory. The guide's figures are
-        for ColIntern; other families are no evidence.
-    Evidence: `r` in adapter_config.json; the base's parameters, counted from its configuration.
-    Fix: rank 16 below 0.7 billion parameters, 32 up to 3 billion, 64 above.
-    Source: the guide, LoRA configuration; design 9 for the sizes.
-    """
-    if not family.follows_guide:
-        raise NoEvidence("a rank for this family in the guide", needed_for="judging the rank")
-    size = outline.num_parameters
-    bands = (guide.rank_small, guide.rank_medium, guide.rank_large)
-    expected = bands[(size >= SMALL_MODEL) + (size > LARGE_MODEL)]
-    return Verdict(
-        adapter.r == expected,
-        observed=f"rank {adapter.r} for a base of {size:,} parameters",
-        expected=f"rank {expected}",
-        where=adapter.path,
-    )
-
-
-@rule("ADP007", "alpha-not-rank", severity=WARNING, requires={"ADP001"})
-def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
-    """The update is scaled by something other than one: `lora_alpha` differs from the rank.
-
-    Why: the scale multiplies every update, so it multiplies the learning rate that the recipe was
-        tuned for. With `use_rslora` the scale is alpha / sqrt(r). Outside ColIntern it is a note.
-    Evidence: `lora_alpha`, `r`, `alpha_pattern`, `rank_pattern`, `use_rslora`.
-    Fix: set `lora_alpha` to `r` (to the square root of `r` with `use_rslora`).
-    Source: the guide, LoRA configuration: "Keep equal to rank".
-    """
-    config = coverage.config
-    unscaled = unscaled_modules(config, coverage.tensors)
-    if unscaled is None:
-        raise NoEvidence("a pattern that can be tried safely", needed_for="the scale of LoRA")
-    kind = " with use_rslora" if config.use_rslora else ""
-    return Verdict(
-        not unscaled,
-        observed=f"alpha {config.lora_alpha:g}, rank {config.r}{kind}"
-        + (f"; {len(unscaled)} modules off: {listed(unscaled, most=1)}" if unscaled else ""),
-        expected="a scale of 1 on every module",
-        where=config.path,
-        severity=WARNING if family.follows_guide else INFO,
-    )
-
-
-@rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})
-def check_dropout_is_guides(adapter: AdapterConfig, family: Family, guide: Guide) -> Verdict:
-    """LoRA's dropout is not the guide's.
-
-    Why: the recipe was tuned with it; without dropout a small data set is learned by heart sooner.
-    Evidence: `lora_dropout` in adapter_config.json.
-    Fix: `lora_dropout=0.1`.
-    Source: the guide, LoRA configuration; every configuration of colpali-engine has 0.1.
-    """
-    return Verdict(
-        abs(adapter.lora_dropout - guide.lora_dropout) < 1e-9,
-        observed=f"dropout {adapter.lora_dropout:g}",
-        expected=f"dropout {guide.lora_dropout:g} for {family.name}",
-        where=adapter.path,
-    )
-
-
-@rule(
     "ADP009",
     "tensors-disagree-with-config",
     severity=ERROR,
@@ -277,52 +167,6 @@ def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
         observed=faults_text(faults) or f"{pairs} pairs of rank {coverage.config.r} as configured",
         expected="A and B of the configured rank on every targeted module, and nothing else",
         where=coverage.path,
-    )
-
-
-@rule("ADP015", "base-not-resolvable", severity=WARNING, up_to=ERROR, requires={"ADP001"})
-def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConfig) -> Verdict:
-    """The recorded base cannot be found by anybody else, or is itself an adapter.
-
-    Why: loading starts from `base_model_name_or_path`. A path of the training machine leads nowhere
-        on another; an adapter as base means that the new one holds only a second change.
-    Evidence: `base_model_name_or_path` in adapter_config.json; the folder that it or `--base` leads
-        to. A Hub id that is not in the local cache is no evidence.
-    Fix: write the Hub id of the base into adapter_config.json; merge the first adapter before
-        training a second one on it.
-    Source: failure-modes B08, B09; colpali issues 171, 281 and 282.
-    """
-    found, stacked = base_reference.folder is not None, base_reference.is_adapter
-    name = printable(base_reference.recorded or "no base", limit=120)
-    if not found and base_reference.is_hub_id:
-        raise NoEvidence(f"{name} in the local Hub cache", needed_for="whether the base is whole")
-    state = "holds an adapter" if stacked else "is here" if found else "is not on this machine"
-    return Verdict(
-        found and not stacked,
-        observed=f"{name} {state}",
-        expected="a Hub id, or a folder with a whole model",
-        where=adapter.path,
-        severity=ERROR if stacked else WARNING,
-    )
-
-
-@rule("ADP016", "base-not-pinned", severity=INFO, requires={"ADP001"})
-def check_base_is_pinned(adapter: AdapterConfig, base_reference: BaseReference) -> Verdict:
-    """The base's revision is not recorded.
-
-    Why: a repository can change under its name; with it the adapter's results.
-    Evidence: `revision` in adapter_config.json. A base that is a folder has none: no evidence.
-    Fix: load the base with `revision=COMMIT`; PEFT then records it.
-    Source: failure-modes B08; 26 of 189 public adapters hold a placeholder instead.
-    """
-    if not base_reference.is_hub_id:
-        raise NoEvidence("a base on the Hub", needed_for="whether its revision is pinned")
-    revision = adapter.revision or ""
-    return Verdict(
-        _PINNED.fullmatch(revision) is not None,
-        observed=f"revision {printable(revision, limit=60)}" if revision else "no revision",
-        expected="a commit hash or a version",
-        where=adapter.path,
     )
 
 
@@ -352,22 +196,4 @@ def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -
         else f"{len(coverage.tensors.modules)} modules under known names",
         expected="base_model.model. and a known place before layers.N",
         where=coverage.path,
-    )
-
-
-@rule("ADP018", "wrong-task-type", severity=INFO, requires={"ADP001"})
-def check_task_is_feature_extraction(adapter: AdapterConfig, family: Family) -> Verdict:
-    """The adapter's task is not feature extraction.
-
-    Why: `CAUSAL_LM` wraps `generate` and treats labels; a retriever has neither.
-    Evidence: `task_type` in adapter_config.json.
-    Fix: `task_type="FEATURE_EXTRACTION"`.
-    Source: failure-modes B16; every configuration of colpali-engine.
-    """
-    task = printable(adapter.task_type or "none", limit=60)
-    return Verdict(
-        adapter.task_type == "FEATURE_EXTRACTION",
-        observed=f"task type {task}",
-        expected=f"FEATURE_EXTRACTION for {family.name}",
-        where=adapter.path,
     )

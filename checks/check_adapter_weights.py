@@ -146,11 +146,13 @@ def check_rank_is_used(updates: LoraUpdates) -> Verdict:
         one direction only, as a diverging or saturated loss does.
     Evidence: effective rank (the exponential of the entropy of the singular values) of each s·B·A.
     Fix: look at learning rate and loss; lower the rank when the results are good.
-    Source: Roy and Vetterli 2007 for the measure; peers.md. A rank of 20 or less cannot fail it.
+    Source: Roy and Vetterli 2007 for the measure; peers.md. A rank of 20 or less could not fail it:
+        no evidence.
     """
-    moved = [update for update in updates.moved if update.effective_rank == update.effective_rank]
+    moved = [update for update in updates.moved if update.rank * COLLAPSED_SHARE > 1]
     if not moved:
-        raise NoEvidence("an update that is not zero", needed_for="its effective rank")
+        least = f"an update of rank over {1 / COLLAPSED_SHARE:.0f} that is not zero"
+        raise NoEvidence(least, needed_for="whether its rank collapsed")
     collapsed = sum(one.effective_rank < COLLAPSED_SHARE * one.rank for one in moved)
     middle = sorted(one.effective_rank / one.rank for one in moved)[len(moved) // 2]
     return Verdict(

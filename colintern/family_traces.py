@@ -1,11 +1,19 @@
 """Which retriever family a checkpoint is of: told from what it shows, in the order of design 7."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.families import FAMILIES, Family, family_named, family_of_class
+from colintern.families import (
+    COLINTERN,
+    COLINTERN_TINY,
+    FAMILIES,
+    Family,
+    family_named,
+    family_of_class,
+)
 
 
 class FamilyTraces(Struct, frozen=True, kw_only=True):
@@ -26,6 +34,49 @@ class FamilyTraces(Struct, frozen=True, kw_only=True):
     adapter: AdapterConfig | None = None
     modules: frozenset[str] = frozenset()
     """Modules that the weights hold tensors of."""
+
+
+def families_named(traces: FamilyTraces) -> dict[str, frozenset[str]]:
+    """Return the families that each trace of the files speaks for, by what the trace is.
+
+    `--family` is no trace: it is the user's word, given where the files tell too little.
+    """
+    base = _last_part(traces.base_id)
+    told = {
+        "the manifest": _names_of(family_named(traces.manifest or "")),
+        f"processor class {traces.processor_class}": _names_of(
+            family_of_class(traces.processor_class or "")
+        ),
+        f"base {base}": frozenset(
+            family.name
+            for family in FAMILIES
+            if family.saved_bases.fullmatch(base) or family.raw_bases.fullmatch(base)
+        ),
+    }
+    classes = [_names_of(family_of_class(each)) for each in traces.architectures]
+    of_type = frozenset(
+        family.name for family in FAMILIES if traces.model_type in family.model_types
+    )
+    # One file speaks once: its class, which is the retriever's own, before the type of its base.
+    told["config.json"] = next((names for names in classes if names), of_type)
+    return {trace: names for trace, names in told.items() if names}
+
+
+def contradicting(named: Mapping[str, frozenset[str]]) -> bool:
+    """Whether no family agrees with all traces; the tiny one is ColIntern3.5 in small."""
+    alike = [{_SAME_MODEL.get(name, name) for name in names} for names in named.values()]
+    return bool(alike) and not set.intersection(*alike)
+
+
+_SAME_MODEL: Final = {COLINTERN_TINY.name: COLINTERN.name}
+
+
+def _names_of(family: Family | None) -> frozenset[str]:
+    return frozenset() if family is None else frozenset({family.name})
+
+
+def _last_part(base_id: str | None) -> str:
+    return (base_id or "").replace("\\", "/").rstrip("/").rpartition("/")[2][:200]
 
 
 def tell_family(traces: FamilyTraces) -> Family | None:
@@ -49,7 +100,7 @@ def tell_family(traces: FamilyTraces) -> Family | None:
 
 
 def _of_base(traces: FamilyTraces) -> Family | None:
-    name = (traces.base_id or "").replace("\\", "/").rstrip("/").rpartition("/")[2][:200]
+    name = _last_part(traces.base_id)
     for family in FAMILIES:
         if family.saved_bases.fullmatch(name):
             return family

@@ -202,6 +202,16 @@ def test_weights_of_packed_types_are_not_judged(run):
     assert outcomes["ADP011"][0] == outcomes["ADP012"][0] == "no evidence"
 
 
+@pytest.mark.parametrize(("rank", "outcome"), [(20, "no evidence"), (21, "warning")])
+def test_small_rank_cannot_collapse(run, rank, outcome):
+    def one_direction(tensors):
+        for name in [name for name in tensors if "lora_B" in name]:
+            tensors[name][:, 1:] = 0
+
+    write_adapter(run, rank=rank, config={"r": rank, "lora_alpha": rank}, edit=one_direction)
+    assert judge_adapter(run)["ADP014"][0] == outcome
+
+
 def test_weights_above_the_limit_are_not_judged(run, monkeypatch):
     assert judge_adapter(run)["ADP010"][0] == "ok"
     monkeypatch.setattr(limits, "WEIGHT_SCAN_BYTES", 1_000)

@@ -4,7 +4,7 @@ import pytest
 
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.families import FAMILIES, family_named
-from colintern.family_traces import FamilyTraces, tell_family
+from colintern.family_traces import FamilyTraces, contradicting, families_named, tell_family
 
 RETRIEVER = AdapterConfig(peft_type="LORA", task_type="FEATURE_EXTRACTION", path=Path("x"))
 WRITER = AdapterConfig(peft_type="LORA", task_type="CAUSAL_LM", target_modules=["q_proj"])
@@ -50,6 +50,25 @@ ON_PROJECTION = AdapterConfig(peft_type="LORA", target_modules=".*q_proj|custom_
 def test_family_is_told(traces, name):
     found = tell_family(FamilyTraces(**traces))
     assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("traces", "contradicts"),
+    [
+        ({"processor_class": "ColPaliProcessor", "model_type": "qwen2_vl"}, True),
+        ({"processor_class": "ColQwen2Processor", "model_type": "qwen2_vl"}, False),
+        ({"processor_class": "ColQwen2Processor", "base_id": "vidore/colqwen2.5-base"}, True),
+        ({"manifest": "ColPali", "architectures": ("ColIntern3_5",)}, True),
+        ({"manifest": "ColIntern-tiny", "processor_class": "ColIntern3_5Processor"}, False),
+        ({"manifest": "ColPali", "option": "ColQwen2"}, False),
+        ({"processor_class": "Qwen2VLProcessor", "model_type": "internvl"}, False),
+        ({"base_id": "somebody/tuned", "model_type": "internvl"}, False),
+        ({"model_type": "internvl", "processor_class": "ColIdefics3Processor"}, True),
+        ({}, False),
+    ],
+)
+def test_contradicting_traces_are_found(traces, contradicts):
+    assert contradicting(families_named(FamilyTraces(**traces))) is contradicts
 
 
 def test_every_name_finds_its_family():

@@ -148,7 +148,7 @@ def processor_class(layout: RunLayout) -> str:
 
 
 @evidence
-def family(  # noqa: PLR0917 - the resolver calls it by name
+def family_traces(  # noqa: PLR0917 - the resolver calls it by name
     options: AuditOptions,
     manifest: RunManifest | None,
     processor_class: str | None,
@@ -156,25 +156,29 @@ def family(  # noqa: PLR0917 - the resolver calls it by name
     base_reference: BaseReference | None,
     adapter: AdapterConfig | None,
     tensors: TensorStore | None,
-) -> Family:
+) -> FamilyTraces:
+    """What the files show of the retriever family."""
+    sorted_tensors = sort_adapter_tensors(tensors.entries) if tensors is not None else None
+    modules = {*sorted_tensors.modules, *sorted_tensors.full} if sorted_tensors else set()
+    return FamilyTraces(
+        option=options.family,
+        manifest=manifest.family if manifest is not None else None,
+        processor_class=processor_class,
+        architectures=tuple(model_config.architectures or ()) if model_config else (),
+        model_type=model_config.model_type if model_config else None,
+        base_id=_base_id(base_reference, manifest),
+        adapter=adapter,
+        modules=frozenset(modules),
+    )
+
+
+@evidence
+def family(options: AuditOptions, family_traces: FamilyTraces) -> Family:
     """The retriever family."""
     if options.family and family_named(options.family) is None:
         names = ", ".join(known.name for known in FAMILIES)
         raise NoEvidence(f"a family called {options.family} ({names})", needed_for="the family")
-    sorted_tensors = sort_adapter_tensors(tensors.entries) if tensors is not None else None
-    modules = {*sorted_tensors.modules, *sorted_tensors.full} if sorted_tensors else set()
-    found = tell_family(
-        FamilyTraces(
-            option=options.family,
-            manifest=manifest.family if manifest is not None else None,
-            processor_class=processor_class,
-            architectures=tuple(model_config.architectures or ()) if model_config else (),
-            model_type=model_config.model_type if model_config else None,
-            base_id=_base_id(base_reference, manifest),
-            adapter=adapter,
-            modules=frozenset(modules),
-        )
-    )
+    found = tell_family(family_traces)
     if found is None:
         raise NoEvidence("the retriever family (--family NAME tells it)", needed_for="its figures")
     return found

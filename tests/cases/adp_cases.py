@@ -11,6 +11,7 @@ from builders.adapter import (
     write_merged,
     write_tensors,
 )
+from builders.processor import write_processor
 
 from cases.case import Case
 
@@ -134,4 +135,10 @@ CASES = {
     "ADP018": Case(bad=_config(task_type="CAUSAL_LM"), outcome="noted"),
     "ADP019": Case(bad=_checkpoints(1, 1), good=_checkpoints(1, 2)),
     "ADP020": Case(bad=_merged(times=2.0), good=_merged(), options=MERGED),
+    "ADP021": Case(
+        bad=lambda run: write_processor(
+            run, processor_changes={"processor_class": "ColQwen2_5_Processor"}
+        ),
+        outcome="warned",
+    ),
 }
