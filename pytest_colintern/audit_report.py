@@ -7,7 +7,7 @@ import msgspec
 
 import colintern
 from colintern.diagnostics.root_causes import Finding, RootCause, root_causes
-from pytest_colintern.outcome import CheckResult, Outcome, OutcomeCounts
+from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, OutcomeCounts
 from pytest_colintern.policy_in_force import PolicyInForce
 
 SCHEMA: Final = "colintern.audit/1"
@@ -55,12 +55,13 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the rules without evidence ask for, the most wanted first."""
+        """What the rules without evidence ask for, the most wanted first; options are not."""
         wanted: dict[str, int] = {}
         for result in self.results:
             if result.outcome is Outcome.NO_EVIDENCE:
                 name = result.observed.partition(" is needed for ")[0]
-                wanted[name] = wanted.get(name, 0) + 1
+                if not name.startswith(OPTION_NOT_GIVEN):
+                    wanted[name] = wanted.get(name, 0) + 1
         return tuple(sorted(wanted, key=lambda name: (-wanted[name], name)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
 from pytest_colintern.evidence_registry import Resolver
-from pytest_colintern.outcome import CheckResult, Outcome, check_result
+from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, check_result
 from pytest_colintern.policy import Policy
 from pytest_colintern.rule import Rule
 from pytest_colintern.verdict import INFO, NoEvidence, Severity, Verdict
@@ -108,7 +108,7 @@ class Judge:
             )
 
     def _no_evidence(self, rule: Rule, missing: str) -> CheckResult:
-        strict = self._policy.strict_evidence
+        strict = self._policy.strict_evidence and not missing.startswith(OPTION_NOT_GIVEN)
         waiver = self._waiver(rule) if strict else None
         return check_result(
             rule,

@@ -12,6 +12,10 @@ from pytest_colintern.verdict import INFO, Severity
 MAX_TEXT_CHARACTERS: Final = 1_200
 """Of one observed or expected text: a screenful; the artefact itself has the rest."""
 
+OPTION_NOT_GIVEN: Final = "--"
+"""How missing evidence begins that nobody failed to record: it takes an option, which was not
+given. It is neither asked for nor ever gates."""
+
 
 class Outcome(StrEnum):
     """The eight outcomes, in the order in which they are counted."""

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from auditing import audit
 from builders.results import entry, task_result, write_json, write_tasks
 
 from colintern.artifacts.files import Enclosure
@@ -209,3 +210,18 @@ def test_mean_is_over_common_tasks_only(tmp_path):
     assert table.common == (ARXIV, TABFQUAD)
     assert table.means == pytest.approx((0.85, 0.65))
     assert set(table.rows) == {ARXIV, TABFQUAD, HARD}
+
+
+def test_option_not_given_is_not_asked_for(pytester, healthy_run):
+    done = audit(pytester, "--checkpoint", healthy_run, "--select", "CMP", "--strict-evidence")
+    assert done.outcomes == {"CMP001": "no_evidence", "CMP002": "no_evidence"}
+    assert "--baseline" not in done.output.rpartition("verdict:")[2]
+    assert not any(check["gates"] for check in done.document["checks"])
+
+
+def test_baseline_without_results_is_one_error(pytester, healthy_run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    arguments = ("--checkpoint", healthy_run, "--select", "CMP,SEC003", "--baseline")
+    done = audit(pytester, *arguments, tmp_path / "empty")
+    assert done.outcomes == {"CMP001": "blocked", "CMP002": "blocked", "SEC003": "failed"}
+    assert "task results in it" in done.check("SEC003")["expected"]

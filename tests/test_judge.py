@@ -163,3 +163,9 @@ def test_texts_of_artefacts_are_shown_escaped():
     hostile = Verdict(False, observed="\x1b[2J", expected="e", where="a\u202eb")
     result = judge().result(declared("TEAM001", hostile))
     assert (result.observed, result.where) == ("\\x1b[2J", "a\\u202eb")
+
+
+@pytest.mark.parametrize(("missing", "gates"), [("--baseline DIR", False), ("a log", True)])
+def test_option_not_given_never_gates(missing, gates):
+    absent = declared("TEAM001", NoEvidence(missing, needed_for="a comparison"))
+    assert judge(policy=Policy(strict_evidence=True, today=TODAY)).result(absent).gates == gates
