@@ -18,6 +18,7 @@ FAMILIES = {
     "PRC": 5,
     "LOG": 17,
     "RES": 12,
+    "CMP": 2,
     "SEC": 4,
     "ENV": 2,
     "HWU": 4,
