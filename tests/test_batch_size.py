@@ -102,3 +102,20 @@ def test_zero_rates_say_nothing():
     still = {"train_samples_per_second": 0.0, "train_steps_per_second": 0.0}
     assert batch(**still).effective_low is None
     assert batch().effective_low is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        # 0.7616 samples a second are shown as 0.762: more than 64 a step.
+        rates(64, 0.0119, runtime=600 / 0.0119, steps=600),
+        # 0.0134 steps a second are shown as 0.013: 66 a step.
+        rates(64, 0.0134),
+        # Every epoch drops a remainder of 60: 70 of its samples a step are counted.
+        {**rates(70, 0.8), "total_steps": 50, "num_train_epochs": 5},
+    ],
+)
+def test_rounding_up_is_no_larger_batch(values):
+    found = batch(**values)
+    assert found.effective_low <= 64 < found.effective_high
+    assert found.reaches(65) is not True
