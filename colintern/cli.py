@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, str]] = {
     "doctor": "Look at packages, GPU, memory and disk; say how to mend what is wrong.",
     "train": "Train a retriever by a recipe, and record what the audit needs.",
     "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
+    "vidore-eval": "Score it on the same tasks in little memory, on one or several GPUs.",
     "init-base": "Write a base model with a projection drawn from a seed.",
     "demo": "Train a healthy run and two broken ones on a CPU, and audit them.",
 }

@@ -26,10 +26,10 @@ def evaluate(context: click.Context, /, model_path: str, **options: object) -> N
     """
     with needing_extra("eval"):
         from colintern.evaluation.command import (  # noqa: PLC0415 - imports torch
-            Settings,
             prepare_environment,
             run_evaluation,
         )
+        from colintern.evaluation.settings import Settings  # noqa: PLC0415 - as above
 
         prepare_environment()
         context.exit(run_evaluation(Settings.of(model_path, options)))

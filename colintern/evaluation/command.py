@@ -4,46 +4,16 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, Final
 
 import click
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.results_search import GUIDE_RESULTS
+from colintern.evaluation.settings import Settings
 
 FAILED: Final = 1
 """Exit code when a task failed; the results of the others are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line asked for."""
-
-    model: str
-    benchmarks: tuple[str, ...]
-    batch_size: int
-    results: Path
-    data: Path | None
-    device: str | None
-    base: str | None
-    family: str | None
-
-    @classmethod
-    def of(cls, model: str, options: Mapping[str, Any]) -> "Settings":
-        """Take the options that both commands have."""
-        return cls(
-            model=model,
-            benchmarks=tuple(options["benchmarks"]) + tuple(options["more"]),
-            batch_size=options["batch_size"],
-            results=Path(options["results_dir"] or GUIDE_RESULTS),
-            data=Path(options["data_dir"]).expanduser() if options["data_dir"] else None,
-            device=options["device"],
-            base=options["base"],
-            family=options["family"],
-        )
 
 
 def prepare_environment() -> None:
@@ -55,12 +25,12 @@ def prepare_environment() -> None:
     warnings.filterwarnings("ignore", message="The task '.*' is superseded")
 
 
-def run_evaluation(settings: Settings, adapt: Callable[[Any], Any] | None = None) -> int:
+def run_evaluation(settings: Settings, *, streaming: bool = False) -> int:
     """Evaluate on every task that is not finished, and print the summary.
 
     Args:
         settings: what to evaluate on what.
-        adapt: makes the MTEB model of a loaded retriever; by default the wrapper.
+        streaming: search by our own evaluator instead of MTEB's.
 
     Returns:
         The exit code.
@@ -68,75 +38,42 @@ def run_evaluation(settings: Settings, adapt: Callable[[Any], Any] | None = None
     Raises:
         click.ClickException: a mistake of the user's, or a checkpoint that cannot be loaded.
     """
-    from colintern.evaluation.checkpoint import (  # noqa: PLC0415 - slow imports
-        CheckpointError,
-        find_checkpoint,
-    )
+    from colintern.evaluation.checkpoint import CheckpointError  # noqa: PLC0415 - slow imports
+    from colintern.evaluation.processes import started_processes  # noqa: PLC0415
+    from colintern.evaluation.task_names import UnknownNameError  # noqa: PLC0415
+
+    try:
+        with started_processes() as processes:
+            if processes.count > 1 and not streaming:
+                raise click.UsageError(
+                    "several processes share a corpus only in `colintern vidore-eval`"
+                )
+            return _evaluated(settings, processes, streaming=streaming)
+    except UnknownNameError as error:
+        raise click.UsageError(str(error)) from error
+    except CheckpointError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _evaluated(settings: Settings, processes: Any, *, streaming: bool) -> int:
+    from colintern.evaluation.checkpoint import find_checkpoint  # noqa: PLC0415 - slow imports
     from colintern.evaluation.results import ResultsFolder  # noqa: PLC0415
+    from colintern.evaluation.session import EvaluationSession  # noqa: PLC0415
     from colintern.evaluation.task_names import (  # noqa: PLC0415
         DEFAULT_BENCHMARKS,
-        UnknownNameError,
         chosen_tasks,
         closed_tasks,
     )
 
     names = settings.benchmarks or DEFAULT_BENCHMARKS
-    try:
-        checkpoint = find_checkpoint(settings.model, base=settings.base, family=settings.family)
-        tasks = chosen_tasks(names, settings.data)
-        if closed := closed_tasks(names):
-            click.echo(f"not evaluated, because their data is closed: {', '.join(closed)}")
-        folder = ResultsFolder(settings.results / checkpoint.name)
-        failures = _evaluate(settings, checkpoint, folder, tasks, adapt)
-    except UnknownNameError as error:
-        raise click.UsageError(str(error)) from error
-    except CheckpointError as error:
-        raise click.ClickException(str(error)) from error
-    return _report(folder, failures, settings)
-
-
-def _evaluate(
-    settings: Settings,
-    checkpoint: Any,
-    folder: Any,
-    tasks: Sequence[Any],
-    adapt: Callable[[Any], Any] | None,
-) -> dict[str, str]:
-    """Return task name to reason, for every task that failed."""
-    from colintern.evaluation.results import evaluation_record  # noqa: PLC0415 - slow imports
-    from colintern.evaluation.retriever import load_retriever  # noqa: PLC0415
-    from colintern.evaluation.task_run import is_finished  # noqa: PLC0415
-    from colintern.evaluation.wrapper import ColIntern3_5Wrapper  # noqa: PLC0415
-
-    kept = folder.is_of(checkpoint.weights_sha256)
-    if kept and all(is_finished(task, folder) for task in tasks):
-        click.echo("all tasks are finished; nothing is evaluated again")
-        return {}
-    retriever = load_retriever(checkpoint, device=settings.device)
-    moved = folder.start(evaluation_record(retriever))
-    if moved is not None:
-        click.echo(f"results of other weights or settings were moved to {printable(moved)}")
-    model = (adapt or ColIntern3_5Wrapper)(retriever)
-    failures: dict[str, str] = {}
-    for task in tasks:
-        if is_finished(task, folder):
-            click.echo(f"{task.metadata.name}: finished before, kept")
-        elif reason := _failure(task, model, folder, settings):
-            failures[task.metadata.name] = reason
-    folder.finish()
-    return failures
-
-
-def _failure(task: Any, model: Any, folder: Any, settings: Settings) -> str | None:
-    from colintern.evaluation.task_run import run_task  # noqa: PLC0415 - slow imports
-
-    click.echo(f"{task.metadata.name}: evaluating")
-    try:
-        run_task(task, model, folder, batch_size=settings.batch_size, data=settings.data)
-    except Exception as error:
-        logging.getLogger(__name__).debug("%s failed", task.metadata.name, exc_info=True)
-        return f"{type(error).__name__}: {error}"
-    return None
+    checkpoint = find_checkpoint(settings.model, base=settings.base, family=settings.family)
+    tasks = chosen_tasks(names, settings.data)
+    folder = ResultsFolder(settings.results / checkpoint.name)
+    session = EvaluationSession(settings, checkpoint, folder, processes)
+    if processes.is_first and (closed := closed_tasks(names)):
+        click.echo(f"not evaluated, because their data is closed: {', '.join(closed)}")
+    failures = session.run(tasks, streaming=streaming)
+    return _report(folder, failures, settings) if processes.is_first else 0
 
 
 def _report(folder: Any, failures: Mapping[str, str], settings: Settings) -> int:

@@ -76,18 +76,19 @@ def _layout(folder: Path) -> str:
 
 def _described(path: Path) -> Path:
     """Return a folder that `datasets` understands: the copy, or links to it with a README."""
-    if (path / "README.md").is_file() or not all((path / part).is_dir() for part in _PARTS):
+    parts = [folder for folder in sorted(path.iterdir()) if any(folder.glob("*.parquet"))]
+    if (path / "README.md").is_file() or not parts:
         return path
     view = Path(tempfile.mkdtemp(prefix="colintern-data-"))
     lines = ["---", "configs:"]
-    for part in _PARTS:
-        (view / part).mkdir()
-        lines += [f"- config_name: {part}", "  data_files:"]
-        for split, files in _by_split(path / part):
+    for part in parts:
+        (view / part.name).mkdir()
+        lines += [f"- config_name: {part.name}", "  data_files:"]
+        for split, files in _by_split(part):
             lines += [f"  - split: {split}", "    path:"]
-            lines += [f"    - {part}/{file.name}" for file in files]
+            lines += [f"    - {part.name}/{file.name}" for file in files]
             for file in files:
-                (view / part / file.name).symlink_to(file.resolve())
+                (view / part.name / file.name).symlink_to(file.resolve())
     (view / "README.md").write_text("\n".join([*lines, "---", ""]))
     return view
 

@@ -108,13 +108,14 @@ class ResultsFolder:
         }
         write_json(self.path / PER_QUERY / f"{name}_predictions.json", content)
 
-    def read_per_query(self, name: str) -> dict[str, Any]:
-        """Return the scores of the queries of a task that was begun earlier."""
+    def read_per_query(self, name: str, revision: str) -> dict[str, Any]:
+        """Return the scores of the queries of a task that was begun earlier on the same data."""
         try:
             content = json.loads((self.path / PER_QUERY / f"{name}_predictions.json").read_text())
         except (OSError, ValueError):
             return {}
-        return content.get("scores", {}) if isinstance(content, dict) else {}
+        same = isinstance(content, dict) and content.get("dataset_revision") == revision
+        return content.get("scores", {}) if same else {}
 
     def discard_broken_predictions(self, name: str) -> None:
         """Remove predictions that a killed process left half written: MTEB would read them."""
@@ -123,6 +124,11 @@ class ResultsFolder:
             json.loads(path.read_text())
         except (OSError, ValueError):
             path.unlink(missing_ok=True)
+
+    def discard_task(self, name: str) -> None:
+        """Remove the result of a task, if there is one."""
+        (self.path / f"{name}.json").unlink(missing_ok=True)
+        (self.path / PREDICTIONS / f"{name}_predictions.json").unlink(missing_ok=True)
 
     def _recorded(self) -> dict[str, Any] | None:
         path = self.path / EVALUATION_RECORD

@@ -52,21 +52,30 @@ class Retriever:
         projection: Any = getattr(self.model, self.checkpoint.family.projection)
         return int(projection.weight.shape[0])
 
+    def prepare_pages(self, images: Sequence[Image.Image]) -> Any:
+        """Make the model's input of a batch of pages; this uses no GPU."""
+        return self.processor.process_images(list(images))
+
     def embed_pages(self, images: Sequence[Image.Image]) -> list[torch.Tensor]:
         """Embed a batch of pages: each (tokens, dimension), without padding, on the device."""
-        return self._embed(self.processor.process_images(list(images)))
+        return self.embed(self.prepare_pages(images))
 
     def embed_queries(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """Embed a batch of queries in the checkpoint's own format."""
         formatted = [f"{self.query_prefix}{text}{self.query_suffix}" for text in texts]
-        return self._embed(self.processor.process_texts(formatted))
+        return self.embed(self.processor.process_texts(formatted))
 
     def num_tokens(self, width: int, height: int) -> int:
         """Return a figure by which pages sort like their numbers of tokens."""
         count = getattr(self.processor, "num_visual_tokens", None)
         return int(count((height, width))) if count is not None else width * height
 
-    def _embed(self, features: Any) -> list[torch.Tensor]:
+    def embed(self, features: Any) -> list[torch.Tensor]:
+        """Embed a prepared batch.
+
+        Raises:
+            NotFiniteError: a vector is NaN or infinite.
+        """
         features = features.to(self.device)
         if "pixel_values" in features:
             features["pixel_values"] = features["pixel_values"].to(self.dtype)

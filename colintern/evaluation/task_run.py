@@ -8,6 +8,7 @@ import mteb
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from colintern.evaluation.local_data import load_data
+from colintern.evaluation.processes import Processes
 from colintern.evaluation.results import PREDICTIONS, FlatCache, ResultsFolder
 
 KEPT: Final = {
@@ -33,6 +34,7 @@ def run_task(
     *,
     batch_size: int,
     data: Path | None = None,
+    processes: Processes | None = None,
 ) -> None:
     """Evaluate `model` on `task`; subsets that are finished are kept.
 
@@ -42,41 +44,80 @@ def run_task(
         folder: where the results go.
         batch_size: pages or queries that are embedded at once.
         data: the folder of local copies.
+        processes: those that share the work; the first one writes.
 
     Raises:
         DataError: the data cannot be read.
     """
+    several = processes or Processes()
     # MTEB forgets a copy's metadata when it unloads the data.
     name, revision = task.metadata.name, task.metadata.revision
-    load_data(task, data)
-    folder.discard_broken_predictions(name)
-    scores = folder.read_per_query(name)
-    _keep_query_scores(task, scores)
+    with several.together():
+        load_data(task, data)
+        if several.is_first:
+            folder.discard_broken_predictions(name)
+    scores = folder.read_per_query(name, revision)
+
+    def keep(split: str, subset: str, found: dict[str, Any]) -> None:
+        # Before MTEB writes the result, so that no result is without them after a kill.
+        scores.setdefault(split, {})[subset] = found
+        if several.is_first:
+            folder.write_per_query(name, revision, scores)
+
+    _keep_query_scores(task, keep)
     try:
+        _evaluate(task, model, folder, batch_size, several)
+    finally:
+        task.unload_data()
+
+
+def _evaluate(
+    task: AbsTaskRetrieval,
+    model: Any,
+    folder: ResultsFolder,
+    batch_size: int,
+    processes: Processes,
+) -> None:
+    """Have MTEB evaluate one subset after the other, in the same order in all processes."""
+    first = processes.is_first
+    for subset in processes.first_says(_missing_subsets(task, folder) if first else None):
+        task.hf_subsets = [subset]
         mteb.evaluate(
             model,
             task,
-            cache=FlatCache(folder.path),
+            cache=FlatCache(folder.path) if first else None,
             co2_tracker=False,
-            encode_kwargs={"batch_size": batch_size},
-            prediction_folder=folder.path / PREDICTIONS,
+            encode_kwargs={"batch_size": batch_size, "show_progress_bar": first},
+            prediction_folder=folder.path / PREDICTIONS if first else None,
+            show_progress_bar=False,
         )
-    finally:
-        task.unload_data()
-    folder.write_per_query(name, revision, scores)
 
 
-def _keep_query_scores(task: AbsTaskRetrieval, scores: dict[str, Any]) -> None:
-    """Have `task` put the metrics of every query into `scores` when it averages them."""
+def _missing_subsets(task: AbsTaskRetrieval, folder: ResultsFolder) -> list[str]:
+    """List the subsets without a result; a result of other data is removed."""
+    subsets = list(task.hf_subsets)
+    result = folder.task_result(task.metadata.name)
+    if result is None or result.dataset_revision != task.metadata.revision:
+        folder.discard_task(task.metadata.name)
+        return subsets
+    missing = {name for names in result.get_missing_evaluations(task).values() for name in names}
+    return [name for name in subsets if name in missing]
+
+
+def _keep_query_scores(
+    task: AbsTaskRetrieval, keep: Callable[[str, str, dict[str, Any]], None]
+) -> None:
+    """Have `task` hand over the metrics of every query when it averages them."""
     average: Callable[..., dict[str, float]] = task.task_specific_scores
 
     def kept(
         all_scores: dict[str, dict[str, float]], *rest: Any, hf_split: str, hf_subset: str
     ) -> dict[str, float]:
-        scores.setdefault(hf_split, {})[hf_subset] = {
-            query: {metric: round(found[theirs], 6) for metric, theirs in KEPT.items()}
-            for query, found in all_scores.items()
+        found = {
+            query: {metric: round(scores[theirs], 6) for metric, theirs in KEPT.items()}
+            for query, scores in all_scores.items()
         }
+        keep(hf_split, hf_subset, found)
         return average(all_scores, *rest, hf_split=hf_split, hf_subset=hf_subset)
 
     task.task_specific_scores = kept
