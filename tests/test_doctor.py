@@ -50,6 +50,8 @@ def problems(machine, model="1B"):
 def test_a_healthy_machine_has_nothing_to_mend():
     found = findings(HEALTHY, find_architecture("1B"))
     assert {each.status for each in found} == {"ok"}
+    (versions,) = [each.observed for each in found if each.name == "versions"]
+    assert versions.count("transformers 5.23.0") == 1
     assert any("in batches of 16 takes 8.0 GB" in each.observed for each in found)
 
 

@@ -86,7 +86,9 @@ def _versions(machine: Machine) -> Iterator[Finding]:
         fix = f"uv pip install '{pair.package}{pair.bounds}'"
         yield Finding("versions", "problem", str(pair), fix)
     if pairs and not wrong:
-        shown = ", ".join(f"{pair.package} {printable(pair.version, limit=30)}" for pair in pairs)
+        # transformers is bound twice: by the engine and by the base's architecture.
+        named = {pair.package: printable(pair.version, limit=30) for pair in pairs}
+        shown = ", ".join(f"{package} {version}" for package, version in named.items())
         yield Finding("versions", "ok", f"{shown}: within each other's bounds")
 
 
