@@ -5,7 +5,7 @@ from colintern.diagnostics.contrastive_loss import Chance, ContrastiveLoss
 from colintern.diagnostics.gradient_norms import GradientNorms
 from colintern.diagnostics.loss_kind import LossKind
 from colintern.diagnostics.loss_oscillation import LossOscillation
-from colintern.diagnostics.loss_trajectory import LossTrajectory, chance_level
+from colintern.diagnostics.loss_trajectory import LATE_FALL_RATIO, LossTrajectory, chance_level
 from colintern.diagnostics.loss_validity import LossValidity
 from colintern.diagnostics.training_progress import (
     TrainingProgress,
@@ -102,7 +102,7 @@ def check_loss_falls(
         observed=settled_loss.fall_text(first_epoch=contrastive is not None),
         expected=f"a fall in epoch 1 by {least:.0%} and beyond the noise",
         where=training_log.path,
-        severity=ERROR if contrastive and not settled_loss.fell(1 / 3) else WARNING,
+        severity=ERROR if contrastive and not settled_loss.fell(LATE_FALL_RATIO) else WARNING,
     )
 
 

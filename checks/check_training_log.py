@@ -6,7 +6,7 @@ from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.learning_rate_schedule import LearningRateSchedule
 from colintern.diagnostics.log_contradictions import log_contradictions
-from colintern.diagnostics.loss_trajectory import LossTrajectory
+from colintern.diagnostics.loss_trajectory import TELLING_FALL_RATIO, LossTrajectory
 from colintern.diagnostics.resume_boundaries import jumps_after_resume
 from colintern.diagnostics.run_config import RunConfig
 from colintern.diagnostics.training_progress import (
@@ -67,7 +67,7 @@ def check_gradients_live(
         observed=str(gradient_norm),
         expected="fewer than 3 rows of zero in a row, and a number in most rows",
         where=training_log.path,
-        severity=WARNING if loss is not None and loss.fell(0.1) else ERROR,
+        severity=WARNING if loss is not None and loss.fell(TELLING_FALL_RATIO) else ERROR,
     )
 
 

@@ -18,6 +18,12 @@ from colintern.diagnostics.noise import (
     theil_sen,
 )
 
+LATE_FALL_RATIO: Final = 1 / 3
+"""A run whose loss falls by this share of its start did learn, however slow its first epoch was."""
+
+TELLING_FALL_RATIO: Final = 0.1
+"""A fall by this share of the start shows that gradients arrived, whatever norm was logged."""
+
 MIN_ROWS: Final = 20
 """Training rows that a trajectory needs: below, five bins of four rows cannot be had."""
 
