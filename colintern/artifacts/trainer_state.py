@@ -5,7 +5,7 @@ rows become numpy arrays once and are never objects.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from colintern.artifacts import limits
+from colintern.artifacts.early_stopping import EarlyStopping, read_early_stopping
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json_document import convert, read_json_object
-from colintern.artifacts.printable import printable
+from colintern.artifacts.wrong_value import wrong_value
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -29,6 +30,12 @@ NO_STEP: Final = -1
 
 MAX_MAGNITUDE: Final = 1e100
 """Finite numbers are clipped here, so that sums and squares of an absurd log stay finite."""
+
+_SUMMARY_KEYS: Final = frozenset(
+    {"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
+    | {"step", "epoch"}
+)
+"""Numbers of the closing row that are ours to judge."""
 
 _MAX_STEP: Final = 2**53
 """Whole numbers up to here are exact as floats; JSON may write a step as `1.0`."""
@@ -66,20 +73,6 @@ class LogTable:
     def steps_known(self) -> bool:
         """Whether every row has a step."""
         return bool(len(self)) and bool(np.all(self.step != NO_STEP))
-
-
-class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
-    """State of transformers' `EarlyStoppingCallback`."""
-
-    patience: int
-    """Evaluations without improvement after which training stops."""
-    counter: int
-    """Evaluations without improvement so far."""
-
-    @property
-    def used_up(self) -> bool:
-        """Whether the callback has stopped the run."""
-        return self.counter >= self.patience > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +119,6 @@ class TrainerState:
     """Whether a closing row has `train_loss`: the Trainer writes it when training has ended."""
 
 
-class _Callback(msgspec.Struct, kw_only=True):
-    args: dict[str, Any] = {}
-    attributes: dict[str, Any] = {}
-
-
 class _Header(msgspec.Struct, kw_only=True):
     """The keys beside the log. Older versions lack most of them."""
 
@@ -167,7 +155,7 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
         )
     for index, row in enumerate(rows):
         if not isinstance(row, dict):
-            raise _wrong(path, f"log_history[{index}]", "an object", row)
+            raise wrong_value(path, f"log_history[{index}]", "an object", row)
     keys = frozenset(chain.from_iterable(rows))
     summary_rows = tuple(index for index, row in enumerate(rows) if "train_runtime" in row)
     return TrainerState(
@@ -185,7 +173,7 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
         train_batch_size=_count(path, "train_batch_size", header.train_batch_size),
         best_metric=header.best_metric,
         best_model_checkpoint=header.best_model_checkpoint,
-        early_stopping=_early_stopping(path, header.stateful_callbacks or {}),
+        early_stopping=read_early_stopping(path, header.stateful_callbacks or {}),
         summary=_summary(path, rows),
         summary_rows=summary_rows,
         is_reinforcement=not keys.isdisjoint(_REINFORCEMENT_KEYS),
@@ -215,7 +203,7 @@ def _floats(path: Path, key: str, index: list[int], values: list[Any]) -> Floats
     types = set(map(type, values))
     if not types <= _NUMBERS:
         bad = next(n for n, value in enumerate(values) if type(value) not in _NUMBERS)
-        raise _wrong(path, f"log_history[{index[bad]}].{key}", "a number", values[bad])
+        raise wrong_value(path, f"log_history[{index[bad]}].{key}", "a number", values[bad])
     if type(None) in types:
         values = [math.nan if value is None else value for value in values]
     try:
@@ -234,7 +222,7 @@ def _steps(path: Path, index: list[int], rows: list[dict[str, Any]]) -> Integers
     bad = known & ~((steps >= 0) & (steps <= _MAX_STEP) & (steps == np.floor(steps)))
     if bad.any():
         first = int(np.flatnonzero(bad)[0])
-        raise _wrong(
+        raise wrong_value(
             path, f"log_history[{index[first]}].step", "a whole number", rows[first]["step"]
         )
     return np.where(known, steps, NO_STEP).astype(np.int64)
@@ -245,7 +233,7 @@ def _count(path: Path, key: str, value: float | None) -> int | None:
         return None
     # Compared before anything else: an integer of a thousand digits is no float.
     if not (abs(value) <= _MAX_STEP and value == math.floor(value)):
-        raise _wrong(path, key, "a whole number", value)
+        raise wrong_value(path, key, "a whole number", value)
     return int(value)
 
 
@@ -254,53 +242,6 @@ def _summary(path: Path, rows: list[dict[str, Any]]) -> dict[str, float]:
     for index in range(len(rows) - 1, -1, -1):
         row = rows[index]
         if "train_runtime" in row or "train_loss" in row:
-            return {key: _number(path, index, key, row[key]) for key in row if key in _SUMMARY_KEYS}
+            keys = [key for key in row if key in _SUMMARY_KEYS]
+            return {key: float(_floats(path, key, [index], [row[key]])[0]) for key in keys}
     return {}
-
-
-_SUMMARY_KEYS: Final = frozenset(
-    {
-        "train_loss",
-        "train_runtime",
-        "train_samples_per_second",
-        "train_steps_per_second",
-        "step",
-        "epoch",
-    }
-)
-
-
-def _number(path: Path, index: int, key: str, value: Any) -> float:
-    return float(_floats(path, key, [index], [value])[0])
-
-
-def _early_stopping(path: Path, callbacks: Mapping[str, Any]) -> EarlyStopping | None:
-    """Read the callback's state; several instances are a list, of which the first counts."""
-    saved = callbacks.get("EarlyStoppingCallback")
-    saved = saved[0] if isinstance(saved, list) and saved else saved
-    if not isinstance(saved, dict):
-        return None
-    callback = convert(path, saved, _Callback)
-    patience = callback.args.get("early_stopping_patience")
-    counter = callback.attributes.get("early_stopping_patience_counter")
-    if not (isinstance(patience, int) and isinstance(counter, int)):
-        return None
-    return EarlyStopping(patience=patience, counter=counter)
-
-
-def _wrong(path: Path, key: str, expected: str, value: object) -> ArtifactError:
-    names: Iterable[tuple[type, str]] = (
-        (dict, "an object"),
-        (list, "an array"),
-        (bool, "true or false"),
-        (str, "the text "),
-    )
-    kind = next((name for type_, name in names if isinstance(value, type_)), None)
-    shown = printable(value, limit=40)
-    found = shown if kind is None else (f"{kind}{shown!r}" if isinstance(value, str) else kind)
-    return ArtifactError(
-        path,
-        expected=f"{expected} at {key}",
-        found=found,
-        remedy="Restore the file that the Trainer wrote.",
-    )
