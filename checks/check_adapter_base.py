@@ -6,19 +6,24 @@ from typing import Final
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.printable import listed, printable
-from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.run_layout import ADAPTER_PICKLE, ADAPTER_WEIGHTS, RunLayout
 from colintern.families import Family
 from colintern.family_traces import FamilyTraces, contradicting, families_named
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 
 _PINNED: Final = re.compile(r"[0-9a-f]{7,40}|v?\d+(\.\d+){0,3}")
+_ADAPTER: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE)
+_FIX_WITHOUT_CONFIG: Final = (
+    "The adapter's weights are here: copy adapter_config.json from where they were saved, or from "
+    "a checkpoint of the run; without it PEFT cannot load them."
+)
 _FEWEST_TRACES: Final = 2
 """One trace cannot contradict itself."""
 
 
 @rule("ADP001", "not-an-adapter", severity=ERROR, explains={"ADP002", "ADP003"})
 def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
-    """The run has no `adapter_config.json`: it was trained without PEFT.
+    """The run has no `adapter_config.json`: it was trained without PEFT, or the file was lost.
 
     Why: without `--peft` the whole model is trained at a learning rate meant for LoRA, or nothing
         that can be loaded as an adapter is saved.
@@ -37,6 +42,7 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
         observed="adapter_config.json is there" if found else f"only {listed(weights, most=3)}",
         expected="adapter_config.json beside the weights",
         where=layout.weights_folder.path,
+        fix=_FIX_WITHOUT_CONFIG if layout.weights_folder.has_any(_ADAPTER) else None,
     )
 
 

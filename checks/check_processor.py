@@ -3,6 +3,7 @@
 from colintern.artifacts.evaluation_record import EvaluationRecord
 from colintern.artifacts.printable import printable
 from colintern.artifacts.processor_config import ProcessorConfig
+from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tokenizer_config import TokenizerConfig
 from colintern.diagnostics.processor_files import SIDE_IN_FILE, padding_sides
@@ -38,6 +39,7 @@ def check_processor_is_saved(family: Family, processor_files: ProcessorFiles) ->
 @rule("PRC002", "wrong-padding-side", severity=ERROR, explains={"RES001", "RES002"})
 def check_padding_side(
     family: Family,
+    layout: RunLayout,
     manifest: RunManifest | None,
     evaluation_record: EvaluationRecord | None,
     tokenizer: TokenizerConfig | None,
@@ -63,11 +65,12 @@ def check_padding_side(
         if family.name in SIDE_IN_FILE:
             recorded = f"tokenizer_config.json, {recorded}"
         raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
+    wrong = [side.source for side in sides if side.side != family.padding_side]
     return Verdict(
-        all(side.side == family.padding_side for side in sides),
+        not wrong,
         observed=", ".join(printable(side) for side in sides),
         expected=f"{family.padding_side}, as {family.name} was trained",
-        where=tokenizer.path if tokenizer else None,
+        where=layout.find(wrong[0]) or layout.path if wrong else None,
     )
 
 

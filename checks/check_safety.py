@@ -71,6 +71,7 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
         observed=_faults_text(faults) if faults else f"{integrity.num_files} files are sound",
         expected=printable(faults[0].expected) if faults else "files that are what they say",
         where=faults[0].path if faults else None,
+        fix=faults[0].remedy if faults else None,
     )
 
 
@@ -110,5 +111,6 @@ def _pickles_text(
 
 def _faults_text(faults: tuple[ArtifactError, ...]) -> str:
     first = faults[0]
-    more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
+    others = [printable(fault.path.name) for fault in faults[1:]]
+    more = f"; also in {listed(others, most=2)}" if others else ""
     return f"{printable(first.path.name)}: {printable(first.found)}{more}"

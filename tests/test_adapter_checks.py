@@ -231,6 +231,16 @@ def test_replicated_layers_are_not_compared(run):
     assert named(judge_adapter(run), "error", "warning", "malformed") == set()
 
 
+@pytest.mark.parametrize(
+    ("projection", "text"), [("lora", "has only its change"), (None, "neither has the adapter")]
+)
+def test_lost_projection_says_what_is_there(run, projection, text):
+    write_adapter(run, config=ON_PROJECTION, projection=projection, base={"projection": False})
+    outcome, observed = judge_adapter(run)["PRJ001"]
+    assert outcome == "error"
+    assert text in observed
+
+
 HOSTILE = {
     "many entries": {"target_modules": [f"layers.{index}.up" for index in range(50_000)]},
     "slow expression": {"target_modules": ".*.*.*.*.*x"},

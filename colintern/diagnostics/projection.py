@@ -36,18 +36,20 @@ def projection_home(
 ) -> Finding | None:
     """Say where the projection's matrix is; None when the base could have it and is not here."""
     name = family.projection
+    has_change = coverage.projection_module is not None
+    adapter = "the adapter has only its change" if has_change else "neither has the adapter"
     if coverage.projection_saved:
         return Finding(found=True, text=f"{name} is saved in full")
     if manifest is not None and manifest.base is not None and manifest.base.projection_sha256:
         return Finding(found=True, text=f"the manifest records the hash of the base's {name}")
     if base is not None:
         held = _in_base(base, name) is not None
-        verb = "holds" if held else "does not hold"
-        return Finding(found=held, text=f"the base {verb} {name}; the adapter has only its change")
+        text = f"the base holds {name}" if held else f"the base does not hold {name}; {adapter}"
+        return Finding(found=held, text=text)
     recorded = reference.recorded or ""
     shown = printable(recorded, limit=100)
     if family.is_raw_base(recorded):
-        return Finding(found=False, text=f"{shown} has no {name}; the adapter has only its change")
+        return Finding(found=False, text=f"{shown} has no {name}; {adapter}")
     if family.saved_bases.fullmatch(recorded.rpartition("/")[2]):
         return Finding(found=True, text=f"{shown} is a base that ships its {name}")
     return None
