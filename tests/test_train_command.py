@@ -1,4 +1,5 @@
 import json
+import re
 import resource
 import shutil
 import signal
@@ -17,6 +18,12 @@ from builders.training_pairs import write_image_folder  # noqa: E402 - after the
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
 from colintern.cli import main  # noqa: E402 - after the skip
+from colintern.planning.memory import GIBIBYTE  # noqa: E402 - after the skip
+from colintern.training.estimates import (  # noqa: E402 - after the skip
+    check_memory,
+    step_memory,
+    time_text,
+)
 from colintern.training.overrides import (  # noqa: E402 - after the skip
     OverrideError,
     parsed_arguments,
@@ -25,6 +32,7 @@ from colintern.training.overrides import (  # noqa: E402 - after the skip
     with_settings,
 )
 from colintern.training.plan import base_config, outline, plan_of  # noqa: E402 - after the skip
+from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 from colintern.training.recipes import guide_1b, guide_as_written, tiny  # noqa: E402 - after the skip
 
 pytestmark = [
@@ -85,6 +93,8 @@ def test_the_guides_plan_has_the_numbers_of_the_guide():
         assert text in result.output
     assert "64 queries an optimiser step" in result.output
     assert "15 in-batch pages a query (accumulation adds none)" in result.output
+    assert "30-40 h on RTX 5090, 20-25 h on A100 40GB" in result.output
+    assert re.search(r"memory +about \d+\.\d GiB a GPU", result.output)
 
 
 def test_the_outline_is_that_of_the_full_model():
@@ -95,6 +105,32 @@ def test_the_outline_is_that_of_the_full_model():
     assert plain == 905_315_328 + 1024 * 128 + 128
     assert all(parameter.is_meta for parameter in model.parameters())
     assert base_config("OpenGVLab/InternVL3_5-4B-HF").text_config.num_hidden_layers == 36
+
+
+def test_memory_and_time_follow_the_batch_and_the_model():
+    plain = replace(guide_1b(), per_device_train_batch_size=64)
+    cached = replace(plain, chunk_size=4)
+    assert step_memory(cached).total < step_memory(plain).total / 2
+    assert step_memory(replace(plain, base="nobody/unknown")) is None
+    assert "about 4 min on one core" in time_text(tiny(), 51_200, 1)
+    assert "15-20 h on RTX 5090" in time_text(guide_1b(), 118_195 * 5, 2)
+    assert time_text(replace(plain, base="nobody/unknown"), 9, 1) == "not known for this base"
+
+
+@pytest.mark.parametrize(
+    ("gibibytes", "message"),
+    [
+        (24, None),
+        (6, r"set --per-device-train-batch-size \d+, or keep the batch"),
+        (2, "chunk-size 1"),
+    ],
+)
+def test_a_step_that_cannot_fit_is_one_error(gibibytes, message):
+    if message is None:
+        check_memory(guide_1b(), gibibytes * GIBIBYTE)
+        return
+    with pytest.raises(PreflightError, match=message):
+        check_memory(guide_1b(), gibibytes * GIBIBYTE)
 
 
 def test_the_guides_list_of_globs_reaches_one_module_of_197():

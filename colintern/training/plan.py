@@ -15,9 +15,8 @@ from transformers import InternVLConfig
 from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
+from colintern.training.estimates import memory_text, time_text
 from colintern.training.recipes import Recipe
-
-GIBIBYTE: Final = 2**30
 
 _LANGUAGE: Final[dict[str, dict[str, int]]] = {
     "1B": {"hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072, "heads": 16},
@@ -28,8 +27,6 @@ _LANGUAGE: Final[dict[str, dict[str, int]]] = {
 """The Qwen3 models in InternVL3.5, by the size in its name; from their published configurations."""
 
 _VOCABULARY: Final = 151936
-_ADAM_BYTES: Final = 8
-"""Two float32 moments a trained parameter."""
 
 
 class PlanError(ValueError):
@@ -51,11 +48,9 @@ class Plan:
     """Whether the number of steps was set, not computed."""
 
     @property
-    def fixed_bytes(self) -> int:
-        """Bytes that do not depend on the batch: frozen weights in bf16, trained ones with Adam."""
-        trained = self.coverage.trainable_parameters
-        frozen = self.coverage.all_parameters - trained
-        return 2 * frozen + (4 + 4 + _ADAM_BYTES) * trained
+    def pairs(self) -> float:
+        """Pairs that all steps together see."""
+        return float(self.steps * self.recipe.effective_batch_size * self.world_size)
 
     def __str__(self) -> str:
         return "\n".join(f"{name:14} {value}" for name, value in self._rows().items())
@@ -64,19 +59,20 @@ class Plan:
         recipe, coverage = self.recipe, self.coverage
         source = recipe.data.source if recipe.data else "generated pages"
         where = ", ".join(f"{count} in {part}" for part, count in self.modules.items())
+        noun = "module" if len(coverage.matched) == 1 else "modules"
         trained, everything = coverage.trainable_parameters, coverage.all_parameters
         return {
             "recipe": f"{recipe.name} ({recipe.family})",
             "base": recipe.base,
             "data": f"{source}, {self.rows:,} rows",
-            "LoRA": f"{len(coverage.matched)} modules ({where}), rank {recipe.lora.rank}",
+            "LoRA": f"{len(coverage.matched)} {noun} ({where}), rank {recipe.lora.rank}",
             "trained": f"{trained:,} of {everything:,} parameters ({trained / everything:.2%})",
             "batch": self._batch(),
             "negatives": self._negatives(),
             "steps": self._steps(),
             "learning rate": f"{recipe.learning_rate:g}, {recipe.lr_scheduler_type} decay",
-            "memory": f"{self.fixed_bytes / GIBIBYTE:.1f} GiB of weights, gradients and optimiser, "
-            "without activations",
+            "memory": memory_text(recipe),
+            "time": time_text(recipe, self.pairs, self.world_size),
         }
 
     def _batch(self) -> str:

@@ -24,6 +24,7 @@ from colintern.pages.world import held_out_pairs, training_pairs
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
+from colintern.training.estimates import check_memory
 from colintern.training.manifest import ManifestWriter, run_manifest
 from colintern.training.model_card import model_card
 from colintern.training.page_pairs import pair_dataset
@@ -66,6 +67,8 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
     train_rows, evaluation_rows, records = open_data(recipe, arguments)
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
     recipe = replace(recipe, train_pairs=len(train_rows))
+    if arguments.device.type == "cuda":
+        check_memory(recipe, torch.cuda.get_device_properties(arguments.device).total_memory)
     attention = choose_attention(arguments.device)
     base, missing = load_base(recipe.base, dtype=base_dtype(recipe, arguments), attention=attention)
     processor = _processor(recipe)
