@@ -73,10 +73,9 @@ class HtmlReport:
         if report is None:
             prefix.append(unfinished_block())
             return
-        figures = [self._figures(subject.identity.name) for subject in report.worst_first]
-        prefix.append(
-            report_block(report, figures[:MOST_SUBJECTS], written=datetime.now().astimezone())
-        )
+        drawn = report.worst_first[:MOST_SUBJECTS]
+        figures = [self._figures(subject.identity.name) for subject in drawn]
+        prefix.append(report_block(report, figures, written=datetime.now().astimezone()))
 
     def _figures(self, subject: str) -> SubjectFigures:
         return subject_figures(subject, self._evidence(subject))
