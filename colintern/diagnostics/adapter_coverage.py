@@ -18,7 +18,6 @@ from colintern.diagnostics.module_name import LANGUAGE_PREFIXES, language_names,
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.target_matching import (
     ALL_LINEAR,
-    METACHARACTERS,
     TargetMatcher,
     rank_of,
     suffixes,
@@ -75,13 +74,6 @@ class AdapterCoverage:
                 for other in language_names(name):
                     left.difference_update(suffixes(other))
         return tuple(entry for entry in self.entries if entry in left)
-
-    @property
-    def glob_entries(self) -> tuple[str, ...]:
-        """Unmatched entries of a list that look like a glob or a regular expression."""
-        if isinstance(self.config.target_modules, str):
-            return ()
-        return tuple(entry for entry in self.unmatched if not METACHARACTERS.isdisjoint(entry))
 
     @cached_property
     def unpaired(self) -> tuple[str, ...]:

@@ -39,11 +39,6 @@ class ModuleOutline:
         """The linear modules in the layers of the language model."""
         return tuple(module for module in self.modules if module.place.tower == "language")
 
-    @cached_property
-    def language_kinds(self) -> frozenset[str]:
-        """Kinds of linear module in the language model, as `self_attn.q_proj`."""
-        return frozenset(module.place.kind for module in self.language)
-
 
 class Prefixes(Struct, frozen=True):
     """Where colpali-engine's class keeps each part, and the defaults that its config leaves out."""
