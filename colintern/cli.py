@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, str]] = {
     "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
     "vidore-eval": "Score it on the same tasks in little memory, on one or several GPUs.",
     "compare": "Set results side by side, and say which differences are beyond chance.",
+    "merge": "Fold an adapter into its base, and verify the written model.",
     "init-base": "Write a base model with a projection drawn from a seed.",
     "demo": "Train a healthy run and two broken ones on a CPU, and audit them.",
 }

@@ -3,8 +3,8 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
-from colintern.commands.evaluation_options import evaluation_options, needing_extra
+from colintern.commands.context import CONTEXT, extra
+from colintern.commands.evaluation_options import evaluation_options
 
 
 @click.command(context_settings=CONTEXT)
@@ -24,7 +24,7 @@ def evaluate(context: click.Context, /, model_path: str, **options: object) -> N
       colintern evaluate --model-path runs/a --benchmarks VidoreDocVQARetrieval pages
       colintern evaluate --model-path runs/a --data-dir /data/vidore
     """
-    with needing_extra("eval"):
+    with extra("eval"):
         from colintern.evaluation.command import (  # noqa: PLC0415 - imports torch
             prepare_environment,
             run_evaluation,

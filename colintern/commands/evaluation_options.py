@@ -1,7 +1,6 @@
 """Options that `colintern evaluate` and `colintern vidore-eval` share."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, Final
 
 import click
@@ -42,19 +41,3 @@ def evaluation_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
-
-
-@contextmanager
-def needing_extra(extra: str) -> Iterator[None]:
-    """Say which extra brings a module that is missing.
-
-    Raises:
-        click.UsageError: a module is missing.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise click.UsageError(
-            f"this needs the extra `{extra}` ({error.name} is missing): "
-            f"uv pip install 'colintern[{extra}]', or -e '.[{extra}]' in a clone"
-        ) from error

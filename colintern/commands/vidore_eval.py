@@ -3,8 +3,8 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
-from colintern.commands.evaluation_options import evaluation_options, needing_extra
+from colintern.commands.context import CONTEXT, extra
+from colintern.commands.evaluation_options import evaluation_options
 
 
 @click.command(context_settings=CONTEXT)
@@ -26,7 +26,7 @@ def vidore_eval(context: click.Context, /, checkpoint_path: str, **options: obje
       colintern vidore-eval --checkpoint-path runs/a --benchmarks "ViDoRe(v3)" pages
       torchrun --nproc-per-node 8 -m colintern vidore-eval --checkpoint-path runs/a
     """
-    with needing_extra("eval"):
+    with extra("eval"):
         from colintern.evaluation.command import (  # noqa: PLC0415 - imports torch
             prepare_environment,
             run_evaluation,
