@@ -20,9 +20,14 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+    if not config.option.markexpr and not any("::" in name for name in config.args):
+        # Long proofs run when they are asked for: by `-m acceptance` or by name.
+        long = [item for item in items if item.get_closest_marker("acceptance")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
 
 
 @pytest.fixture(autouse=True)
