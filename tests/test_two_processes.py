@@ -1,3 +1,4 @@
+import json
 import os
 import subprocess
 import sys
@@ -55,3 +56,39 @@ def test_cached_is_plain_in_every_world(found):
         scale = max(gradient.abs().max() for gradient in plain.values())
         worst = max((cached[name] - plain[name]).abs().max() for name in plain)
         assert worst <= 5e-6 * scale
+
+
+LAUNCHERS = {
+    "torchrun": ("torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+    # --multi_gpu means several processes; --use_cpu below keeps them on the CPU, with gloo.
+    "accelerate": (
+        *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+    ),
+}
+SHORT = (
+    *("--recipe", "tiny", "--contrastive-batch-size", "4", "--num_train_epochs", "1", "--use_cpu"),
+    *("--disable-tqdm", "true", "--set", "train_pairs=32", "--set", "eval_pairs=8"),
+    *("--eval-steps", "2", "--warmup_steps", "1", "--logging-steps=1", "--save_steps", "2"),
+)
+
+
+@pytest.mark.acceptance
+def test_torchrun_and_accelerate_launch_train_the_same(tmp_path):
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    for name, launcher in LAUNCHERS.items():
+        command = [sys.executable, "-m", *launcher, "-m", "colintern", "train", *SHORT]
+        command += ["--output-dir", str(tmp_path / name)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert done.stdout.count(": trained;") == 1
+        manifest = json.loads((tmp_path / name / "colintern_run.json").read_text())
+        assert (manifest["status"], manifest["world_size"]) == ("completed", 2)
+        assert (manifest["candidates"], manifest["effective_batch_size"]) == (8, 8)
+        assert (tmp_path / name / "checkpoint-4" / "optimizer.pt").exists()
+    weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in LAUNCHERS]
+    assert weights[0] == weights[1]

@@ -118,7 +118,9 @@ def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error}; {_next_step(recipe, folder)}") from error
-    click.echo(f"{folder}: trained; `colintern audit {folder}`" if finished else f"{folder}: saved")
+    if os.environ.get("RANK", "0") == "0":
+        done = f"trained; `colintern audit {folder}`" if finished else "saved"
+        click.echo(f"{folder}: {done}")
     return 0 if finished else TERMINATED
 
 

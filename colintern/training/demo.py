@@ -141,10 +141,14 @@ def make_bundled_run(name: str, folder: Path) -> float:
 
     Returns:
         NDCG@5 on the benchmark `pages`.
+
+    Raises:
+        DemoError: a signal came.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(folder / name, ignore_errors=True)
-    _finish_run(folder, name, demo_recipe(name))
+    if not _finish_run(folder, name, demo_recipe(name)):
+        raise DemoError(f"{name} was interrupted; nothing of it is to be shipped")
     for checkpoint in (folder / name).glob("checkpoint-*"):
         for unneeded in _UNNEEDED:
             (checkpoint / unneeded).unlink(missing_ok=True)
