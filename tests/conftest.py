@@ -8,6 +8,10 @@ import hypothesis
 import pytest
 from builders.healthy_run import write_healthy_run
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # One worker a core: threads of torch would only wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 pytest_plugins = ["pytester"]
 
 # A busy machine is no failure: examples have no deadline of their own.
