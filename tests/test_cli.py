@@ -28,7 +28,7 @@ def test_help_has_examples(tmp_path):
 def test_audit_gives_the_verdict_of_pytest_from_anywhere(healthy_run, tmp_path):
     done = colintern("audit", healthy_run, "--audit-json", "a.json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip().split("\n")[-1] .startswith("verdict: PASS (")
+    assert done.stdout.strip().split("\n")[-1].startswith("verdict: PASS (")
     assert json.loads((tmp_path / "a.json").read_text())["verdict"] == "pass"
 
 
