@@ -3,8 +3,8 @@
     python -m colintern.pages.train_base --output-dir colintern/assets/tiny-base
 
 Only pages of the training split are read, none of the evaluation's. Nothing is downloaded. The
-shipped base is what this command wrote, in 22 minutes on two busy cores. A second run with the same
-number of threads on the same kind of CPU gives the same weights; another CPU may round differently.
+shipped base is what this command wrote, in 22 minutes on two busy cores. Seeds are fixed; bits may
+differ all the same, because threads and CPUs round differently.
 """
 
 import argparse

@@ -4,7 +4,7 @@ import contextlib
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import torch
@@ -41,6 +41,9 @@ from colintern.training.recipes import Recipe
 from colintern.training.resources import ResourceLogger
 from colintern.training.termination import SaveOnTermination
 from colintern.training.trainer import ColInternTrainer
+
+_SCORE_TOLERANCE: Final = 1.0
+"""Mean cosines lie in [-1, 1]; colpali-engine prints a line a step for those below 0 without it."""
 
 logger = logging.getLogger(__name__)
 
@@ -191,7 +194,9 @@ def build_trainer(  # noqa: PLR0917 - the parts of a trainer
     """Assemble the trainer; rows with hard negatives get the loss that compares with them."""
     negatives = isinstance(train_rows, PagePairRows) and train_rows.num_negatives > 0
     loss = (ColbertNegativeCELoss if negatives else ColbertLoss)(
-        temperature=recipe.temperature, normalize_scores=recipe.normalize_scores
+        temperature=recipe.temperature,
+        normalize_scores=recipe.normalize_scores,
+        norm_tol=_SCORE_TOLERANCE,
     )
     collator = RetrievalCollator if negatives else VisualRetrieverCollator
     trainer = ColInternTrainer(
