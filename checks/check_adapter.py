@@ -51,10 +51,12 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
     explains={
         "ADP004",
         "ADP012",
-        "PRJ002",
+        "LIV004",
+        "LIV007",
         "LOG002",
         "LOG003",
         "LOG004",
+        "PRJ002",
         "RES001",
         "RES002",
         "RES005",
@@ -147,7 +149,7 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     "tensors-disagree-with-config",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP006", "ADP012", "PRJ001", "PRJ002"},
+    explains={"ADP006", "ADP012", "LIV006", "PRJ001", "PRJ002"},
 )
 def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     """The tensors are not those that the configuration describes.
@@ -175,7 +177,7 @@ def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     "key-layout-unknown",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"RES001", "RES005"},
+    explains={"LIV004", "LIV006", "RES001", "RES005"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:
     """Tensor names follow no layout that PEFT and transformers load: LoRA would be dropped.

@@ -46,7 +46,14 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     )
 
 
-@rule("ADP015", "base-not-resolvable", severity=WARNING, up_to=ERROR, requires={"ADP001"})
+@rule(
+    "ADP015",
+    "base-not-resolvable",
+    severity=WARNING,
+    up_to=ERROR,
+    requires={"ADP001"},
+    explains={"LIV006"},
+)
 def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConfig) -> Verdict:
     """The recorded base cannot be found by anybody else, or is itself an adapter.
 

@@ -25,7 +25,7 @@ COLLAPSED_SHARE: Final = 0.05
     "ADP010",
     "non-finite-weights",
     severity=ERROR,
-    explains={"RES001", "RES004"},
+    explains={"LIV001", "RES001", "RES004"},
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -55,7 +55,17 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     "adapter-never-trained",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP012", "PRJ002", "LOG002", "LOG003", "RES001", "RES002", "RES005"},
+    explains={
+        "ADP012",
+        "LIV004",
+        "LIV007",
+        "LOG002",
+        "LOG003",
+        "PRJ002",
+        "RES001",
+        "RES002",
+        "RES005",
+    },
 )
 def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` is zero: the adapter changes nothing.
@@ -184,7 +194,7 @@ def check_checkpoints_differ(repeated_checkpoints: RepeatedCheckpoints) -> Verdi
     )
 
 
-@rule("ADP020", "merge-wrong", severity=ERROR, requires={"ADP001"}, explains={"RES001"})
+@rule("ADP020", "merge-wrong", severity=ERROR, requires={"ADP001"}, explains={"LIV008", "RES001"})
 def check_merge_is_exact(merge: MergeVerification) -> Verdict:
     """The merged model is not its base plus the adapter.
 

@@ -25,7 +25,7 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     "not-bf16",
     severity=WARNING,
     up_to=ERROR,
-    explains={"LOG001", "LOG011"},
+    explains={"LIV001", "LOG001", "LOG011"},
 )
 def check_precision(run_config: RunConfig, family: Family) -> Verdict:
     """The run trained in float16, or in float32 on a GPU that has bfloat16.

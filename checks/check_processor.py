@@ -36,7 +36,7 @@ def check_processor_is_saved(family: Family, processor_files: ProcessorFiles) ->
     )
 
 
-@rule("PRC002", "wrong-padding-side", severity=ERROR, explains={"RES001", "RES002"})
+@rule("PRC002", "wrong-padding-side", severity=ERROR, explains={"LIV003", "RES001", "RES002"})
 def check_padding_side(
     family: Family,
     layout: RunLayout,

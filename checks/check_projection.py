@@ -27,7 +27,7 @@ NATIVE_PROJECTION: Final = "embedding_proj_layer"
     "projection-base-lost",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"RES001", "RES002", "RES005"},
+    explains={"LIV005", "LIV007", "RES001", "RES002", "RES005"},
 )
 def check_projection_is_kept(
     coverage: AdapterCoverage,
@@ -91,7 +91,7 @@ def check_projection_was_trained(
     )
 
 
-@rule("PRJ003", "wrong-embedding-dimension", severity=ERROR)
+@rule("PRJ003", "wrong-embedding-dimension", severity=ERROR, explains={"LIV006"})
 def check_vector_size(
     embedding_dimension: int | None,
     family: Family,

@@ -18,6 +18,8 @@ def audit_mistakes(setup: AuditSetup, catalogue: Mapping[str, Rule], *, live: bo
         if waived not in catalogue and not unknown_selector(waived, catalogue)
     ]
     mistakes += _unknown(setup, catalogue)
+    if not live and (asked := [s for s in setup.select if s.startswith("LIV")]):
+        mistakes.append(f"--select {asked[0]}: the rules that load the model need --live")
     for flag, family, given in (
         ("--live", "LIV", live),
         ("--baseline", "CMP", setup.options.baseline is not None),

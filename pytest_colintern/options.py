@@ -70,6 +70,14 @@ def add_options(parser: pytest.Parser) -> None:
         default=False,
         help="also the rules that load the model (LIV; needs the train extra)",
     )
+    group.addoption(
+        "--live-pages",
+        dest="colintern_live_pages",
+        action="store",
+        default=None,
+        metavar="DIR",
+        help="with --live: your own pages, as images or as queries, corpus and qrels",
+    )
 
 
 def _dest(flag: str) -> str:

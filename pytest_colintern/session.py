@@ -12,6 +12,8 @@ from colintern.artifacts.printable import printable
 from pytest_colintern.audit_mistakes import audit_mistakes
 from pytest_colintern.audit_report import AuditReport, SubjectIdentity, audit_report
 from pytest_colintern.catalogue import (
+    LIVE_CHECKS,
+    checks_folder,
     merged_rules,
     shipped_rules,
 )
@@ -115,7 +117,7 @@ class AuditSession:
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> RuleFile | None:
         """Collect the rules of a check file."""
-        if not _is_check_file(file_path):
+        if not _is_check_file(file_path) or self._is_left_out(file_path):
             return None
         file: RuleFile = RuleFile.from_parent(parent, path=file_path)
         file.subjects = self._setup.subjects
@@ -124,6 +126,10 @@ class AuditSession:
         file.register = self._register
         file.offer_fixtures = lambda: offer_evidence_fixtures(self._config)
         return file
+
+    def _is_left_out(self, path: Path) -> bool:
+        """The live rules load the model, which nothing does unasked."""
+        return not self._setup.options.live and path == checks_folder() / LIVE_CHECKS
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember that a check file could not be collected."""

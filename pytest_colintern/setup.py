@@ -17,7 +17,13 @@ from pytest_colintern.subjects import SubjectError, find_subjects
 from pytest_colintern.verdict import Severity
 
 OUTPUTS = ("colintern_audit_json", "colintern_audit_markdown", "colintern_audit_sarif")
-_FOLDERS = ("colintern_results", "colintern_baseline", "colintern_merged", "colintern_base")
+_FOLDERS = (
+    "colintern_results",
+    "colintern_baseline",
+    "colintern_merged",
+    "colintern_base",
+    "colintern_live_pages",
+)
 
 
 class AuditSetup(Struct, frozen=True):
@@ -50,6 +56,8 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
             # Absolute, because workers of xdist may run elsewhere.
             setattr(config.option, name, str(here / Path(value).expanduser()))
     _check_paths(config)
+    if config.getoption("colintern_live_pages") and not config.getoption("colintern_live"):
+        raise pytest.UsageError("--live-pages: only --live runs the model on pages; give both")
     guide_file = config.getoption("colintern_guide")
     try:
         settings = read_settings(here, Path(guide_file) if guide_file else None)
@@ -75,7 +83,7 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
 def _options(
     config: pytest.Config, settings: Settings, num_subjects: int, here: Path
 ) -> AuditOptions:
-    results, baseline, merged, base = (_path(config, name) for name in _FOLDERS)
+    results, baseline, merged, base, live_pages = (_path(config, name) for name in _FOLDERS)
     return AuditOptions(
         results=results,
         baseline=baseline,
@@ -83,6 +91,8 @@ def _options(
         base=base,
         family=_family(config.getoption("colintern_family")),
         guide=settings.guide,
+        live=bool(config.getoption("colintern_live")),
+        live_pages=live_pages,
         num_subjects=num_subjects,
         invocation_dir=here,
     )

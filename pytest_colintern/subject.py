@@ -31,6 +31,10 @@ class AuditOptions(Struct, frozen=True):
     """`--family`: the retriever family's name."""
     guide: Guide | None = None
     """Thresholds with the user's overrides, or None for the guide as written."""
+    live: bool = False
+    """`--live`: the model may be loaded and run."""
+    live_pages: Path | None = None
+    """`--live-pages`: the user's own pages for the rules that run the model."""
     num_subjects: int = 1
     """Subjects in this audit: with several, `--results` has a folder for each."""
     invocation_dir: Path = Path()

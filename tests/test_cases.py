@@ -38,7 +38,8 @@ def printed_finding(output, rule_id, run):
 
 
 def test_every_rule_has_a_case():
-    assert sorted(CASES) == sorted(shipped_rules())
+    # The live rules need torch: theirs are in test_live.py.
+    assert sorted(CASES) == sorted(rule for rule in shipped_rules() if not rule.startswith("LIV"))
     assert sorted(path.stem for path in EXPECTED.glob("*.txt")) == sorted(CASES)
 
 

@@ -36,6 +36,9 @@ from colintern.commands.context import CONTEXT
     "--min-evidence", metavar="IDS", multiple=True, help="Rules or families that must be judged."
 )
 @click.option("--live", is_flag=True, help="Also the rules that load the model (train extra).")
+@click.option(
+    "--live-pages", metavar="DIR", help="Your own pages for --live: images, or a ViDoRe set."
+)
 @click.option("--audit-json", metavar="FILE", help="Write the audit as JSON.")
 @click.option("--audit-markdown", metavar="FILE", help="Write the audit as Markdown.")
 @click.option("--audit-sarif", metavar="FILE", help="Write the findings as SARIF.")

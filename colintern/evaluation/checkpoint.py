@@ -113,7 +113,7 @@ def find_checkpoint(
         option = Path(base).expanduser().absolute() if base else None
         options = AuditOptions(base=option, family=family, invocation_dir=here)
         resolver = Resolver(shipped_providers(), {"subject": subject, "options": options})
-        return _read(resolver)
+        return checkpoint_of(resolver)
     except SubjectError as error:
         raise CheckpointError(str(error).replace("--checkpoint ", "")) from error
     except (ArtifactError, NoEvidence) as error:
@@ -155,7 +155,13 @@ def _class(name: str) -> Any:
     return getattr(import_module(module or "colpali_engine.models"), attribute)
 
 
-def _read(resolver: Resolver) -> Checkpoint:
+def checkpoint_of(resolver: Resolver) -> Checkpoint:
+    """Put together what the audit's evidence says of a subject.
+
+    Raises:
+        CheckpointError: a part that loading needs is not there.
+        NoEvidence, ArtifactError: the evidence cannot be had.
+    """
     layout: RunLayout = resolver.get("layout")
     _refuse_without_weights(layout)
     is_adapter = ADAPTER_CONFIG in layout.weights_folder.names

@@ -120,7 +120,8 @@ def _load_adapter(
     adapted = PeftModel.from_pretrained(plain, folder)
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
         brought = frozenset(file.keys())
-    expected = frozenset(get_peft_model_state_dict(adapted))
+    # "auto" would ask the Hub whether the base's vocabulary was resized.
+    expected = frozenset(get_peft_model_state_dict(adapted, save_embedding_layers=False))
     projection_base = {
         f"base_model.model.{PROJECTION}.base_layer.{part}" for part in ("weight", "bias")
     }

@@ -1,0 +1,207 @@
+"""LIV: the model itself, loaded and run on some pages. Only with `--live`."""
+
+from typing import Final
+
+from colintern.artifacts.printable import listed, printable
+from colintern.artifacts.run_layout import RunLayout
+from colintern.diagnostics.live_measurements import (
+    BatchEffect,
+    LoadReport,
+    Retrieval,
+    Spread,
+    VectorNorms,
+)
+from pytest_colintern import ERROR, WARNING, Verdict, rule
+
+NORM_TOLERANCE: Final = 1e-2
+"""Of a unit vector in bfloat16 (failure-modes C05)."""
+
+SAME_COSINE: Final = 0.995
+SAME_SCORE: Final = 0.01
+"""A vector, and a share of a score, by which batches may differ in bfloat16 (failure-modes G02)."""
+
+LEAST_EFFECT: Final = 1e-3
+"""Change of a number in a unit vector below which an adapter does nothing (failure-modes B06)."""
+
+MERGE_TOLERANCE: Final = 0.02
+"""Share of a score; a merge in bfloat16 changes a loss of 2.1178 to 2.1214 (PEFT issue 1388)."""
+
+CHANCE_FACTOR: Final = 3.0
+"""NDCG@5 by that of a random ranking below which it may be chance (failure-modes I18)."""
+
+COLLAPSED_COSINE: Final = 0.9
+COLLAPSED_SCORES: Final = 1e-3
+"""Cosine between vectors of different pages, and variation of scores, of a collapse (F06)."""
+
+
+@rule("LIV001", "embeddings-not-unit", severity=ERROR, requires={"LIV006"})
+def check_embeddings_are_unit(live_norms: VectorNorms, layout: RunLayout) -> Verdict:
+    """Embeddings are NaN, not of length 1, or not zero where there is padding.
+
+    Why: MaxSim compares directions; a longer vector wins whatever it says, one NaN wins always, and
+        padding that is not zero is matched like a token.
+    Evidence: the vectors of eight pages and eight queries, run through the model.
+    Fix: normalise with an epsilon, and multiply by the attention mask after that.
+    Source: failure-modes C05, G09.
+    """
+    broken = live_norms.num_not_finite
+    deviation, padding = live_norms.largest_deviation, live_norms.largest_padding
+    return Verdict(
+        not broken and deviation <= NORM_TOLERANCE and padding == 0,
+        observed=f"{broken} of {live_norms.num_vectors} vectors not finite, length off 1 by "
+        f"{deviation:.2g}, padding of length {padding:.2g}",
+        expected=f"finite, off 1 by at most {NORM_TOLERANCE}, padding exactly 0",
+        where=layout.path,
+    )
+
+
+@rule("LIV002", "not-deterministic", severity=ERROR, requires={"LIV006"})
+def check_passes_are_equal(live_repeat_difference: float, layout: RunLayout) -> Verdict:
+    """Two passes over the same pages differ: something random is left on.
+
+    Why: dropout that is live at inference changes every score from run to run.
+    Evidence: the same eight pages, run twice in evaluation mode.
+    Fix: call `model.eval()`; look for dropout that ignores it.
+    Source: failure-modes G06.
+    """
+    return Verdict(
+        live_repeat_difference == 0,
+        observed=f"two passes differ by {live_repeat_difference:.2g}",
+        expected="equal bits",
+        where=layout.path,
+    )
+
+
+@rule("LIV003", "batch-changes-scores", severity=WARNING, requires={"LIV006"})
+def check_batches_agree(live_batch_effect: BatchEffect, layout: RunLayout) -> Verdict:
+    """A page or query is embedded otherwise in a batch than alone: padding leaks.
+
+    Why: a score then depends on the batch size and on what else is in the batch.
+    Evidence: eight pages and eight queries of unequal length, one by one and together.
+    Fix: count positions from the first real token, pad on the family's side, pass the mask on.
+    Source: failure-modes G02; colpali issue 274.
+    """
+    cosine, change = live_batch_effect.smallest_cosine, live_batch_effect.largest_score_change
+    return Verdict(
+        cosine >= SAME_COSINE and change <= SAME_SCORE,
+        observed=f"cosine down to {cosine:.4f}, scores off by up to {change:.2%}",
+        expected=f"cosine of at least {SAME_COSINE}, scores within {SAME_SCORE:.0%}",
+        where=layout.path,
+    )
+
+
+@rule("LIV004", "adapter-without-effect", severity=ERROR, requires={"LIV006"})
+def check_adapter_has_effect(live_adapter_effect: float, layout: RunLayout) -> Verdict:
+    """The model embeds alike with and without its adapter.
+
+    Why: an adapter whose keys match no module, or that never moved, leaves the base as it is.
+    Evidence: eight queries with the adapter and with it switched off.
+    Fix: see which rule on the adapter's keys or weights fails too; train again.
+    Source: failure-modes B06, B11.
+    """
+    return Verdict(
+        live_adapter_effect > LEAST_EFFECT,
+        observed=f"the adapter changes a vector by at most {live_adapter_effect:.2g}",
+        expected=f"by more than {LEAST_EFFECT}",
+        where=layout.path,
+    )
+
+
+@rule("LIV005", "loads-disagree", severity=ERROR, requires={"LIV006"})
+def check_loads_agree(live_load_difference: float, layout: RunLayout) -> Verdict:
+    """Two loads give different projections: its matrix is in no file, and drawn anew.
+
+    Why: LoRA on the projection stores a correction of a matrix; without that matrix every load
+        corrects another one.
+    Evidence: the projection of two loads with different random seeds.
+    Fix: train on a base that holds the projection, or list it in `modules_to_save`.
+    Source: failure-modes C01; colpali issues 11 and 17.
+    """
+    return Verdict(
+        live_load_difference == 0,
+        observed=f"the projection differs by {live_load_difference:.2g} between two loads",
+        expected="the same projection at every load",
+        where=layout.path,
+    )
+
+
+@rule("LIV006", "weights-not-loaded", severity=ERROR)
+def check_weights_are_loaded(live_load: LoadReport, layout: RunLayout) -> Verdict:
+    """Tensors are missing, left over or unused after loading.
+
+    Why: transformers and PEFT only warn: what is missing is random, what is left over is ignored,
+        and the model scores like another one.
+    Evidence: every tensor of the files beside the loaded model, compared value by value.
+    Fix: use the versions and the base that the checkpoint was made with, or save it again.
+    Source: failure-modes B06, B07; colpali issues 413 and 424; PEFT issues 2566 and 2574.
+    """
+    parts = {
+        "missing": live_load.missing,
+        "left over": live_load.unexpected,
+        "not in the model": live_load.unused,
+        "not in the adapter's file": live_load.absent,
+    }
+    wrong = [f"{what}: {listed(names, most=2)}" for what, names in parts.items() if names]
+    found = printable(live_load.error, limit=300) if live_load.error else "; ".join(wrong)
+    return Verdict(
+        live_load.ok,
+        observed=found or f"{live_load.num_tensors} tensors loaded, each once",
+        expected="every tensor loaded once",
+        where=layout.path,
+    )
+
+
+@rule("LIV007", "cannot-find-its-pages", severity=ERROR, requires={"LIV006"}, explains={"RES001"})
+def check_pages_are_found(live_retrieval: Retrieval, layout: RunLayout) -> Verdict:
+    """The model ranks the pages that it was trained for like a random ranking.
+
+    Why: whatever the files say, it did not learn.
+    Evidence: NDCG@5 on the generated pages, for a model trained on such pages, or on those of
+        `--live-pages`.
+    Fix: see which rule on the adapter, the projection or the training log fails too.
+    Source: design 7; chance is 2.9485 / N for one answer among N pages (failure-modes I18).
+    """
+    limit = CHANCE_FACTOR * live_retrieval.chance
+    return Verdict(
+        live_retrieval.ndcg_at_5 > limit,
+        observed=f"NDCG@5 {live_retrieval.ndcg_at_5:.3f} on {live_retrieval.num_pages} pages",
+        expected=f"above {limit:.3f}, {CHANCE_FACTOR:.0f} times a random ranking",
+        where=layout.path,
+    )
+
+
+@rule("LIV008", "merge-changes-scores", severity=WARNING, requires={"LIV006"})
+def check_merge_keeps_scores(live_merge_change: float, layout: RunLayout) -> Verdict:
+    """Scores after the merge differ from those before by more than rounding.
+
+    Why: the merged model is what is served; a merge in half precision, or a wrong one, loses what
+        was trained.
+    Evidence: MaxSim of eight queries and eight pages, with the adapter and with `--merged`, else
+        merged in memory.
+    Fix: merge once, on the recorded base, in its own type: `colintern merge`.
+    Source: failure-modes B15; PEFT issue 1388.
+    """
+    return Verdict(
+        live_merge_change <= MERGE_TOLERANCE,
+        observed=f"scores change by up to {live_merge_change:.2%}",
+        expected=f"by at most {MERGE_TOLERANCE:.0%}",
+        where=layout.path,
+    )
+
+
+@rule("LIV009", "query-page-collapse", severity=ERROR, requires={"LIV006"}, explains={"LIV007"})
+def check_pages_are_told_apart(live_spread: Spread, layout: RunLayout) -> Verdict:
+    """Different pages have the same vectors, or the same scores.
+
+    Why: embeddings that fall into one narrow cone rank at random, however low the loss looked.
+    Evidence: the mean cosine between vectors of different pages, and how scores vary over pages.
+    Fix: lower the learning rate, lengthen the warm-up, check temperature and normalisation.
+    Source: failure-modes F06; colpali issue 294.
+    """
+    cosine, variation = live_spread.mean_cosine, live_spread.score_variation
+    return Verdict(
+        cosine <= COLLAPSED_COSINE and variation >= COLLAPSED_SCORES,
+        observed=f"mean cosine {cosine:.3f} between pages, scores vary by {variation:.2%}",
+        expected=f"cosine at most {COLLAPSED_COSINE}, variation at least {COLLAPSED_SCORES:.1%}",
+        where=layout.path,
+    )

@@ -1,0 +1,250 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from auditing import CHECKS, audit
+from vidore_copies import write_copy
+
+pytest.importorskip("peft")
+import torch
+from safetensors.torch import load_file, save_file
+
+from colintern.artifacts.run_layout import read_run_layout
+from colintern.cli import main
+from colintern.diagnostics.live_measurements import (
+    BatchEffect,
+    LoadReport,
+    Retrieval,
+    Spread,
+    VectorNorms,
+    batch_effect,
+    spread_of,
+    vector_norms,
+)
+from colintern.evaluation.merged_model import write_merged
+from pytest_colintern.catalogue import load_check_file, rules_in
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Found missing adapter keys:UserWarning"),
+]
+ASSETS = Path(main.callback.__code__.co_filename).parent / "assets"
+RULES = [f"LIV00{number}" for number in range(1, 10)]
+PROJECTION = "base_model.model.custom_text_proj"
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "healthy"
+    shutil.copytree(
+        ASSETS / "demo" / "healthy", folder, ignore=shutil.ignore_patterns("checkpoint-*")
+    )
+    return folder
+
+
+def live(pytester, *arguments, rule="LIV"):
+    return audit(pytester, "--live", "--select", rule, *arguments)
+
+
+def change_adapter(run, change):
+    path = run / "adapter_model.safetensors"
+    tensors = load_file(path)
+    save_file(change(tensors) or tensors, path, metadata={"format": "pt"})
+
+
+def test_a_healthy_model_passes_every_live_rule(pytester, run):
+    result = live(pytester, "--checkpoint", run)
+    assert {rule: result.outcomes[rule] for rule in RULES} == dict.fromkeys(RULES, "passed"), (
+        result.output
+    )
+    assert "NDCG@5 0.9" in result.check("LIV007")["observed"]
+
+
+def zero_update(run):
+    def change(tensors):
+        for name, tensor in tensors.items():
+            if "lora_B" in name:
+                tensor.zero_()
+        base = load_file(ASSETS / "tiny-base" / "model.safetensors")
+        for part in ("weight", "bias"):
+            tensors[f"{PROJECTION}.{part}"] = base[f"custom_text_proj.{part}"]
+
+    change_adapter(run, change)
+
+
+def renamed_keys(run):
+    change_adapter(
+        run,
+        lambda tensors: {
+            name.replace("language_model.layers", "layers"): t for name, t in tensors.items()
+        },
+    )
+
+
+def nan_in_one_tensor(run):
+    def change(tensors):
+        next(iter(tensors.values())).view(-1)[0] = torch.nan
+
+    change_adapter(run, change)
+
+
+def copied_base(run):
+    base = run.parent / "base"
+    shutil.copytree(ASSETS / "tiny-base", base)
+    config = json.loads((run / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = str(base)
+    (run / "adapter_config.json").write_text(json.dumps(config))
+    return base, load_file(base / "model.safetensors")
+
+
+def another_base(run):
+    base, tensors = copied_base(run)
+    torch.manual_seed(0)
+    for name, tensor in tensors.items():
+        if tensor.ndim == 2 and "language_model" in name:
+            tensors[name] = torch.randn(tensor.shape) * tensor.std()
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt"})
+
+
+def one_direction(run):
+    def change(tensors):
+        tensors[f"{PROJECTION}.weight"].zero_()
+        tensors[f"{PROJECTION}.bias"].fill_(1.0)
+
+    change_adapter(run, change)
+
+
+def lost_projection(run):
+    base, tensors = copied_base(run)
+    kept = {name: t for name, t in tensors.items() if not name.startswith("custom_text_proj")}
+    save_file(kept, base / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((run / "adapter_config.json").read_text())
+    (run / "adapter_config.json").write_text(json.dumps(config | {"modules_to_save": None}))
+    change_adapter(
+        run, lambda tensors: {n: t for n, t in tensors.items() if not n.startswith(PROJECTION)}
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule"),
+    [
+        (zero_update, "LIV004"),
+        (renamed_keys, "LIV006"),
+        (nan_in_one_tensor, "LIV001"),
+        (another_base, "LIV007"),
+        (one_direction, "LIV009"),
+        (lost_projection, "LIV005"),
+    ],
+)
+def test_each_fault_is_named(pytester, run, fault, rule):
+    fault(run)
+    result = live(pytester, "--checkpoint", run, rule=rule)
+    assert result.outcomes[rule] == "failed", result.output
+    assert result.exit_code == 1
+
+
+def test_dropout_left_on_is_named(pytester, run, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "eval", lambda self: self)
+    result = live(pytester, "--checkpoint", run, rule="LIV002")
+    assert result.outcomes["LIV002"] == "failed", result.output
+
+
+def test_a_merge_at_the_wrong_scale_is_named(pytester, run, tmp_path):
+    merged = tmp_path / "merged"
+    write_merged(str(run), merged)
+    arguments = ("--checkpoint", run, "--merged", merged)
+    passed = live(pytester, *arguments, rule="LIV008")
+    assert passed.outcomes["LIV008"] == "passed", passed.output
+    tensors = load_file(merged / "model.safetensors")
+    for name, tensor in tensors.items():
+        if name.endswith("_proj.weight") and "language_model" in name:
+            tensor.mul_(1.5)
+    save_file(tensors, merged / "model.safetensors", metadata={"format": "pt"})
+    assert live(pytester, *arguments, rule="LIV008").outcomes["LIV008"] == "warned"
+
+
+def test_own_pages_are_used(pytester, run, tmp_path):
+    write_copy(tmp_path / "own", num_pages=20)
+    result = live(pytester, "--checkpoint", run, "--live-pages", tmp_path / "own")
+    assert "20 pages" in result.check("LIV007")["observed"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = live(pytester, "--checkpoint", run, "--live-pages", empty)
+    assert set(result.outcomes.values()) == {"no_evidence"}
+    assert result.exit_code == 5
+
+
+def test_without_the_flag_nothing_is_loaded(pytester, run):
+    result = audit(pytester, "--checkpoint", run)
+    assert not set(RULES) & set(result.outcomes)
+    asked = audit(pytester, "--checkpoint", run, "--select", "LIV")
+    assert asked.exit_code == 4
+    assert "need --live" in asked.output
+    pages = audit(pytester, "--checkpoint", run, "--live-pages", run)
+    assert pages.exit_code == 4
+
+
+def test_without_the_extra_there_is_no_evidence(pytester, run, monkeypatch):
+    monkeypatch.setattr("pytest_colintern.evidence.live.find_spec", lambda _: None)
+    result = live(pytester, "--checkpoint", run)
+    assert set(result.outcomes.values()) == {"no_evidence"}
+    assert "train" in result.check("LIV006")["observed"]
+
+
+BAD = {
+    "LIV001": {"live_norms": VectorNorms(4, 0, 0.02, 0.0)},
+    "LIV002": {"live_repeat_difference": 1e-7},
+    "LIV003": {"live_batch_effect": BatchEffect(0.99, 0.0)},
+    "LIV004": {"live_adapter_effect": 1e-4},
+    "LIV005": {"live_load_difference": 1e-3},
+    "LIV006": {"live_load": LoadReport(num_tensors=1, absent=("a",))},
+    "LIV007": {"live_retrieval": Retrieval(0.029, 300, 300)},
+    "LIV008": {"live_merge_change": 0.03},
+    "LIV009": {"live_spread": Spread(0.5, 1e-4)},
+}
+GOOD = {
+    "LIV001": {"live_norms": VectorNorms(4, 0, 0.003, 0.0)},
+    "LIV002": {"live_repeat_difference": 0.0},
+    "LIV003": {"live_batch_effect": BatchEffect(0.999, 0.002)},
+    "LIV004": {"live_adapter_effect": 0.02},
+    "LIV005": {"live_load_difference": 0.0},
+    "LIV006": {"live_load": LoadReport(num_tensors=1)},
+    "LIV007": {"live_retrieval": Retrieval(0.05, 300, 300)},
+    "LIV008": {"live_merge_change": 0.003},
+    "LIV009": {"live_spread": Spread(0.5, 0.05)},
+}
+
+
+@pytest.mark.parametrize("rule_id", RULES)
+def test_each_rule_tells_bad_from_good(rule_id, tmp_path):
+    rules = rules_in(load_check_file(CHECKS / "check_live.py"))
+    check = next(rule.check for rule in rules.values() if rule.id == rule_id)
+    layout = read_run_layout(tmp_path)
+    assert not check(**BAD[rule_id], layout=layout).ok
+    assert check(**GOOD[rule_id], layout=layout).ok
+
+
+def test_norms_tell_padding_from_tokens():
+    vectors = np.array([[1, 0], [0.5, 0], [np.nan, 0], [0, 0.25]], np.float32)
+    found = vector_norms(vectors, np.array([True, True, True, False]))
+    assert (found.num_not_finite, found.largest_deviation, found.largest_padding) == (1, 0.5, 0.25)
+
+
+def test_batches_that_differ_are_measured():
+    alone = [np.array([[1.0, 0.0]], np.float32)]
+    turned = [np.array([[0.0, 1.0]], np.float32)]
+    scores = (np.array([[2.0]], np.float32), np.array([[1.0]], np.float32))
+    assert batch_effect(alone, alone, (scores[0], scores[0])).largest_score_change == 0
+    found = batch_effect(alone, turned, scores)
+    assert (found.smallest_cosine, found.largest_score_change) == (0, 0.5)
+
+
+def test_equal_pages_have_no_spread():
+    page = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    other = np.array([[0.0, 1.0]], np.float32)
+    assert spread_of([page, page], np.ones((2, 2), np.float32)).mean_cosine == 1
+    assert spread_of([page, page], np.ones((2, 2), np.float32)).score_variation == 0
+    assert spread_of([page, other], np.array([[1, 0]], np.float32)).mean_cosine == 0
