@@ -1,17 +1,14 @@
 """The audit as one HTML page: everything escaped, nothing loaded, one script of our own."""
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup, escape
+from jinja2 import Template
+from markupsafe import Markup
 
-import colintern.report
+from colintern.report.page_shell import html_page, templates
 from pytest_colintern import html_sections as sections
 from pytest_colintern.audit_report import AuditReport
 from pytest_colintern.html_data import OUTCOME_ORDER, audit_data
@@ -19,7 +16,6 @@ from pytest_colintern.html_figures import SubjectFigures
 from pytest_colintern.outcome import Outcome
 
 ASSETS: Final = Path(__file__).with_name("html")
-_FIGURE_STYLE: Final = Path(colintern.report.__path__[0], "figures.css")
 
 OUTCOME_MEANINGS: Final = {
     Outcome.FAILED: "wrong, and at or above the gate",
@@ -66,16 +62,7 @@ def unfinished_block() -> str:
 
 def page(title: str, blocks: Sequence[str]) -> str:
     """Put blocks of HTML into a page of their own, with a policy that lets only our script run."""
-    style, script = (_asset("report.css") + _FIGURE_STYLE.read_text("utf-8")), _asset("report.js")
-    return _template("page.jinja2").render(
-        title=title,
-        # Our own files and blocks that are escaped already.
-        blocks=[Markup(block) for block in blocks],  # noqa: S704 - as above
-        style=Markup(style),  # noqa: S704 - as above
-        script=Markup(script),  # noqa: S704 - as above
-        policy=f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
-        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'",
-    )
+    return html_page(title, blocks, style=_asset("report.css"), script=_asset("report.js"))
 
 
 def page_title(report: AuditReport | None) -> str:
@@ -87,37 +74,9 @@ def page_title(report: AuditReport | None) -> str:
     return f"{sections.VERDICT_WORDS[report.verdict]}: {subject} (ColIntern audit)"
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["prose"] = prose
-    return environment
-
-
 def _template(name: str) -> Template:
-    return _environment().get_template(name)
+    return templates(ASSETS).get_template(name)
 
 
 def _asset(name: str) -> str:
     return ASSETS.joinpath(name).read_text("utf-8")
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def prose(text: str) -> Markup:
-    """Escape `text`; what stands between backticks becomes code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
-        return escape(text)
-    return Markup("").join(
-        Markup("<code>{}</code>").format(part) if index % 2 else escape(part)
-        for index, part in enumerate(parts)
-    )
