@@ -4,8 +4,8 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.remote_code import RemoteCode
 from colintern.diagnostics.pickle_safety import PickleRisk
-from pytest_colintern import ERROR, WARNING, Verdict, rule
-from pytest_colintern.evidence.safety import Integrity
+from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
+from pytest_colintern.evidence.safety import FEWER_FILES, Integrity
 
 
 @rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
@@ -66,6 +66,7 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
     Source: definition; safetensors format; FACTS 1 and 2 (LFS pointers under an artefact's name).
     """
     faults = integrity.malformed
+    _demand_all_files(integrity, found=bool(faults))
     return Verdict(
         not faults,
         observed=_faults_text(faults) if faults else f"{integrity.num_files} files are sound",
@@ -86,12 +87,19 @@ def check_paths_stay_inside(integrity: Integrity) -> Verdict:
     Source: definition; CWE-59 and CWE-22.
     """
     escapes = integrity.escaping
+    _demand_all_files(integrity, found=bool(escapes))
     return Verdict(
         not escapes,
         observed=_faults_text(escapes) if escapes else "every link and index stays inside",
         expected="paths inside the audited folder",
         where=escapes[0].path if escapes else None,
     )
+
+
+def _demand_all_files(integrity: Integrity, *, found: bool) -> None:
+    """Refuse to pass a folder of which only a part was looked at."""
+    if not (found or integrity.is_complete):
+        raise NoEvidence(FEWER_FILES, needed_for="knowing all of it")
 
 
 def _pickles_text(

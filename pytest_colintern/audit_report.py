@@ -15,6 +15,8 @@ VerdictName = Literal["pass", "fail", "inconclusive"]
 
 _BOOKKEEPING: Final = frozenset({"SEC", "ENV"})
 """Families that any folder satisfies: passing only these says nothing about the model."""
+_SHOWN_IGNORED: Final = 12
+"""In one line; the JSON has more."""
 _JUDGED: Final = frozenset(
     {Outcome.PASSED, Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR}
 )
@@ -29,6 +31,16 @@ class SubjectIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """run, checkpoint, adapter or merged."""
     family: str | None = None
     base_model: str | None = None
+    ignored: tuple[str, ...] = ()
+    """Files that no rule judges, by name, the first of them."""
+    num_ignored: int = 0
+    """All of them."""
+
+    def ignored_text(self) -> str:
+        """Count them, and name the first."""
+        shown = ", ".join(self.ignored[:_SHOWN_IGNORED])
+        number = f"{self.num_ignored} file{'s' * (self.num_ignored != 1)}"
+        return f"{number}: {shown}{', …' * (len(self.ignored) > _SHOWN_IGNORED)}"
 
 
 class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
-from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
 
 MOST_ROOTS: Final = 12
 """Root causes shown in full; a run with more has a fault that hides behind all of them."""
@@ -155,7 +155,7 @@ def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
     names: dict[str, dict[str, None]] = {}
     for subject in subjects:
         for result in subject.results:
-            if result.outcome is Outcome.NO_EVIDENCE:
+            if result.outcome is Outcome.NO_EVIDENCE and not _takes_an_option(result):
                 name, _, purpose = result.observed.partition(" is needed for ")
                 needed.setdefault(name, {})[purpose] = None
                 rules.setdefault(name, {})[result.rule] = None
@@ -165,6 +165,11 @@ def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
         Missing(name, _hint(name), tuple(needed[name]), tuple(rules[name]), tuple(names[name]))
         for name in wanted
     ]
+
+
+def _takes_an_option(result: CheckResult) -> bool:
+    """Whether nobody failed to record it: it needs an option, which was not given."""
+    return result.observed.startswith(OPTION_NOT_GIVEN)
 
 
 _HINTS: Final = {
@@ -181,8 +186,6 @@ _HINTS: Final = {
     "colintern_eval.json": "`colintern evaluate` writes it beside the results.",
     "colintern_run.json": "`colintern train` writes it beside the weights.",
     "colintern_resources.jsonl": "`colintern train` writes it while it trains.",
-    "--merged": "Give the merged model, if there is one: `--merged DIR`.",
-    "--baseline": "Give the results to compare with: `--baseline DIR`.",
     "a base on the Hub": "Only for an adapter whose base is named by a Hub id.",
     "the retriever family": "Tell it: `--family NAME`.",
     "processor": "Save the processor beside the weights: `processor.save_pretrained(...)`.",

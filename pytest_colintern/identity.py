@@ -1,24 +1,39 @@
 """Who a subject is, as far as its files tell."""
 
-from typing import Any
+from typing import Any, Final
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
+from colintern.artifacts.unread_files import UnreadFiles
 from pytest_colintern.audit_report import SubjectIdentity
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.subject import Subject
 from pytest_colintern.verdict import NoEvidence
 
+_NAME_CHARACTERS: Final = 160
+"""Of the name of one ignored file."""
+
 
 def subject_identity(subject: Subject, resolver: Resolver) -> SubjectIdentity:
-    """Read kind, family and base model; what cannot be read is None."""
+    """Read kind, family, base model and what is not judged; what cannot be read is None."""
+    unread = _unread(resolver)
     return SubjectIdentity(
         name=subject.name,
         path=printable(subject.path, limit=1_000),
         kind=_fact(resolver, "layout", "kind"),
         family=_fact(resolver, "family", "name"),
         base_model=_fact(resolver, "adapter", "base_model_name_or_path"),
+        ignored=tuple(printable(name, limit=_NAME_CHARACTERS) for name in unread.names),
+        num_ignored=unread.num_files,
     )
+
+
+def _unread(resolver: Resolver) -> UnreadFiles:
+    try:
+        found: UnreadFiles = resolver.get("unread")
+    except (NoEvidence, ArtifactError, LookupError):
+        return UnreadFiles((), 0)
+    return found
 
 
 def _fact(resolver: Resolver, evidence: str, attribute: str) -> str | None:

@@ -55,6 +55,8 @@ def _subject(subject: SubjectReport) -> dict[str, Any]:
         "kind": identity.kind,
         "family": identity.family,
         "base_model": identity.base_model,
+        "ignored": list(identity.ignored),
+        "num_ignored": identity.num_ignored,
         "verdict": subject.verdict,
         "unmet_evidence": list(subject.unmet),
         "counts": _counts(subject.counts),

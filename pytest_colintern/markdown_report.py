@@ -95,6 +95,9 @@ def _table(findings: list[CheckResult]) -> Iterator[str]:
 
 
 def _unjudged(subject: SubjectReport) -> Iterator[str]:
+    if subject.identity.ignored:
+        yield f"Not judged by any rule: {escaped(subject.identity.ignored_text())}"
+        yield ""
     for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
         results = [result for result in subject.results if result.outcome is outcome]
         if results:

@@ -79,6 +79,8 @@ def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
         elif results:
             yield from ((line, {}) for line in _grouped(outcome, results))
     if verbose:
+        if subject.identity.ignored:
+            yield f"not judged by any rule: {subject.identity.ignored_text()}", {}
         passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
         yield from ((f"passed: {one_line(result)}", {}) for result in passed)
 

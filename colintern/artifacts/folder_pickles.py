@@ -33,6 +33,8 @@ class FolderPickles(Struct, frozen=True):
     reports: tuple[PickleReport, ...]
     faults: tuple[ArtifactError, ...]
     """Files under the name of a pickle that cannot be opened."""
+    is_complete: bool
+    """False when more files of unknown kinds lie here than are opened for their first bytes."""
 
 
 def examine_pickles(paths: Iterable[Path], enclosure: Enclosure | None) -> FolderPickles:
@@ -40,10 +42,13 @@ def examine_pickles(paths: Iterable[Path], enclosure: Enclosure | None) -> Folde
     budget = Budget()
     reports: list[PickleReport] = []
     faults: list[ArtifactError] = []
-    peeks = _MOST_PEEKS
+    peeks, is_complete = _MOST_PEEKS, True
     for path in paths:
         named = path.suffix.lower() in PICKLE_SUFFIXES or is_torch_file(path)
-        if not named and (path.suffix.lower() in _NO_PICKLES or peeks == 0):
+        if not named and path.suffix.lower() in _NO_PICKLES:
+            continue
+        if not named and peeks == 0:
+            is_complete = False
             continue
         try:
             if not named:
@@ -57,7 +62,7 @@ def examine_pickles(paths: Iterable[Path], enclosure: Enclosure | None) -> Folde
             continue
         if report is not None:
             reports.append(report)
-    return FolderPickles(tuple(reports), tuple(faults))
+    return FolderPickles(tuple(reports), tuple(faults), is_complete)
 
 
 def _looks_pickled(path: Path, enclosure: Enclosure | None) -> bool:

@@ -13,7 +13,7 @@ from colintern.artifacts.files import Enclosure, reason_of
 from colintern.artifacts.run_layout import KNOWN_NAMES
 
 _SKIPPED: Final = frozenset({".git", "__pycache__"})
-_DEEPEST: Final = 8
+DEEPEST: Final = 8
 """Nested folders; results of an evaluation lie four deep."""
 
 
@@ -48,7 +48,7 @@ def walk_folder(root: Path, enclosure: Enclosure) -> FolderWalk:
                 escaping.append(_escape(path))
             elif not entry.is_dir(follow_symlinks=False) or entry.name in KNOWN_NAMES:
                 files.append(path)
-            elif depth + 1 < _DEEPEST:
+            elif depth + 1 < DEEPEST:
                 pending.append((path, depth + 1))
             else:
                 is_complete = False

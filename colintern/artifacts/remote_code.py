@@ -24,6 +24,7 @@ CONFIG_NAMES: Final = frozenset(
 )
 """Where transformers looks for `auto_map`, and sentence-transformers for its modules."""
 
+_MODULES: Final = "modules.json"
 _MOST_FILES: Final = 200
 _ALWAYS_PARSED_BYTES: Final = 64 * limits.KIBIBYTE
 _OWN_MODULES: Final = ("sentence_transformers.", "pylate.")
@@ -47,29 +48,33 @@ class RemoteCode(Struct, frozen=True):
     """Configuration files read."""
     faults: tuple[ArtifactError, ...]
     """Configuration files that cannot be read."""
+    is_complete: bool
+    """False when there are more configuration files than are read."""
 
 
 def read_remote_code(paths: Iterable[Path], enclosure: Enclosure | None) -> RemoteCode:
     """Read the configuration files among `paths`."""
     references: list[CodeReference] = []
     faults: list[ArtifactError] = []
-    configs = [path for path in paths if path.name in CONFIG_NAMES][:_MOST_FILES]
-    for path in configs:
+    configs = [path for path in paths if path.name in CONFIG_NAMES]
+    for path in configs[:_MOST_FILES]:
         try:
             references += _references(path, enclosure)
         except ArtifactError as error:
             faults.append(error.with_traceback(None))
-    return RemoteCode(tuple(references), len(configs), tuple(faults))
+    num_read = min(len(configs), _MOST_FILES)
+    return RemoteCode(tuple(references), num_read, tuple(faults), num_read == len(configs))
 
 
 def _references(path: Path, enclosure: Enclosure | None) -> Iterator[CodeReference]:
     content = read_bytes(path, enclosure, limit=limits.CONFIG_JSON_BYTES)
+    is_long = len(content) > _ALWAYS_PARSED_BYTES and path.name != _MODULES
     # A key may be written with escapes, hence the backslash.
     hints = (b"auto_map", b"custom_pipelines", b"\\u")
-    if len(content) > _ALWAYS_PARSED_BYTES and not any(hint in content for hint in hints):
+    if is_long and not any(hint in content for hint in hints):
         return
     document = parse_json(path, content)
-    if path.name == "modules.json":
+    if path.name == _MODULES:
         yield from _modules(path, document)
     elif isinstance(document, dict):
         for key in ("auto_map", "custom_pipelines"):
@@ -77,7 +82,9 @@ def _references(path: Path, enclosure: Enclosure | None) -> Iterator[CodeReferen
 
 
 def _named(path: Path, key: str, table: Any) -> Iterator[CodeReference]:
-    for name, target in table.items() if isinstance(table, dict) else ():
+    # transformers still reads the list of early tokenizers: the slow class and the fast one.
+    entries = table if isinstance(table, dict) else {"AutoTokenizer": table}
+    for name, target in entries.items():
         chosen = target.get("impl") if isinstance(target, dict) else target
         for text in chosen if isinstance(chosen, list) else [chosen]:
             if isinstance(text, str):

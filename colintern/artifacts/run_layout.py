@@ -28,6 +28,8 @@ TRAINER_STATE: Final = "trainer_state.json"
 TRAINING_ARGS: Final = "training_args.bin"
 RUN_MANIFEST: Final = "colintern_run.json"
 RESOURCE_LOG: Final = "colintern_resources.jsonl"
+LIVE_RECORD: Final = "colintern_live.json"
+LIVE_LOG: Final = "colintern_log.jsonl"
 MODEL_CARD: Final = "README.md"
 PREPROCESSOR_CONFIG: Final = "preprocessor_config.json"
 PROCESSOR_CONFIG: Final = "processor_config.json"
@@ -51,6 +53,8 @@ KNOWN_NAMES: Final = frozenset(
         TRAINING_ARGS,
         RUN_MANIFEST,
         RESOURCE_LOG,
+        LIVE_RECORD,
+        LIVE_LOG,
         MODEL_CARD,
         PREPROCESSOR_CONFIG,
         PROCESSOR_CONFIG,
@@ -71,7 +75,7 @@ KNOWN_NAMES: Final = frozenset(
     }
 )
 """Files that training, PEFT, transformers and mteb write, and that a reader may open."""
-_CHECKPOINT: Final = re.compile(r"checkpoint-(\d{1,12})")
+CHECKPOINT_FOLDER: Final = re.compile(r"checkpoint-(\d{1,12})")
 _RUN_TRACES: Final = (TRAINER_STATE, TRAINING_ARGS, RUN_MANIFEST)
 _MODEL_WEIGHTS: Final = (MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
 _WEIGHTS: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE, *_MODEL_WEIGHTS)
@@ -170,17 +174,6 @@ class RunLayout:
         """Whether `path` is what a save that was cut off has left."""
         return path.is_relative_to(self.path / STAGING)
 
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """Names in the root that no reader knows, sorted."""
-        return tuple(
-            sorted(
-                name
-                for name in self.folder.names
-                if name not in KNOWN_NAMES and not _CHECKPOINT.fullmatch(name) and name != "results"
-            )
-        )
-
 
 def read_run_layout(path: Path) -> RunLayout:
     """Tell what `path` is and list it.
@@ -203,7 +196,7 @@ def _checkpoints(
     steps = sorted(
         (int(match.group(1)), name)
         for name in folder.names
-        if (match := _CHECKPOINT.fullmatch(name)) and os.path.isdir(folder.path / name)  # noqa: PTH112 - Path.is_dir raises without permission
+        if (match := CHECKPOINT_FOLDER.fullmatch(name)) and os.path.isdir(folder.path / name)  # noqa: PTH112 - Path.is_dir raises without permission
     )
     found: list[CheckpointFolder] = []
     faults: list[ArtifactError] = []
@@ -234,7 +227,7 @@ def _too_many_entries(path: Path) -> ArtifactError:
 
 
 def _kind(folder: Folder, checkpoints: tuple[CheckpointFolder, ...]) -> Kind:
-    if _CHECKPOINT.fullmatch(folder.path.name):
+    if CHECKPOINT_FOLDER.fullmatch(folder.path.name):
         return "checkpoint"
     if checkpoints or folder.has_any(_RUN_TRACES):
         return "run"

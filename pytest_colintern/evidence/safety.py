@@ -1,19 +1,27 @@
 """Evidence of what the artefacts could do, and of what is wrong with them as files."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from msgspec import Struct
 
+from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder_pickles import FolderPickles, examine_pickles
-from colintern.artifacts.folder_walk import FolderWalk, walk_folder
+from colintern.artifacts.folder_walk import DEEPEST, FolderWalk, walk_folder
 from colintern.artifacts.remote_code import RemoteCode, read_remote_code
 from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.sound_files import unsound_files
+from colintern.artifacts.unread_files import UnreadFiles, unread_files
 from colintern.diagnostics.pickle_safety import PickleRisk, assess_pickle
 from pytest_colintern.evidence_registry import Resolver, evidence, is_artifact
 from pytest_colintern.verdict import NoEvidence
+
+FEWER_FILES: Final = (
+    f"a folder of at most {limits.WALK_ENTRIES:,} files (an audit lists no more, and none deeper "
+    f"than {DEEPEST} folders; point --checkpoint at the run's own folder)"
+)
 
 
 class Integrity(Struct, frozen=True):
@@ -25,6 +33,8 @@ class Integrity(Struct, frozen=True):
     """Links and references that lead outside the folder."""
     num_files: int
     """Files below the subject."""
+    is_complete: bool
+    """Whether all of them were looked at."""
 
 
 @evidence
@@ -34,19 +44,31 @@ def folder_walk(layout: RunLayout) -> FolderWalk:
 
 
 @evidence
+def unread(layout: RunLayout, folder_walk: FolderWalk) -> UnreadFiles:
+    """The files of the subject that no rule judges."""
+    return unread_files(layout.path, folder_walk.files, is_complete=folder_walk.is_complete)
+
+
+@evidence
 def pickles(layout: RunLayout, folder_walk: FolderWalk) -> FolderPickles:
     """What each pickle below the subject would import and call."""
     return examine_pickles(folder_walk.files, layout.enclosure)
 
 
 @evidence
-def pickle_risks(layout: RunLayout, pickles: FolderPickles) -> tuple[PickleRisk, ...]:
+def pickle_risks(
+    layout: RunLayout, folder_walk: FolderWalk, pickles: FolderPickles
+) -> tuple[PickleRisk, ...]:
     """What each pickle could do; a broken one leaves that open unless another is dangerous."""
     risks = tuple(assess_pickle(report) for report in pickles.reports)
     faults = [*pickles.faults, *_broken(pickles)]
     broken = [fault for fault in faults if not layout.is_cut_off(fault.path)]
-    if broken and not any(risk.dangerous for risk in risks):
+    if any(risk.dangerous for risk in risks):
+        return risks
+    if broken:
         raise broken[0]
+    if not (folder_walk.is_complete and pickles.is_complete):
+        raise NoEvidence(FEWER_FILES, needed_for="all its pickles")
     return risks
 
 
@@ -56,6 +78,8 @@ def remote_code(layout: RunLayout, folder_walk: FolderWalk) -> RemoteCode:
     found = read_remote_code(folder_walk.files, layout.enclosure)
     if not found.num_files:
         raise NoEvidence("config.json or another configuration", needed_for="what loading runs")
+    if not (found.references or (found.is_complete and folder_walk.is_complete)):
+        raise NoEvidence(FEWER_FILES, needed_for="what loading all of them runs")
     return found
 
 
@@ -95,6 +119,7 @@ def integrity(  # noqa: PLR0917 - the resolver calls it by name
         malformed=tuple(error for error in errors if not error.escapes),
         escaping=tuple(error for error in errors if error.escapes),
         num_files=num_files,
+        is_complete=folder_walk is None or folder_walk.is_complete,
     )
 
 
