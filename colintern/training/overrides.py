@@ -57,7 +57,8 @@ def with_arguments(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
     more = {key: value for key, value in arguments.items() if key not in names}
     if more.get("eval_strategy") in ("no", False):
         own["eval_steps"] = None
-    return replace(recipe, **own, arguments={**recipe.arguments, **more})
+    kept = {key: value for key, value in recipe.arguments.items() if key not in own}
+    return replace(recipe, **own, arguments={**kept, **more})
 
 
 def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +12,7 @@ import torch
 from colpali_engine.collators import VisualRetrieverCollator
 from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from peft import PeftModel
-from transformers import ProgressCallback, TrainingArguments, set_seed
+from transformers import ProgressCallback, TrainerCallback, TrainingArguments, set_seed
 
 from colintern.artifacts.run_layout import STAGING
 from colintern.artifacts.run_manifest import DatasetRecord, LossRecord, RunManifest
@@ -48,13 +49,20 @@ _SCORE_TOLERANCE: Final = 1.0
 logger = logging.getLogger(__name__)
 
 
-def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
+def train(
+    recipe: Recipe,
+    output_dir: Path,
+    *,
+    resume: bool = False,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> bool:
     """Train `recipe` into `output_dir`: adapter, processor, log, manifest and model card.
 
     Args:
         recipe: decides everything.
         output_dir: empty, or that of the run to go on with.
         resume: go on from the newest whole checkpoint; from the start if there is none.
+        callbacks: more of them, told after those that keep the run's own records.
 
     Returns:
         Whether the run came to its end; False when a signal ended it, with a checkpoint.
@@ -81,14 +89,19 @@ def train(recipe: Recipe, output_dir: Path, *, resume: bool = False) -> bool:
     trainer = build_trainer(recipe, arguments, model, processor, train_rows, evaluation_rows)
     manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
     manifest = _described(manifest, trainer, records)
-    return _run(trainer, ManifestWriter(output_dir, manifest), recipe, checkpoint)
+    writer = ManifestWriter(output_dir, manifest)
+    return _run(trainer, writer, recipe, checkpoint, callbacks)
 
 
 def _run(
-    trainer: ColInternTrainer, writer: ManifestWriter, recipe: Recipe, checkpoint: Path | None
+    trainer: ColInternTrainer,
+    writer: ManifestWriter,
+    recipe: Recipe,
+    checkpoint: Path | None,
+    callbacks: Sequence[TrainerCallback],
 ) -> bool:
     folder, stop, is_main = writer.folder, SaveOnTermination(), trainer.args.should_save
-    for callback in (writer, ResourceLogger(folder), stop) if is_main else (stop,):
+    for callback in (*((writer, ResourceLogger(folder)) if is_main else ()), stop, *callbacks):
         trainer.add_callback(callback)
     if is_main:
         discard_staging(folder)
