@@ -3,7 +3,14 @@ import math
 import numpy as np
 import pytest
 from auditing import audit
-from builders.results import entry, task_result, write_json, write_tasks
+from builders.results import (
+    entry,
+    results_folder,
+    task_result,
+    write_json,
+    write_results,
+    write_tasks,
+)
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.predictions import read_task_queries
@@ -133,9 +140,11 @@ def test_queries_find_what_figures_do_not(tmp_path):
     second = model_of_ranks(tmp_path / "b", [1, 2, 6, 1] * 20 + [2, 2, 6, 2] * 5)
     (task,) = compare(first, second).tasks
     assert (task.wins, task.losses, task.interval.verdict) == (0, 10, "worse")
+    assert {pair.difference for pair in task.pairs if pair.difference} == {-1 + 1 / math.log2(3)}
     bare = [Evaluated(each.name, each.results, {}) for each in (first, second)]
     (task,) = compare(*bare).tasks
     assert (task.wins, task.basis) == (None, "sampling error")
+    assert task.unpaired == "a: no predictions"
     assert task.interval.verdict == "no difference"
 
 
@@ -210,6 +219,39 @@ def test_mean_is_over_common_tasks_only(tmp_path):
     assert table.common == (ARXIV, TABFQUAD)
     assert table.means == pytest.approx((0.85, 0.65))
     assert set(table.rows) == {ARXIV, TABFQUAD, HARD}
+
+
+def audited(pytester, run, *arguments):
+    command = ("--checkpoint", run, "--select", "CMP", "--baseline", run.parent / "baseline")
+    return audit(pytester, *command, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("score", "revision", "outcomes"),
+    [
+        (0.5, "e", ("failed", "passed")),
+        (0.5, "f", ("failed", "failed")),
+        (0.8, "f", ("passed", "failed")),
+        (0.8, "e", ("passed", "passed")),
+    ],
+)
+def test_one_refused_task_hides_no_other(pytester, healthy_run, score, revision, outcomes):
+    scores = {ARXIV: 0.8, TABFQUAD: 0.8}
+    write_tasks(healthy_run.parent / "baseline", scores)
+    write_results(healthy_run, scores={ARXIV: score})
+    changed = task_result(TABFQUAD, 0.2 if revision == "f" else 0.8, dataset_revision=revision * 40)
+    write_json(results_folder(healthy_run) / f"{TABFQUAD}.json", changed)
+    done = audited(pytester, healthy_run)
+    assert tuple(done.outcomes.values()) == outcomes
+    assert TABFQUAD not in done.check("CMP001")["observed"]
+    assert (TABFQUAD in done.check("CMP002")["observed"]) == (revision == "f")
+
+
+def test_nothing_left_to_judge_is_no_evidence(pytester, healthy_run):
+    write_tasks(healthy_run.parent / "baseline", {ARXIV: 0.8}, dataset_revision="f" * 40)
+    done = audited(pytester, healthy_run)
+    assert done.outcomes == {"CMP001": "no_evidence", "CMP002": "failed"}
+    assert done.roots == ["CMP002"]
 
 
 def test_option_not_given_is_not_asked_for(pytester, healthy_run):

@@ -15,7 +15,7 @@ import heapq
 import math
 import os
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,9 +37,11 @@ FOLDER: Final = "predictions"
 DEPTH: Final = 10
 """Pages kept of a ranking: NDCG is compared at 5 and at 10."""
 
-_MODEL: Final = "mteb_model_meta"
+MODEL: Final = "mteb_model_meta"
+"""Key of the model's name, among the subsets."""
+
 _LARGEST: Final = 1e30
-"""Beyond it a whole number does not fit single precision."""
+"""Beyond it a whole number does not fit single precision, and grades cannot be added up."""
 
 
 class TaskQueries(Struct, frozen=True):
@@ -63,14 +65,16 @@ def read_task_queries(results: TaskResults, task: str) -> TaskQueries | None:
     enclosure = Enclosure.around(results.root)
     rankings = {
         key: {query: _first(scores) for query, scores in queries.items()}
-        for key, queries in _queries(path, enclosure)
+        for key, queries in _queries(path, enclosure, _is_score)
     }
     answers = _beside(results, f"{task}{RELEVANCE}")
-    relevance = dict(_queries(answers, enclosure)) if answers is not None else None
+    relevance = dict(_queries(answers, enclosure, _is_grade)) if answers is not None else None
     return TaskQueries(rankings, relevance)
 
 
 def _beside(results: TaskResults, name: str) -> Path | None:
+    if Path(name).name != name:
+        return None  # A task's name comes from its file: it must not lead elsewhere.
     above = [results.folder, *results.folder.parents]
     for folder in (path for path in above if path.is_relative_to(results.root)):
         for path in (folder / name, folder / FOLDER / name):
@@ -80,15 +84,15 @@ def _beside(results: TaskResults, name: str) -> Path | None:
 
 
 def _queries(
-    path: Path, enclosure: Enclosure
+    path: Path, enclosure: Enclosure, is_valid: Callable[[Any], bool]
 ) -> Iterator[tuple[tuple[str, str], dict[str, dict[str, float]]]]:
     document = read_json_object(path, enclosure, limit=limits.PREDICTIONS_BYTES)
     for subset, splits in document.items():
-        if subset == _MODEL:
+        if subset == MODEL:
             continue
         for split, queries in _object(path, splits, subset).items():
             numbers = {
-                query: _numbers(path, _object(path, pages, query), query)
+                query: _numbers(path, _object(path, pages, query), query, is_valid)
                 for query, pages in _object(path, queries, split).items()
             }
             yield (subset, split), numbers
@@ -100,11 +104,22 @@ def _object(path: Path, value: Any, key: str) -> dict[str, Any]:
     raise _wrong(path, key, "an object", value)
 
 
-def _numbers(path: Path, pages: dict[str, Any], query: str) -> dict[str, float]:
+def _numbers(
+    path: Path, pages: dict[str, Any], query: str, is_valid: Callable[[Any], bool]
+) -> dict[str, float]:
     for value in pages.values():
-        if type(value) is not float and (type(value) is not int or abs(value) > _LARGEST):
+        if not is_valid(value):
             raise _wrong(path, query, "a number for each page", value)
     return pages
+
+
+def _is_score(value: Any) -> bool:
+    """Any float: a model whose scores are NaN has a ranking too, if a bad one."""
+    return type(value) is float or _is_grade(value)
+
+
+def _is_grade(value: Any) -> bool:
+    return type(value) in (float, int) and abs(value) <= _LARGEST
 
 
 def _wrong(path: Path, key: str, expected: str, value: Any) -> ArtifactError:

@@ -15,9 +15,9 @@ METRIC: Final = "ndcg_at_5"
 """What is compared: the guide's first metric, which every layout records."""
 
 
-def mean_score(result: TaskResult) -> float | None:
-    """Return NDCG@5, the mean over the subsets; None where one lacks it or it is no share."""
-    scores = [subset.metrics.get(METRIC, math.nan) for subset in judged_subsets(result)]
+def mean_score(result: TaskResult, metric: str = METRIC) -> float | None:
+    """Return the mean of `metric` over the subsets; None where one lacks it or it is no share."""
+    scores = [subset.metrics.get(metric, math.nan) for subset in judged_subsets(result)]
     return math.fsum(scores) / len(scores) if scores and all(map(_is_share, scores)) else None
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from colintern.artifacts.predictions import TaskQueries
 from colintern.artifacts.printable import printable
 from colintern.artifacts.results_folder import TaskResults
-from colintern.diagnostics.comparability import mean_score, obstacles
+from colintern.diagnostics.comparability import METRIC, mean_score, obstacles
 from colintern.diagnostics.paired_bootstrap import (
     Interval,
     mean_interval,
@@ -26,6 +26,22 @@ class Evaluated(Struct, frozen=True):
     results: TaskResults
     queries: Mapping[str, TaskQueries]
     """By task."""
+    unreadable: Mapping[str, str] = {}
+    """Tasks whose rankings are there and cannot be read, with the reason."""
+
+
+class QueryPair(Struct, frozen=True):
+    """One query that both models answered, with the NDCG@5 of each."""
+
+    subset: str
+    query: str
+    first: float
+    second: float
+
+    @property
+    def difference(self) -> float:
+        """How much better the second model answers it."""
+        return self.second - self.first
 
 
 class TaskDifference(Struct, frozen=True):
@@ -39,9 +55,25 @@ class TaskDifference(Struct, frozen=True):
     """None where neither queries nor the task's size are known."""
     basis: str
     """What the interval rests on: `queries`, `sampling error` or nothing."""
-    wins: int | None = None
-    """Queries that the second model answers better; None without predictions."""
-    losses: int | None = None
+    pairs: tuple[QueryPair, ...] = ()
+    """Every query; none where the two were not compared query by query."""
+    unpaired: str = ""
+    """Why they were not, for a person."""
+
+    @property
+    def wins(self) -> int | None:
+        """Queries that the second model answers better; None without pairs."""
+        return sum(pair.difference > 0 for pair in self.pairs) if self.pairs else None
+
+    @property
+    def losses(self) -> int | None:
+        """Queries that it answers worse."""
+        return sum(pair.difference < 0 for pair in self.pairs) if self.pairs else None
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, `no difference` or, without an interval, `not judged`."""
+        return self.interval.verdict if self.interval else "not judged"
 
     def __str__(self) -> str:
         shown = f"{printable(self.task, limit=80)} {self.second:.3f} against {self.first:.3f}"
@@ -71,17 +103,16 @@ class Comparison(Struct, frozen=True):
         return self._of_verdict("better")
 
     def _of_verdict(self, verdict: str) -> tuple[str, ...]:
-        found = [
-            str(task) for task in self.tasks if task.interval and task.interval.verdict == verdict
-        ]
+        found = [str(task) for task in self.tasks if task.verdict == verdict]
         if self.mean is not None and self.mean.verdict == verdict:
             found.append(f"mean of {len(self.tasks)} tasks ({interval_text(self.mean)})")
         return tuple(found)
 
 
 class ScoreTable(Struct, frozen=True):
-    """NDCG@5 of several models, one row a task."""
+    """One metric of several models, one row a task."""
 
+    metric: str
     names: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, ...]]
     common: tuple[str, ...]
@@ -109,59 +140,70 @@ def compare(first: Evaluated, second: Evaluated) -> Comparison:
     return Comparison(first.name, second.name, tasks, refused, mean)
 
 
-def score_table(models: Sequence[Evaluated], comparisons: Sequence[Comparison]) -> ScoreTable:
+def score_table(
+    models: Sequence[Evaluated], comparisons: Sequence[Comparison], metric: str = METRIC
+) -> ScoreTable:
     """Tabulate the models; `comparisons` are those of each further model with the first."""
     tasks = sorted({task for model in models for task in model.results.tasks})
-    rows = {task: tuple(_score(model, task) for model in models) for task in tasks}
+    rows = {task: tuple(_score(model, task, metric) for model in models) for task in tasks}
     refused = {task for comparison in comparisons for task in comparison.refused}
     common = tuple(task for task in tasks if None not in rows[task] and task not in refused)
     columns = zip(*(rows[task] for task in common), strict=True) if common else ()
     means = tuple(math.fsum(filter(None, column)) / len(common) for column in columns)
-    return ScoreTable(
-        tuple(model.name for model in models), rows, common, means or (None,) * len(models)
-    )
+    names = tuple(model.name for model in models)
+    return ScoreTable(metric, names, rows, common, means or (None,) * len(models))
 
 
-def _score(model: Evaluated, task: str) -> float | None:
+def _score(model: Evaluated, task: str, metric: str = METRIC) -> float | None:
     result = model.results.tasks.get(task)
-    return mean_score(result) if result is not None else None
+    return mean_score(result, metric) if result is not None else None
 
 
 def _task_difference(
     first: Evaluated, second: Evaluated, task: str, num_comparisons: int
 ) -> TaskDifference:
     one, other = _score(first, task) or 0.0, _score(second, task) or 0.0
-    pairs = _pairs(first, second, task)
-    if pairs:
-        differences = [right.ndcg_at_5 - left.ndcg_at_5 for left, right in pairs]
-        return TaskDifference(
-            task,
-            one,
-            other,
-            paired_interval(
-                differences, [left.group for left, _ in pairs], num_comparisons=num_comparisons
-            ),
-            "queries",
-            wins=sum(difference > 0 for difference in differences),
-            losses=sum(difference < 0 for difference in differences),
-        )
-    errors = tuple(sampling_error(model.results.tasks[task]) for model in (first, second))
-    if errors[0] is None or errors[1] is None:
-        return TaskDifference(task, one, other, None, "")
-    interval = unpaired_interval(other - one, errors[0], errors[1], num_comparisons=num_comparisons)
-    return TaskDifference(task, one, other, interval, "sampling error")
+    paired = _paired(first, second, task)
+    if paired.reason:
+        interval = _unpaired_interval(first, second, task, num_comparisons)
+        basis = "sampling error" if interval else ""
+        return TaskDifference(task, one, other, interval, basis, unpaired=paired.reason)
+    interval = paired_interval(
+        [pair.difference for pair in paired.pairs], paired.groups, num_comparisons=num_comparisons
+    )
+    return TaskDifference(task, one, other, interval, "queries", pairs=paired.pairs)
 
 
-def _pairs(
-    first: Evaluated, second: Evaluated, task: str
-) -> tuple[tuple[QueryScore, QueryScore], ...]:
+def _unpaired_interval(
+    first: Evaluated, second: Evaluated, task: str, num_comparisons: int
+) -> Interval | None:
+    one, other = (sampling_error(model.results.tasks[task]) for model in (first, second))
+    if one is None or other is None:
+        return None
+    difference = (_score(second, task) or 0.0) - (_score(first, task) or 0.0)
+    return unpaired_interval(difference, one, other, num_comparisons=num_comparisons)
+
+
+class _Paired(Struct, frozen=True):
+    pairs: tuple[QueryPair, ...] = ()
+    groups: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def _paired(first: Evaluated, second: Evaluated, task: str) -> _Paired:
     """Pair the queries of the two models; none unless both answered the same ones."""
     left, right = first.queries.get(task), second.queries.get(task)
-    scored = [
-        query_scores(model.results.tasks[task], own, other.relevance if other else None).scores
-        for model, own, other in ((first, left, right), (second, right, left))
-    ]
-    by_query = [{(score.subset, score.query): score for score in scores} for scores in scored]
-    if by_query[0].keys() != by_query[1].keys():
-        return ()
-    return tuple((by_query[0][key], by_query[1][key]) for key in sorted(by_query[0]))
+    scored: list[dict[tuple[str, str], QueryScore]] = []
+    for model, own, other in ((first, left, right), (second, right, left)):
+        found = query_scores(model.results.tasks[task], own, other.relevance if other else None)
+        if found.reason:
+            why = model.unreadable.get(task, found.reason)
+            return _Paired(reason=f"{printable(model.name, limit=60)}: {why}")
+        scored.append({(score.subset, score.query): score for score in found.scores})
+    if scored[0].keys() != scored[1].keys():
+        return _Paired(reason="the two did not answer the same queries")
+    keys = sorted(scored[0])
+    return _Paired(
+        tuple(QueryPair(*key, scored[0][key].ndcg_at_5, scored[1][key].ndcg_at_5) for key in keys),
+        tuple(scored[0][key].group for key in keys),
+    )

@@ -7,6 +7,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.retrieval_dataset_loaders import RetrievalSplitData
 from mteb.abstasks.task_metadata import TaskMetadata
 
+from colintern.evaluation.pages import page_name, query_name
 from colintern.pages.dataset_folder import png_bytes
 from colintern.pages.world import TASK, RetrievalTask, retrieval_task
 
@@ -52,9 +53,8 @@ class ColInternPagesRetrieval(AbsTaskRetrieval):
 
 
 def _split(world: RetrievalTask) -> RetrievalSplitData:
-    # Of one width: MTEB breaks ties by the text of the identifier, `ranking.py` by its number.
-    pages = [f"page-{number:06d}" for number in range(len(world.pages))]
-    queries = [f"query-{number:06d}" for number in range(len(world.queries))]
+    pages = [page_name(number) for number in range(len(world.pages))]
+    queries = [query_name(number) for number in range(len(world.queries))]
     files = [{"bytes": png_bytes(page), "path": page.name} for page in world.pages]
     corpus = Dataset.from_dict(
         {"id": pages, "image": files}, features=Features({"id": Value("string"), "image": Image()})

@@ -1,7 +1,8 @@
 """The folder of one model's results, in the guide's layout: `MODEL/TASK.json`.
 
-Beside the tasks lie `model_meta.json`, `colintern_eval.json`, MTEB's predictions in `predictions/`
-and the score of every query in `per_query/`. All are written whole or not at all.
+Beside the tasks lie `model_meta.json`, `colintern_eval.json`, what was ranked for each query and
+what answers it in `predictions/`, and the score of every query in `per_query/`. All are written
+whole or not at all.
 """
 
 import json
@@ -18,10 +19,10 @@ from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evalua
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META
 from colintern.artifacts.written_json import write_json
+from colintern.evaluation.query_files import discard_queries
 from colintern.evaluation.retriever import Retriever
 from colintern.training.versions import installed_versions
 
-PREDICTIONS: Final = "predictions"
 PER_QUERY: Final = "per_query"
 PER_QUERY_SCHEMA: Final = "colintern.per_query/1"
 _OUTDATED: Final = ".outdated"
@@ -78,7 +79,6 @@ class ResultsFolder:
         if any(self.path.glob("*.json")) and not _same(recorded, record):
             moved = self._move_away(recorded)
         self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / PREDICTIONS).mkdir(exist_ok=True)
         (self.path / PER_QUERY).mkdir(exist_ok=True)
         started = recorded.get("started") if recorded and moved is None else None
         write_json(
@@ -117,18 +117,10 @@ class ResultsFolder:
         same = isinstance(content, dict) and content.get("dataset_revision") == revision
         return content.get("scores", {}) if same else {}
 
-    def discard_broken_predictions(self, name: str) -> None:
-        """Remove predictions that a killed process left half written: MTEB would read them."""
-        path = self.path / PREDICTIONS / f"{name}_predictions.json"
-        try:
-            json.loads(path.read_text())
-        except (OSError, ValueError):
-            path.unlink(missing_ok=True)
-
     def discard_task(self, name: str) -> None:
         """Remove the result of a task, if there is one."""
         (self.path / f"{name}.json").unlink(missing_ok=True)
-        (self.path / PREDICTIONS / f"{name}_predictions.json").unlink(missing_ok=True)
+        discard_queries(self.path, name)
 
     def _recorded(self) -> dict[str, Any] | None:
         path = self.path / EVALUATION_RECORD

@@ -1,6 +1,7 @@
 """Runs one task: MTEB's loop, with the score of every query kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from colintern.evaluation.local_data import load_data
 from colintern.evaluation.processes import Processes
-from colintern.evaluation.results import PREDICTIONS, FlatCache, ResultsFolder
+from colintern.evaluation.query_files import Answers, Rankings, write_queries
+from colintern.evaluation.results import FlatCache, ResultsFolder
 
 KEPT: Final = {
     "ndcg_at_5": "ndcg_cut_5",
@@ -17,6 +19,17 @@ KEPT: Final = {
     "recall_at_100": "recall_100",
 }
 """The guide's primary metrics, and what pytrec_eval calls them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """The queries of one subset."""
+
+    split: str
+    subset: str
+    metrics: Mapping[str, Mapping[str, float]]
+    rankings: Rankings
+    answers: Answers
 
 
 def is_finished(task: AbsTaskRetrieval, folder: ResultsFolder) -> bool:
@@ -51,17 +64,26 @@ def run_task(
     """
     several = processes or Processes()
     # MTEB forgets a copy's metadata when it unloads the data.
-    name, revision = task.metadata.name, task.metadata.revision
+    name, revision, meta = task.metadata.name, task.metadata.revision, model.mteb_model_meta
     with several.together():
         load_data(task, data)
-        if several.is_first:
-            folder.discard_broken_predictions(name)
     scores = folder.read_per_query(name, revision)
 
-    def keep(split: str, subset: str, found: dict[str, Any]) -> None:
+    described = {"model_name": meta.name, "revision": meta.revision}
+
+    def keep(scored: _Scored) -> None:
         # Before MTEB writes the result, so that no result is without them after a kill.
-        scores.setdefault(split, {})[subset] = found
+        scores.setdefault(scored.split, {})[scored.subset] = scored.metrics
         if several.is_first:
+            write_queries(
+                folder.path,
+                name,
+                subset=scored.subset,
+                split=scored.split,
+                rankings=scored.rankings,
+                answers=scored.answers,
+                model=described,
+            )
             folder.write_per_query(name, revision, scores)
 
     _keep_query_scores(task, keep)
@@ -88,7 +110,6 @@ def _evaluate(
             cache=FlatCache(folder.path) if first else None,
             co2_tracker=False,
             encode_kwargs={"batch_size": batch_size, "show_progress_bar": first},
-            prediction_folder=folder.path / PREDICTIONS if first else None,
             show_progress_bar=False,
         )
 
@@ -104,20 +125,22 @@ def _missing_subsets(task: AbsTaskRetrieval, folder: ResultsFolder) -> list[str]
     return [name for name in subsets if name in missing]
 
 
-def _keep_query_scores(
-    task: AbsTaskRetrieval, keep: Callable[[str, str, dict[str, Any]], None]
-) -> None:
-    """Have `task` hand over the metrics of every query when it averages them."""
+def _keep_query_scores(task: AbsTaskRetrieval, keep: Callable[[_Scored], None]) -> None:
+    """Have `task` hand over everything about its queries when it averages them."""
     average: Callable[..., dict[str, float]] = task.task_specific_scores
 
     def kept(
-        all_scores: dict[str, dict[str, float]], *rest: Any, hf_split: str, hf_subset: str
+        scores: dict[str, dict[str, float]],
+        qrels: Answers,
+        results: Rankings,
+        hf_split: str,
+        hf_subset: str,
     ) -> dict[str, float]:
         found = {
-            query: {metric: round(scores[theirs], 6) for metric, theirs in KEPT.items()}
-            for query, scores in all_scores.items()
+            query: {metric: round(measured[theirs], 6) for metric, theirs in KEPT.items()}
+            for query, measured in scores.items()
         }
-        keep(hf_split, hf_subset, found)
-        return average(all_scores, *rest, hf_split=hf_split, hf_subset=hf_subset)
+        keep(_Scored(hf_split, hf_subset, found, results, qrels))
+        return average(scores, qrels, results, hf_split=hf_split, hf_subset=hf_subset)
 
     task.task_specific_scores = kept
