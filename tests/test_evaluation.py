@@ -70,7 +70,7 @@ def test_the_audit_reads_the_results(evaluated):
     results = read_results_folder(evaluated, Enclosure.around(evaluated))
     assert list(results.tasks) == [TASK]
     assert not results.errors
-    assert result_table(results).banded_means["pages"] == pytest.approx(0.986, abs=0.002)
+    assert result_table(results).banded_means["pages"] == pytest.approx(0.971, abs=0.002)
     assert results.model_meta.embed_dim == 128
     assert results.model_meta.training_names == (TASK,)
 
