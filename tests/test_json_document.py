@@ -145,3 +145,10 @@ def test_noise_raises_nothing_else(tmp_path_factory, content):
     except ArtifactError:
         return
     json.loads(content)
+
+
+@given(JSON, st.booleans())
+def test_quick_parser_reads_what_python_reads(tmp_path_factory, document, ascii_only):
+    text = json.dumps(document, ensure_ascii=ascii_only)
+    parsed = parse_json(tmp_path_factory.getbasetemp(), text.encode("utf-8", "surrogatepass"))
+    assert json.dumps(parsed) == json.dumps(document)

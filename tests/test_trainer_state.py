@@ -169,8 +169,12 @@ def test_integer_beyond_floats_is_an_artifact_error(tmp_path):
 
 def test_too_many_rows_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "LOG_ROWS", 3)
-    with pytest.raises(ArtifactError, match="at most 3 rows"):
-        state_of(tmp_path, *[{"loss": 1.0}] * 4)
+    rows = [{"loss": 1.0}] * 3 + [{"eval_loss": 1.0}] * 3 + [{"train_runtime": 1.0}]
+    assert state_of(tmp_path, *rows).num_rows == 7
+    for key in ("loss", "eval_loss"):
+        with pytest.raises(ArtifactError, match=f"at most 3 rows with `{key}`") as raised:
+            state_of(tmp_path, *rows, {key: 1.0})
+        assert "found 4" in str(raised.value)
 
 
 VALUES = st.one_of(

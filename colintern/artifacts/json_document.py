@@ -25,8 +25,6 @@ def read_json_object(
 ) -> dict[str, Any]:
     """Read a file that holds one JSON object; bare `NaN` and `Infinity` are read as floats.
 
-    Trainer and MTEB write bare NaN, which strict parsers refuse, hence Python's own parser.
-
     Raises:
         ArtifactError: not UTF-8, not JSON, nested too deeply, or no object at the top.
     """
@@ -49,12 +47,22 @@ def parse_json(path: Path, content: bytes) -> Any:
     """
     _check_size(path, content)
     try:
+        document = msgspec.json.decode(content)
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        document = _parsed_by_python(path, content)
+    _check_depth(path, content, document)
+    return document
+
+
+def _parsed_by_python(path: Path, content: bytes) -> Any:
+    """Parse what the strict parser, three times as fast, refuses: bare NaN, and what is wrong."""
+    try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         found = f"byte 0x{content[error.start]:02x} at offset {error.start:,}"
         raise ArtifactError(path, expected="UTF-8 text", found=found) from error
     try:
-        document = json.loads(text)
+        return json.loads(text)
     except RecursionError as error:
         raise ArtifactError(path, expected=_EXPECTED_DEPTH, found="deeper nesting") from error
     except ValueError as error:
@@ -65,8 +73,6 @@ def parse_json(path: Path, content: bytes) -> Any:
         raise ArtifactError(
             path, expected="valid JSON", found=found, remedy="Restore or remove the file."
         ) from error
-    _check_depth(path, content, document)
-    return document
 
 
 def convert(path: Path, document: Mapping[str, Any], record: type[T]) -> T:

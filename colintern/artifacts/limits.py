@@ -29,13 +29,23 @@ TRAINER_STATE_BYTES: Final = 64 * MEBIBYTE
 """About 400,000 log rows; the longest public run has 12,000 rows in 2 MB."""
 
 LOG_ROWS: Final = 400_000
-"""Rows of `log_history`."""
+"""Training rows of `log_history`, and as many evaluations; what is neither is bounded by the size
+of the file and by the number of its objects."""
 
 RESOURCE_LOG_BYTES: Final = 64 * MEBIBYTE
 """About 300,000 rows of 210 bytes."""
 
 RESOURCE_ROWS: Final = 200_000
 """Rows of the resource log: one a logging step, 920 in the guide's five epochs."""
+
+LIVE_LOG_BYTES: Final = 16 * MEBIBYTE
+"""Log of a run that trains, beyond which it is not continued: about 100,000 rows of 160 bytes."""
+
+LIVE_LOG_TAIL_BYTES: Final = 4 * MEBIBYTE
+"""What is read of it each time it is shown: the newest 25,000 rows."""
+
+LIVE_FINDINGS: Final = 1_000
+"""Findings of one live audit; there are fewer rules than a tenth of it."""
 
 TASK_RESULT_BYTES: Final = 4 * MEBIBYTE
 """One MTEB result file; the largest seen holds 60 kB."""

@@ -144,18 +144,20 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
             message has the key's path, as `log_history[3].loss`.
     """
     document = read_json_object(path, enclosure, limit=limits.TRAINER_STATE_BYTES)
+    return as_trainer_state(path, document)
+
+
+def as_trainer_state(path: Path, document: Mapping[str, Any]) -> TrainerState:
+    """Turn a parsed document, or the state of a run in memory, into the record.
+
+    Raises:
+        ArtifactError: too many rows, or a key with a value of the wrong type.
+    """
     header = convert(path, document, _Header)
     rows = header.log_history
-    if len(rows) > limits.LOG_ROWS:
-        raise ArtifactError(
-            path,
-            expected=f"at most {limits.LOG_ROWS:,} rows in log_history",
-            found=f"{len(rows):,}",
-            remedy="Log less often; the audit reads no longer log.",
-        )
-    for index, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise wrong_value(path, f"log_history[{index}]", "an object", row)
+    if not set(map(type, rows)) <= {dict}:
+        index = next(number for number, row in enumerate(rows) if type(row) is not dict)
+        raise wrong_value(path, f"log_history[{index}]", "an object", rows[index])
     keys = frozenset(chain.from_iterable(rows))
     summary_rows = tuple(index for index, row in enumerate(rows) if "train_runtime" in row)
     return TrainerState(
@@ -182,14 +184,22 @@ def read_trainer_state(path: Path, enclosure: Enclosure | None) -> TrainerState:
 
 
 def _table(path: Path, rows: list[dict[str, Any]], key: str) -> LogTable:
-    index = [number for number, row in enumerate(rows) if row.get(key) is not None]
+    values = [row.get(key) for row in rows]
+    index = [number for number, value in enumerate(values) if value is not None]
+    if len(index) > limits.LOG_ROWS:
+        raise ArtifactError(
+            path,
+            expected=f"at most {limits.LOG_ROWS:,} rows with `{key}` in log_history",
+            found=f"{len(index):,}",
+            remedy="Log less often; the audit reads no longer log.",
+        )
     chosen = [rows[number] for number in index]
     grad_norm = [row.get("grad_norm") for row in chosen]
     return LogTable(
         row=np.array(index, dtype=np.int64),
         step=_steps(path, index, chosen),
         epoch=_floats(path, "epoch", index, [row.get("epoch") for row in chosen]),
-        loss=_floats(path, key, index, [row[key] for row in chosen]),
+        loss=_floats(path, key, index, [value for value in values if value is not None]),
         learning_rate=_floats(
             path, "learning_rate", index, [row.get("learning_rate") for row in chosen]
         ),

@@ -80,6 +80,8 @@ class Instability(Struct, frozen=True):
     """Steps of single rows far above the rows about them."""
     spike: float
     """The factor that makes a spike."""
+    early: str | None = None
+    """What the first rows of a run that goes on show of gradients that explode."""
 
     @property
     def lasting(self) -> bool:
@@ -91,10 +93,10 @@ class Instability(Struct, frozen=True):
     def stable(self) -> bool:
         """Whether nothing was found."""
         felt = self.gradients.felt_spikes if self.gradients else ()
-        return not (self.loss_spikes or felt or self.lasting)
+        return not (self.loss_spikes or felt or self.lasting or self.early)
 
     def __str__(self) -> str:
-        found = []
+        found = [self.early] if self.early else []
         if self.gradients and self.gradients.felt_spikes:
             found.append(f"grad_norm spikes that the loss feels {_at(self.gradients.felt_spikes)}")
         if self.gradients and self.lasting:
@@ -197,12 +199,27 @@ def _medians_about(values: Floats, factor: float) -> Floats:
 
     Blocks sort out the many rows that are none.
     """
-    blocks = np.array_split(values, max(1, len(values) // _BLOCK_ROWS))
-    rough = np.concatenate([np.full(len(block), median(block)) for block in blocks])
+    rough = _block_medians(values)
     about = np.full(len(values), np.inf)
     for row in np.flatnonzero(values > factor / 2 * rough)[:_MOST_SPIKES].tolist():
         about[row] = median(values[max(0, row - _ROWS_ABOUT) : row + _ROWS_ABOUT + 1])
     return about
+
+
+def _block_medians(values: Floats) -> Floats:
+    """Return for each row the median of the block of rows that it is in."""
+    num_blocks = max(1, len(values) // _BLOCK_ROWS)
+    size, num_larger = divmod(len(values), num_blocks)
+    ends = num_larger * (size + 1), len(values)
+    parts = (values[: ends[0]].reshape(-1, size + 1), values[ends[0] :].reshape(-1, size))
+    return np.concatenate([_row_medians(part).repeat(part.shape[1]) for part in parts])
+
+
+def _row_medians(rows: Floats) -> Floats:
+    ordered = np.sort(rows, axis=1)
+    middle = rows.shape[1] // 2
+    first = middle if rows.shape[1] % 2 else middle - 1
+    return np.asarray(ordered[:, first : middle + 1].mean(axis=1), dtype=np.float64)
 
 
 def _step_up(loss: Floats, row: int) -> float:
