@@ -139,7 +139,7 @@ def test_newcomer_reads_what_to_do(tab, demo_page):
         assert needed in text
     seen = tab.page.locator("header").inner_text()
     assert "Fail" in seen
-    assert "4 findings come down to 1 root cause" in seen
+    assert "5 findings come down to 1 root cause" in seen
 
 
 def test_mouse_filters_and_opens(tab, demo_page):
@@ -266,7 +266,7 @@ def test_large_report_opens_fast(tab, tmp_path):
 def test_print_opens_the_findings(tab, demo_page):
     tab.open(demo_page)
     tab.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert tab.page.locator("tr.detail").count() == 4
+    assert tab.page.locator("tr.detail").count() == 5
     assert tab.page.locator("details.print-open:not([open])").count() == 0
     tab.page.emulate_media(media="print")
     assert not tab.page.locator("#filters").is_visible()
