@@ -67,7 +67,7 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     """
     return Verdict(
         not chance.stuck,
-        observed=f"loss ends at {chance.end:.3g}, chance is {chance.name} = {chance.level:.3g}",
+        observed=str(chance),
         expected=f"a loss that leaves chance by more than {chance.tolerance:.1%}",
         where=training_log.path,
     )

@@ -128,6 +128,10 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             gt=1, description="failure-modes F10: 10 x the running median; guide's normal is 1-3."
         ),
     ] = 10
+    normal_grad_norm: Annotated[
+        float,
+        Meta(gt=0, description="Guide, key metrics: a gradient norm that is stable at 1 to 3."),
+    ] = 3
     min_completed_ratio: Annotated[
         Ratio,
         Meta(description="Corpus: runs that stop at the last save point reach 95 % of max_steps."),

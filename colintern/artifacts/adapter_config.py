@@ -111,7 +111,15 @@ def read_adapter_config(path: Path, enclosure: Enclosure | None) -> AdapterConfi
     Raises:
         ArtifactError: not readable, not PEFT's, or a field of the wrong type.
     """
-    document = read_json_object(path, enclosure)
+    return as_adapter_config(path, read_json_object(path, enclosure))
+
+
+def as_adapter_config(path: Path, document: dict[str, Any]) -> AdapterConfig:
+    """Turn a parsed document, or a configuration in memory, into the record.
+
+    Raises:
+        ArtifactError: not PEFT's, or a field of the wrong type.
+    """
     if "peft_type" not in document:
         raise ArtifactError(
             path,

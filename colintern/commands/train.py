@@ -30,6 +30,13 @@ from colintern.commands.context import CONTEXT, extra
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As lora.rank=8.")
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint, if any.")
 @click.option("--download", is_flag=True, help="Fetch base and data from the Hub if not cached.")
+@click.option(
+    "--stop-on",
+    type=click.Choice(["error", "warning", "never"]),
+    default="never",
+    show_default=True,
+    help="Findings of the live audit that end the run, with a checkpoint.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan: no weights, data or Hub.")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[TRAINING ARGUMENTS]")
 @click.pass_context
@@ -38,7 +45,10 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
 
     Recipes: guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings. Every flag of
     Hugging Face's TrainingArguments works, with hyphens or underscores. Ctrl-C and SIGTERM save a
-    checkpoint first. Exit codes: 0 trained, 1 had to stop, 2 usage error, 143 saved on a signal.
+    checkpoint first. The run is audited as it trains: findings are told once, written to
+    colintern_live.json, and shown by `colintern watch`. They end the run only with --stop-on,
+    because you may want it as it is; unattended runs should say --stop-on error. Exit codes:
+    0 trained, 1 had to stop, 2 usage error, 3 ended by --stop-on, 143 saved on a signal.
 
     \b
     Examples:
@@ -46,6 +56,7 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
       colintern train --output-dir runs/a --lr 5e-5 --peft --num_train_epochs 5
       colintern train --output-dir runs/b --contrastive-batch-size 64 --chunk-size 4
       colintern train --output-dir runs/a --resume
+      colintern train --output-dir runs/a --stop-on error
       colintern train --output-dir runs/c --set lora.rank=16 --dry-run
       torchrun --nproc-per-node 4 -m colintern train --output-dir runs/d
     """

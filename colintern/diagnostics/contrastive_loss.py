@@ -32,7 +32,7 @@ _PAIRWISE_TOLERANCE: Final = 0.015
 _LEARNED_RATIO: Final = 0.1
 """A run that falls by this share of its start learned something, wherever it ends ..."""
 
-_COLLAPSED_RATIO: Final = 0.03
+COLLAPSED_RATIO: Final = 0.03
 """... unless it fell from above and ends within this share of chance: scores have collapsed."""
 
 MAX_EVALUATION_GAP: Final = 0.25
@@ -144,6 +144,12 @@ class Chance(Struct, frozen=True):
     """Where the loss ends."""
     stuck: bool
     """Whether the loss stays or ends there and does not fall any more."""
+    so_far: bool = False
+    """Whether the run goes on: `end` is where the loss is now."""
+
+    def __str__(self) -> str:
+        state = "is still at" if self.so_far else "ends at"
+        return f"loss {state} {self.end:.3g}, chance is {self.name} = {self.level:.3g}"
 
 
 def contrastive_chance(loss: LossTrajectory, candidates: int, *, ratio: float) -> Chance:
@@ -155,7 +161,7 @@ def contrastive_chance(loss: LossTrajectory, candidates: int, *, ratio: float) -
         ratio: share of the chance level from which the loss has learned nothing.
     """
     level = chance_level(candidates)
-    nothing_learned = not loss.fell(_LEARNED_RATIO) or loss.ends_at(level, _COLLAPSED_RATIO)
+    nothing_learned = not loss.fell(_LEARNED_RATIO) or loss.ends_at(level, COLLAPSED_RATIO)
     stuck = loss.ends_at(level, 1 - ratio) and nothing_learned and not loss.falling_at_the_end
     return Chance(level, f"ln({candidates})", 1 - ratio, loss.end, stuck)
 

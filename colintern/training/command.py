@@ -20,9 +20,14 @@ from colintern.training.overrides import (
     with_settings,
 )
 from colintern.training.recipes import Recipe
+from pytest_colintern.policy import Policy
+from pytest_colintern.settings import Settings, SettingsError, read_settings
 
 TERMINATED: Final = 143
 """Exit code of a run that a signal ended: 128 + SIGTERM."""
+
+STOPPED: Final = 3
+"""Exit code of a run that the live audit ended."""
 
 _NEEDLESS_WARNINGS: Final = (
     "`(is_)?gradient_checkpointing(_kwargs)?` is deprecated",
@@ -108,12 +113,21 @@ def prepare_environment(*, download: bool) -> None:
 
 
 def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
+    from colintern.training.audit_callback import AuditCallback, AuditStopError  # noqa: PLC0415 - as below
     from colintern.training.finiteness import NotFiniteError  # noqa: PLC0415 - imports torch
     from colintern.training.run import train  # noqa: PLC0415 - imports torch
 
-    folder = Path(options["output_dir"])
+    folder, settings = Path(options["output_dir"]), _settings()
+    audit = AuditCallback(
+        stop_on=options["stop_on"],
+        guide=settings.guide,
+        policy=Policy(waivers=settings.waivers),
+    )
     try:
-        finished = train(recipe, folder, resume=options["resume"])
+        finished = train(recipe, folder, resume=options["resume"], audit=audit)
+    except AuditStopError as error:
+        click.echo(f"Error: {error}; go on with --resume --stop-on never", err=True)
+        return STOPPED
     except NotFiniteError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
@@ -122,6 +136,14 @@ def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
         done = f"trained; `colintern audit {folder}`" if finished else "saved"
         click.echo(f"{folder}: {done}")
     return 0 if finished else TERMINATED
+
+
+def _settings() -> Settings:
+    """Return the thresholds and waivers of the project that the user is in."""
+    try:
+        return read_settings(Path.cwd())
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _next_step(recipe: Recipe, folder: Path) -> str:

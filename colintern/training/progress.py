@@ -1,11 +1,16 @@
-"""The progress bar of a run: where it is, its loss, and how long it still takes."""
+"""The progress bar of a run: where it is, its losses, what it fails, how long it still takes."""
 
 from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+from colintern.training.audit_callback import AuditCallback
+
 _SHOWN = {"loss": "loss", "eval_loss": "eval"}
 """Logged values that stand beside the bar, and how they are called there."""
+
+_MOST_RULES = 4
+"""Failed rules that are named beside the bar; the log has all of them."""
 
 
 class TrainingProgress(ProgressCallback):
@@ -14,6 +19,8 @@ class TrainingProgress(ProgressCallback):
     def __init__(self) -> None:
         """Begin with nothing logged."""
         super().__init__()
+        self.audit: AuditCallback | None = None
+        """The live audit, where there is one."""
         self._latest: dict[str, str] = {}
 
     def on_log(
@@ -24,11 +31,15 @@ class TrainingProgress(ProgressCallback):
         logs: dict[str, Any] | None = None,
         **_: Any,
     ) -> None:
-        """Show the newest losses."""
+        """Show the newest losses, and the rules that the run fails."""
         del args, control
         if not state.is_world_process_zero or self.training_bar is None:
             return
         for key, name in _SHOWN.items():
             if logs is not None and key in logs:
                 self._latest[name] = f"{float(logs[key]):.3f}"
+        found = [] if self.audit is None else [each for each in self.audit.findings if each.holds]
+        self._latest.pop("audit", None)
+        if found:
+            self._latest["audit"] = ",".join(each.rule for each in found[:_MOST_RULES])
         self.training_bar.set_postfix(self._latest, refresh=False)

@@ -13,6 +13,8 @@ import psutil
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from colintern.artifacts import limits
+from colintern.artifacts.live_log import end_with_a_whole_line
 from colintern.artifacts.resource_log import ResourceRow
 from colintern.artifacts.run_layout import RESOURCE_LOG
 
@@ -31,6 +33,8 @@ class ResourceLogger(TrainerCallback):
     def __init__(self, folder: Path, *, gpu: Callable[[], GpuSample | None] | None = None) -> None:
         """Write into `folder`; `gpu` measures, by default through NVML where there is a GPU."""
         self.path = folder / RESOURCE_LOG
+        self.rows: list[ResourceRow] = []
+        """What was written since the run began, or went on."""
         self._gpu = gpu or nvml_sampler()
         self._seconds: list[float] = []
         self._gpu_samples: list[GpuSample] = []
@@ -45,7 +49,7 @@ class ResourceLogger(TrainerCallback):
         del args, control
         if state.is_world_process_zero:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _end_with_a_whole_line(self.path)
+            end_with_a_whole_line(self.path)
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
         """Start the clock of a step."""
@@ -72,8 +76,11 @@ class ResourceLogger(TrainerCallback):
             return
         if not self._cpu_samples:
             self._sample()
-        with self.path.open("ab") as file:
-            file.write(msgspec.json.encode(self._row(state.global_step)) + b"\n")
+        row = self._row(state.global_step)
+        if len(self.rows) < limits.RESOURCE_ROWS:
+            self.rows.append(row)
+            with self.path.open("ab") as file:
+                file.write(msgspec.json.encode(row) + b"\n")
         self._seconds, self._gpu_samples, self._cpu_samples = [], [], []
 
     def _sample(self) -> None:
@@ -125,10 +132,3 @@ def nvml_sampler() -> Callable[[], GpuSample | None]:
 
 def _no_gpu() -> None:
     return None
-
-
-def _end_with_a_whole_line(path: Path) -> None:
-    """Cut a line off that a killed run did not finish: behind it no row could be read."""
-    path.touch()
-    with path.open("rb+") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)

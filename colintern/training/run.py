@@ -22,6 +22,7 @@ from colintern.model.lora import apply_lora
 from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
+from colintern.training.audit_callback import AuditCallback
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
@@ -39,7 +40,6 @@ from colintern.training.preflight import (
 )
 from colintern.training.progress import TrainingProgress
 from colintern.training.recipes import Recipe
-from colintern.training.resources import ResourceLogger
 from colintern.training.termination import SaveOnTermination
 from colintern.training.trainer import ColInternTrainer
 
@@ -55,6 +55,7 @@ def train(
     *,
     resume: bool = False,
     callbacks: Sequence[TrainerCallback] = (),
+    audit: AuditCallback | None = None,
 ) -> bool:
     """Train `recipe` into `output_dir`: adapter, processor, log, manifest and model card.
 
@@ -63,12 +64,14 @@ def train(
         output_dir: empty, or that of the run to go on with.
         resume: go on from the newest whole checkpoint; from the start if there is none.
         callbacks: more of them, told after those that keep the run's own records.
+        audit: judges the run as it goes; by default one that never stops it.
 
     Returns:
         Whether the run came to its end; False when a signal ended it, with a checkpoint.
 
     Raises:
         PreflightError: the run would be wasted.
+        AuditStopError: `audit` ended it, with a checkpoint.
     """
     checkpoint = resume_point(output_dir, resume=resume)
     check_base(resolve_base(recipe.base))
@@ -90,24 +93,45 @@ def train(
     manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
     manifest = _described(manifest, trainer, records)
     writer = ManifestWriter(output_dir, manifest)
-    return _run(trainer, writer, recipe, checkpoint, callbacks)
+    audit = audit or AuditCallback()
+    audit.folder, audit.manifest = output_dir, manifest
+    stop = SaveOnTermination()
+    _add_callbacks(trainer, writer, audit, (stop, *callbacks))
+    return _run(trainer, writer, recipe, checkpoint, audit, stop)
 
 
-def _run(
+def _add_callbacks(
+    trainer: ColInternTrainer,
+    writer: ManifestWriter,
+    audit: AuditCallback,
+    more: Sequence[TrainerCallback],
+) -> None:
+    """Add them in the order in which they are told; the bar last, so that it shows what others say.
+
+    Only the first process keeps the manifest; the audit ends all processes at the same step.
+    """
+    progress = trainer.pop_callback(TrainingProgress)
+    for callback in (*((writer,) if trainer.args.should_save else ()), audit, *more):
+        trainer.add_callback(callback)
+    if progress is not None:
+        progress.audit = audit
+        trainer.add_callback(progress)
+
+
+def _run(  # noqa: PLR0917 - the parts of a run
     trainer: ColInternTrainer,
     writer: ManifestWriter,
     recipe: Recipe,
     checkpoint: Path | None,
-    callbacks: Sequence[TrainerCallback],
+    audit: AuditCallback,
+    stop: SaveOnTermination,
 ) -> bool:
-    folder, stop, is_main = writer.folder, SaveOnTermination(), trainer.args.should_save
-    for callback in (*((writer, ResourceLogger(folder)) if is_main else ()), stop, *callbacks):
-        trainer.add_callback(callback)
+    folder, is_main = writer.folder, trainer.args.should_save
     if is_main:
         discard_staging(folder)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        if stop.received is None:
+        if stop.received is None and audit.stopped_by is None:
             _write_final(trainer, writer, recipe)
     except BaseException:
         if is_main:
@@ -117,9 +141,10 @@ def _run(
         raise
     finally:
         stop.stop_listening()
-    if stop.received is not None and is_main:
+    if (stop.received is not None or audit.stopped_by is not None) and is_main:
         trainer.save_state()
         writer.finish("interrupted")
+    audit.raise_if_stopped(trainer.state.global_step)
     return stop.received is None
 
 

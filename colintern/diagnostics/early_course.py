@@ -1,0 +1,78 @@
+"""What the first log rows of a run already tell, while the measures of a whole run need more."""
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from colintern.artifacts.trainer_state import LogTable, TrainerState
+from colintern.diagnostics.contrastive_loss import COLD_START_LIMIT, COLLAPSED_RATIO, Chance
+from colintern.diagnostics.loss_trajectory import chance_level
+from colintern.diagnostics.noise import Floats, finite_part, median, step_noise
+
+MIN_EARLY_ROWS: Final = 6
+"""Rows of loss: with fewer the last third is a single row."""
+
+LEFT_CHANCE_BY: Final = 0.08
+"""Share of the steps by which a healthy run is below chance (the bundled recipe: 92 % of chance
+after 6 %, 81 % to 88 % after 10 %, over the seeds that were measured; see tests/live_seeds.tsv)."""
+
+_WARMED_UP: Final = 0.5
+"""Share of the peak learning rate from which a run had its chance to learn."""
+
+
+class EarlyGradients(Struct, frozen=True):
+    """Gradient norms of the first rows, before clipping."""
+
+    recent: float
+    """Median of the last third of the rows."""
+    growth: float | None
+    """The same over the lower of the first two rows."""
+
+
+def early_chance(log: TrainerState, candidates: int, *, peak: float | None) -> Chance | None:
+    """Tell whether a contrastive loss is still at chance or above, when it should have left it.
+
+    No scores that know nothing of the labels have an expected loss below ln(candidates), so a run
+    that is not below it has learned nothing yet that holds for pages it has not seen. A loss that
+    is far above chance is on another scale, of which this says nothing.
+
+    Args:
+        log: the log so far.
+        candidates: pages that each query is compared with.
+        peak: the planned learning rate at its peak, or None.
+
+    Returns:
+        None while it is too early to say.
+    """
+    if not log.global_step or not log.max_steps:
+        return None
+    if log.global_step / log.max_steps < LEFT_CHANCE_BY or not _is_warm(log.training, peak):
+        return None
+    values = finite_part(log.training.loss)
+    if len(values) < MIN_EARLY_ROWS:
+        return None
+    recent = values[-(len(values) // 3) :]
+    level, end = chance_level(candidates), float(recent.mean())
+    error = step_noise(values) / len(recent) ** 0.5
+    above = end - 2 * error >= (1 - COLLAPSED_RATIO) * level
+    stuck = above and end <= COLD_START_LIMIT * level
+    return Chance(level, f"ln({candidates})", COLLAPSED_RATIO, end, stuck, so_far=True)
+
+
+def early_gradients(training: LogTable) -> EarlyGradients | None:
+    """Measure the gradient norms of the first rows; None for fewer than `MIN_EARLY_ROWS`."""
+    norms = finite_part(training.grad_norm[training.has_grad_norm])
+    if len(norms) < MIN_EARLY_ROWS:
+        return None
+    recent, first = median(norms[-(len(norms) // 3) :]), float(norms[:2].min())
+    return EarlyGradients(recent, recent / first if first > 0 else None)
+
+
+def _is_warm(training: LogTable, peak: float | None) -> bool:
+    rates: Floats = training.learning_rate[np.isfinite(training.learning_rate)]
+    if not len(rates):
+        return False
+    if rates[-1] < rates.max():
+        return True
+    return peak is not None and float(rates.max()) >= _WARMED_UP * peak

@@ -1,0 +1,170 @@
+"""The audit of one run while it trains: when to judge, what to tell, what to write. No Trainer."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from numbers import Real
+from typing import Any, Final
+
+import colintern
+from colintern.artifacts import limits
+from colintern.artifacts.live_log import append_row, end_with_a_whole_line
+from colintern.artifacts.live_record import (
+    LiveFinding,
+    LiveRecord,
+    Status,
+    StopOn,
+    write_live_record,
+)
+from colintern.artifacts.resource_log import ResourceLog, ResourceRow
+from colintern.artifacts.run_layout import LIVE_LOG, LIVE_RECORD, RESOURCE_LOG, TRAINER_STATE
+from colintern.artifacts.trainer_state import as_trainer_state
+from pytest_colintern.live_findings import LiveFindings
+from pytest_colintern.live_judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
+from pytest_colintern.policy import Policy
+
+logger = logging.getLogger(__name__)
+
+MAX_TIME_SHARE: Final = 0.005
+"""Share of the run's time that judging may take: half of the per cent that the audit may cost."""
+
+_FREE_SECONDS: Final = 0.5
+"""Judging time of a run that has no length yet."""
+
+_ROWS_GROWTH: Final = 20
+"""A log is judged again when it has grown by one row in so many: a look at the whole log then
+costs no more than a fixed number of looks at each row."""
+
+
+class LiveAudit:
+    """Judges what it is told of a run. A fault of its own never reaches the run."""
+
+    def __init__(
+        self,
+        subject: LiveSubject,
+        *,
+        stop_on: StopOn,
+        policy: Policy,
+        tell: Callable[[LiveFinding], None],
+    ) -> None:
+        """Audit `subject`; `tell` gets each finding once, and again when it becomes worse."""
+        self.subject = subject
+        self.stopped_by: str | None = None
+        """The rule that asks for the end of the run."""
+        self._stop_on, self._policy, self._tell = stop_on, policy, tell
+        self._findings = LiveFindings(live_rules())
+        self._rows: list[dict[str, float]] = []
+        self._resources: list[ResourceRow] = []
+        self._header: dict[str, Any] = {}
+        self._judged_rows, self._spent, self._began = 0, 0.0, time.monotonic()
+        self._started = _now()
+
+    @property
+    def findings(self) -> tuple[LiveFinding, ...]:
+        """What was found so far."""
+        return self._findings.found
+
+    def begin(self, header: Mapping[str, Any], history: list[dict[str, Any]]) -> None:
+        """Judge what is known before the first step.
+
+        Args:
+            header: the keys of the Trainer's state beside its log.
+            history: log rows of before an interruption.
+        """
+        self._header = dict(header)
+        self._rows = [_numbers(row) for row in history]
+        self.subject.path.mkdir(parents=True, exist_ok=True)
+        end_with_a_whole_line(self.subject.path / LIVE_LOG)
+        self._judge(AT_START)
+        self.write("training")
+        # The first look imports and compiles; only what comes after is a cost of steps.
+        self._spent, self._began = 0.0, time.monotonic()
+
+    def logged(
+        self, header: Mapping[str, Any], row: Mapping[str, Any], resources: list[ResourceRow]
+    ) -> None:
+        """Take in a log row, and judge the run where that is due."""
+        began = time.monotonic()
+        self._header, self._resources = dict(header), resources
+        numbers = _numbers(row)
+        self._rows.append(numbers)
+        append_row(
+            self.subject.path / LIVE_LOG, numbers, step=header["global_step"], time=time.time()
+        )
+        if self._is_due(numbers):
+            self._judge(ON_COURSE)
+        self._spent += time.monotonic() - began
+
+    def judge_parts(self, subject: LiveSubject) -> None:
+        """Judge again what the first steps have shown of the model."""
+        self.subject = subject
+        self._judge(("PRJ002",))
+
+    def end(self, status: Status) -> None:
+        """Judge a last time, and note how the run ended."""
+        self._judge(ON_COURSE)
+        self.write(status)
+
+    def write(self, status: Status) -> None:
+        """Write the record, atomically."""
+        steps = self._header.get("max_steps")
+        record = LiveRecord(
+            colintern=colintern.__version__,
+            status=status,
+            stop_on=self._stop_on,
+            stopped_by=self.stopped_by,
+            step=self._header.get("global_step") or 0,
+            max_steps=steps if steps and steps > 0 else None,
+            started=self._started,
+            updated=_now(),
+            judged=self._findings.judged,
+            findings=self._findings.found[: limits.LIVE_FINDINGS],
+        )
+        write_live_record(self.subject.path / LIVE_RECORD, record)
+
+    def _is_due(self, row: Mapping[str, float]) -> bool:
+        if any(not math.isfinite(value) for value in row.values()):
+            return True
+        grown = len(self._rows) - self._judged_rows
+        elapsed = time.monotonic() - self._began
+        affordable = self._spent <= _FREE_SECONDS + MAX_TIME_SHARE * elapsed
+        return affordable and grown >= max(1, len(self._rows) // _ROWS_GROWTH)
+
+    def _judge(self, rules: tuple[str, ...]) -> None:
+        self._judged_rows = len(self._rows)
+        folder = self.subject.path
+        log = as_trainer_state(folder / TRAINER_STATE, {**self._header, "log_history": self._rows})
+        resources = ResourceLog(folder / RESOURCE_LOG, tuple(self._resources))
+        results = judge_live(rules, self.subject, log, resources, self._policy)
+        step = self._header.get("global_step") or 0
+        before = self._findings.found
+        for finding in self._findings.note(results, step):
+            self._tell(finding)
+            self._ask_to_stop(finding)
+        if [_essence(each) for each in before] != [_essence(each) for each in self._findings.found]:
+            self.write("training")
+
+    def _ask_to_stop(self, finding: LiveFinding) -> None:
+        stops = {"never": (), "error": ("error",), "warning": ("error", "warning")}
+        if self.stopped_by is None and finding.severity in stops[self._stop_on]:
+            self.stopped_by = finding.rule
+
+
+def _essence(finding: LiveFinding) -> tuple[object, ...]:
+    """What of a finding makes the file worth writing anew; its last step alone does not."""
+    return finding.rule, finding.severity, finding.holds, finding.explained_by
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
+    """Keep the numbers of a row, whatever number types its Trainer logs."""
+    return {
+        key: float(value)
+        for key, value in row.items()
+        if not isinstance(value, bool) and isinstance(value, Real)
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,100 @@
+"""Evidence of a run that still trains: what a whole run's measures cannot tell yet."""
+
+from colintern.artifacts.run_layout import RunLayout
+from colintern.artifacts.trainer_state import TrainerState
+from colintern.diagnostics.batch_size import BatchSize
+from colintern.diagnostics.contrastive_loss import MIN_CANDIDATES, Chance
+from colintern.diagnostics.early_course import EarlyGradients, early_chance, early_gradients
+from colintern.diagnostics.gradient_norms import GradientNorms, Instability
+from colintern.diagnostics.loss_kind import LossKind
+from colintern.diagnostics.run_config import RunConfig
+from colintern.diagnostics.trained_parts import TrainedParts
+from colintern.families import Family
+from colintern.guide import Guide
+from pytest_colintern.evidence import log
+from pytest_colintern.evidence_registry import Resolver, evidence
+from pytest_colintern.verdict import NoEvidence, Verdict
+
+
+@evidence
+def layout() -> RunLayout:
+    """No file is read: everything is in memory."""
+    raise NoEvidence("the files of the run", needed_for="this; the run still trains")
+
+
+@evidence
+def trained_parts() -> TrainedParts:
+    """The model itself, where the run hands it over."""
+    raise NoEvidence("the model in memory", needed_for="what is trained")
+
+
+@evidence
+def chance(
+    training_log: TrainerState,
+    resolver: Resolver,
+    loss_kind: LossKind | None,
+    run_config: RunConfig | None,
+    guide: Guide,
+) -> Chance:
+    """Where the loss would be without knowledge: by the audit's measure where that can tell."""
+    try:
+        return log.chance(training_log, resolver, loss_kind, guide)
+    except NoEvidence:
+        if training_log.is_reinforcement or loss_kind is None or loss_kind.kind != "contrastive":
+            raise
+        rate = run_config.learning_rate if run_config is not None else None
+        peak = rate.value if rate is not None else None
+        candidates = loss_kind.candidates or 0
+        if candidates >= MIN_CANDIDATES:
+            early = early_chance(training_log, candidates, peak=peak)
+            if early is not None:
+                return early
+        raise
+
+
+@evidence
+def instability(
+    training_log: TrainerState,
+    gradient_norm: GradientNorms | None,
+    batch: BatchSize | None,
+    family: Family | None,
+    guide: Guide,
+) -> Instability:
+    """Spikes of the gradient or of the loss; in the first rows, gradients that explode."""
+    try:
+        return log.instability(training_log, gradient_norm, batch, guide)
+    except NoEvidence:
+        first = early_gradients(training_log.training)
+        if training_log.is_reinforcement or first is None:
+            raise
+        follows = family is not None and family.follows_guide
+        return Instability(
+            gradient_norm,
+            (),
+            guide.max_grad_norm_spike,
+            early=_explosion(first, guide, normal=guide.normal_grad_norm if follows else None),
+        )
+
+
+def _explosion(found: EarlyGradients, guide: Guide, *, normal: float | None) -> str | None:
+    """Say how gradients explode, or None; the guide's normal is that of its own models."""
+    spike = guide.max_grad_norm_spike
+    if found.growth is not None and found.growth > spike:
+        return f"grad_norm {found.recent:,.3g}, {found.growth:,.0f}x that of the first rows"
+    if normal is not None and found.recent > spike * normal:
+        return f"grad_norm {found.recent:,.3g}, the guide's normal is up to {normal:g}"
+    return None
+
+
+def projection_is_trained(trained_parts: TrainedParts, family: Family) -> Verdict:
+    """Judge PRJ002 on the model instead of on what it saved."""
+    state = trained_parts.projection_state(family.projection)
+    if state is None:
+        raise NoEvidence(f"{family.projection} in the model", needed_for="whether it is trained")
+    trained, text = state
+    return Verdict(
+        trained,
+        observed=text,
+        expected=f"gradients that reach {family.projection} of {family.name}",
+        where="the model in memory",
+    )
