@@ -96,7 +96,7 @@ def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
         logits near 1,000: the loss is zero or explodes.
     Evidence: `loss` of the run manifest; what it leaves out is the default of the recorded
         colpali-engine: since 0.3.11 `ColbertPairwiseCELoss()` normalises with a temperature of 1.
-    Fix: use `temperature=0.02` with normalised scores, or 1 with `normalize_scores=False`.
+    Fix: use the guide's `temperature` with normalised scores, or 1 with `normalize_scores=False`.
     Source: colpali-engine pull request 262, issues 371 and 372; failure-modes A05, A06.
     """
     temperature, normalised = loss_kind.temperature, loss_kind.normalize_scores
@@ -108,6 +108,8 @@ def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
         observed=f"{'normalised' if normalised else 'unnormalised'} scores, T = {temperature:g}",
         expected=f"T below {limit:g} exactly when scores are normalised",
         where=loss_kind.reason,
+        fix=f"use `temperature={guide.normalised_temperature:g}` with normalised scores, or 1 with "
+        "`normalize_scores=False`.",
     )
 
 

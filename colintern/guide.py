@@ -70,6 +70,10 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             description="failure-modes A05: scores in [0, 1] with T >= 0.2 cannot fall below 0.31.",
         ),
     ] = 0.2
+    normalised_temperature: Annotated[
+        float,
+        Meta(gt=0, description="colpali-engine 0.3.18: default of its late-interaction losses."),
+    ] = 0.02
 
     # Adapter
     lora_dropout: Annotated[

@@ -9,12 +9,18 @@ from builders.training_log import write_training_log
 
 from pytest_colintern.catalogue import shipped_rules
 
-FIGURES = re.compile(r"\b(64|100|200|five|5e-5|2e-5|7e-5|num_train_epochs=\d|dropout 0\.1)\b")
+FIGURES = re.compile(r"\b(64|100|200|five|5e-5|2e-5|7e-5|num_train_epochs=\d|0\.02|dropout 0\.1)\b")
 """The guide's own, which `--guide` or the family replace."""
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("to 64 together", True), ("set `num_train_epochs=5`", True), ("2", False)]
+    ("text", "found"),
+    [
+        ("to 64 together", True),
+        ("`temperature=0.02`", True),
+        ("set `num_train_epochs=5`", True),
+        ("2", False),
+    ],
 )
 def test_figures_are_recognised(text, found):
     assert bool(FIGURES.search(text)) is found
@@ -32,12 +38,16 @@ def test_no_fix_states_an_overridable_figure():
 
 
 def test_fixes_follow_the_overridden_guide(pytester, healthy_run):
-    write_manifest(healthy_run, world_size=1)
+    loss = {"class": "ColbertLoss", "temperature": 1.0, "normalize_scores": True}
+    write_manifest(healthy_run, world_size=1, loss=loss)
     guide = pytester.path / "guide.toml"
-    guide.write_text("min_epochs = 7\nmin_effective_batch_size = 96\n")
+    guide.write_text(
+        "min_epochs = 7\nmin_effective_batch_size = 96\nnormalised_temperature = 0.03\n"
+    )
     result = audit(pytester, "--checkpoint", healthy_run, "--guide", guide, "--select", "CFG")
-    assert result.of_outcome("failed") == ["CFG001", "CFG002"]
+    assert result.of_outcome("failed") == ["CFG001", "CFG002", "CFG013"]
     assert "num_train_epochs=7" in result.check("CFG001")["fix"]
+    assert "`temperature=0.03`" in result.check("CFG013")["fix"]
     assert "to 96 together" in result.check("CFG002")["fix"]
 
 

@@ -5,6 +5,7 @@ import pytest
 from colintern.diagnostics.root_causes import RootCause
 from pytest_colintern.audit_report import SubjectIdentity, SubjectReport, audit_report
 from pytest_colintern.catalogue import shipped_rules
+from pytest_colintern.html_sections import missing_evidence
 from pytest_colintern.markdown_report import escaped
 from pytest_colintern.outcome import Outcome, OutcomeCounts, check_result
 from pytest_colintern.policy_in_force import PolicyInForce
@@ -91,3 +92,16 @@ def fields(whole, subjects):
 def test_markdown_mentions_nobody(text):
     assert "@" not in escaped(text)
     assert "&#64;" in escaped(text)
+
+
+def test_option_that_was_not_given_is_not_missing():
+    texts = (
+        "--merged DIR is needed for verifying a merge",
+        "config.json is needed for its modules",
+    )
+    results = [
+        check_result(RULES[rule], "run", Outcome.NO_EVIDENCE, observed=text)
+        for rule, text in zip(("ADP020", "PRJ003"), texts, strict=True)
+    ]
+    told = missing_evidence(report(*results).subjects)
+    assert [(each.name, each.rules) for each in told] == [("config.json", ("PRJ003",))]

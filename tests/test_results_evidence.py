@@ -14,6 +14,9 @@ from builders.results import (
 )
 
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.run_layout import Folder
+from colintern.artifacts.weights_hash import weights_sha256
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.providers import shipped_providers
 from pytest_colintern.subject import AuditOptions, Subject
@@ -200,3 +203,38 @@ def test_what_is_not_judged_is_shown(pytester, healthy_run):
 def test_model_without_a_name_is_its_folder(run):
     write_tasks(run / "results" / "vidore_v1", {ARXIV: 0.1})
     assert evidence(run, "task_results").model == "results/vidore_v1"
+
+
+@pytest.fixture
+def two_benchmarks(run):
+    for folder, task in (("vidore_v1", ARXIV), ("vidore_v2", "Vidore2ESGReportsRetrieval")):
+        write_tasks(run / "results" / folder, {task: 0.6})
+    digest = weights_sha256(Folder.read(run), Enclosure.around(run))
+    record = {"weights_sha256": digest, "padding_side": "left", "max_num_visual_tokens": 1536}
+
+    def write(**by_folder):
+        for folder, changes in by_folder.items():
+            path = run / "results" / folder / "colintern_eval.json"
+            path.write_text(json.dumps({**record, **changes}))
+
+    return write
+
+
+def test_records_of_two_benchmarks_count_together(run, two_benchmarks):
+    two_benchmarks(vidore_v1={}, vidore_v2={"padding_side": "right", "ended": "2026-05-05"})
+    record = evidence(run, "evaluation_record")
+    assert (record.padding_side, record.max_num_visual_tokens) == (None, 1536)
+    assert evidence(run, "evaluated_weights").same is True
+
+
+@pytest.mark.parametrize("stale", ["vidore_v1", "vidore_v2"])
+def test_one_benchmark_of_other_weights_is_told(run, two_benchmarks, stale):
+    two_benchmarks(**{"vidore_v1": {}, "vidore_v2": {}, stale: {"weights_sha256": "0" * 64}})
+    weights = evidence(run, "evaluated_weights")
+    assert weights.hashes_differ
+    assert str(weights).startswith("sha256 000000000000… evaluated")
+
+
+def test_record_of_one_benchmark_is_enough(run, two_benchmarks):
+    two_benchmarks(vidore_v2={})
+    assert evidence(run, "evaluated_weights").same is True

@@ -1,5 +1,6 @@
 """`colintern_eval.json`: what our evaluation writes beside its results."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -43,3 +44,14 @@ def read_evaluation_record(path: Path, enclosure: Enclosure | None) -> Evaluatio
         ArtifactError: unreadable, not JSON, or a field of the wrong type.
     """
     return convert(path, read_json_object(path, enclosure), EvaluationRecord)
+
+
+def agreed_record(records: Sequence[EvaluationRecord]) -> EvaluationRecord:
+    """Return what all of `records`, one at least, agree on; None where they do not."""
+    first, *others = records
+    same = {
+        name: getattr(first, name)
+        for name in EvaluationRecord.__struct_fields__
+        if all(getattr(other, name) == getattr(first, name) for other in others)
+    }
+    return EvaluationRecord(**same)

@@ -2,11 +2,13 @@
 
 import os
 from contextlib import suppress
+from pathlib import Path
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import (
     EVALUATION_RECORD,
     EvaluationRecord,
+    agreed_record,
     read_evaluation_record,
 )
 from colintern.artifacts.files import Enclosure
@@ -46,20 +48,28 @@ def task_results(layout: RunLayout, subject: Subject, options: AuditOptions) -> 
 
 
 @artifact
-def evaluation_record(layout: RunLayout, task_results: TaskResults | None) -> EvaluationRecord:
-    """How the results were made."""
-    folders = [layout.path, layout.path / RESULTS]
-    if task_results is not None:
-        above = [task_results.folder, *task_results.folder.parents]
-        folders = [path for path in above if path.is_relative_to(task_results.root)] + folders
-    for folder in folders:
-        path = folder / EVALUATION_RECORD
-        if os.path.lexists(path):
-            inside = path.is_relative_to(layout.path)
-            return read_evaluation_record(
-                path, layout.enclosure if inside else Enclosure.around(folder)
-            )
-    raise NoEvidence(EVALUATION_RECORD, needed_for="how the results were made")
+def evaluation_records(
+    layout: RunLayout, task_results: TaskResults | None
+) -> tuple[EvaluationRecord, ...]:
+    """The record that is nearest to each judged result; several where folders have their own."""
+    found = _nearest_records(task_results) if task_results is not None else []
+    own = (folder / EVALUATION_RECORD for folder in (layout.path, layout.path / RESULTS))
+    paths = found or [path for path in own if os.path.lexists(path)][:1]
+    if not paths:
+        raise NoEvidence(EVALUATION_RECORD, needed_for="how the results were made")
+    return tuple(
+        read_evaluation_record(
+            path,
+            layout.enclosure if path.is_relative_to(layout.path) else Enclosure.around(path.parent),
+        )
+        for path in paths
+    )
+
+
+@evidence
+def evaluation_record(evaluation_records: tuple[EvaluationRecord, ...]) -> EvaluationRecord:
+    """How the results were made, as far as all of them were made alike."""
+    return agreed_record(evaluation_records)
 
 
 @evidence
@@ -82,7 +92,7 @@ def result_table(task_results: TaskResults) -> ResultTable:
 def evaluated_weights(
     layout: RunLayout,
     task_results: TaskResults,
-    evaluation_record: EvaluationRecord | None,
+    evaluation_records: tuple[EvaluationRecord, ...] | None,
     manifest: RunManifest | None,
     resolver: Resolver,
 ) -> EvaluatedWeights:
@@ -92,7 +102,8 @@ def evaluated_weights(
     """
     with suppress(NoEvidence):
         resolver.get("tensors")
-    recorded = evaluation_record.weights_sha256 if evaluation_record else None
+    recorded = [r.weights_sha256 for r in evaluation_records or () if r.weights_sha256]
+    actual = _actual_hash(layout, manifest) if recorded else None
     dates = [
         result.date
         for result in task_results.tasks.values()
@@ -100,11 +111,23 @@ def evaluated_weights(
     ]
     trained = (manifest.ended or manifest.started) if manifest else None
     return EvaluatedWeights(
-        recorded_sha256=recorded,
-        actual_sha256=_actual_hash(layout, manifest) if recorded else None,
+        # Of several, one of other weights is what a person must hear of.
+        recorded_sha256=next((each for each in recorded if each != actual), actual),
+        actual_sha256=actual,
         evaluated=min(dates, default=None),
         trained=epoch_seconds(trained),
     )
+
+
+def _nearest_records(task_results: TaskResults) -> list[Path]:
+    """Look in the folder of each result and in those above it, as far as the results go."""
+    found: dict[Path, None] = {}
+    for folder in sorted({result.path.parent for result in task_results.tasks.values()}):
+        above = (place / EVALUATION_RECORD for place in (folder, *folder.parents))
+        inside = (path for path in above if path.is_relative_to(task_results.root))
+        if (path := next(filter(os.path.lexists, inside), None)) is not None:
+            found[path] = None
+    return list(found)
 
 
 def _actual_hash(layout: RunLayout, manifest: RunManifest | None) -> str | None:
