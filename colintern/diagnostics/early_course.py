@@ -54,7 +54,9 @@ def early_chance(log: TrainerState, candidates: int, *, peak: float | None) -> C
         return None
     recent = values[-(len(values) // 3) :]
     level, end = chance_level(candidates), float(recent.mean())
-    error = step_noise(values) / len(recent) ** 0.5
+    # The fall from a high start is no noise, nor is a single leap: the smaller of both counts.
+    noise = min(step_noise(values), step_noise(values[len(values) // 2 :]))
+    error = noise / len(recent) ** 0.5
     above = end - 2 * error >= (1 - COLLAPSED_RATIO) * level
     stuck = above and end <= COLD_START_LIMIT * level
     return Chance(level, f"ln({candidates})", COLLAPSED_RATIO, end, stuck, so_far=True)
