@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "train": "Train a retriever by a recipe, and record what the audit needs.",
     "search": "Search hyperparameters by training with them; several workers share a study.",
     "watch": "Follow a run from another terminal: losses, time left, verdicts; without torch.",
+    "search": "Search hyperparameters by training with them; several workers share a study.",
     "evaluate": "Score a checkpoint on ViDoRe and the generated pages, by MTEB.",
     "vidore-eval": "Score it on the same tasks in little memory, on one or several GPUs.",
     "compare": "Set results side by side, and say which differences are beyond chance.",

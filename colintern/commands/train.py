@@ -7,12 +7,11 @@ from colintern.commands.context import CONTEXT, extra
 
 
 @click.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
-@click.option(
-    "--recipe", default="guide_1b", show_default=True, metavar="NAME", help="As listed above."
-)
+@click.option("--recipe", metavar="NAME", help="As listed above. [default: guide_1b]")
 @click.option(
     "--output-dir", "--output_dir", required=True, metavar="DIR", help="An empty or new folder."
 )
+@click.option("--params", metavar="FILE", help="Parameters that `colintern search` found.")
 @click.option("--lr", type=float, metavar="RATE", help="Peak learning rate.")
 @click.option("--peft/--no-peft", default=True, help="Train LoRA, the only way there is.")
 @click.option("--base", metavar="NAME", help="Folder or Hub id of the base model.")
@@ -57,6 +56,7 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
       colintern train --output-dir runs/b --contrastive-batch-size 64 --chunk-size 4
       colintern train --output-dir runs/a --resume
       colintern train --output-dir runs/a --stop-on error
+      colintern train --params optuna_best_params.json --output-dir runs/best
       colintern train --output-dir runs/c --set lora.rank=16 --dry-run
       torchrun --nproc-per-node 4 -m colintern train --output-dir runs/d
     """

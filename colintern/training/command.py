@@ -23,6 +23,8 @@ from colintern.training.recipes import Recipe
 from pytest_colintern.policy import Policy
 from pytest_colintern.settings import Settings, SettingsError, read_settings
 
+DEFAULT_RECIPE: Final = "guide_1b"
+
 TERMINATED: Final = 143
 """Exit code of a run that a signal ended: 128 + SIGTERM."""
 
@@ -71,7 +73,7 @@ def chosen_recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:
     Raises:
         OverrideError: a flag, key or name that does not exist.
     """
-    recipe = recipe_named(options["recipe"])
+    recipe = _starting_recipe(options)
     if not options["peft"]:
         raise OverrideError("only LoRA is trained; --peft cannot be switched off")
     if options["base"]:
@@ -86,6 +88,17 @@ def chosen_recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:
     if options["chunk_size"] is not None:
         recipe = replace(recipe, chunk_size=options["chunk_size"])
     return with_settings(with_arguments(recipe, values), options["settings"])
+
+
+def _starting_recipe(options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that was named, with parameters that a search found, if any."""
+    name = options["recipe"]
+    if options.get("params") is None:
+        return recipe_named(name or DEFAULT_RECIPE)
+    from colintern.search.best import apply_best, read_best  # noqa: PLC0415 - imports this package
+
+    path = Path(options["params"])
+    return apply_best(read_best(path), recipe_named(name) if name else None, path)
 
 
 def _with_data(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:

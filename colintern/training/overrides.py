@@ -32,7 +32,7 @@ def recipe_named(name: str) -> Recipe:
         OverrideError: there is none; the message has close names.
     """
     if name not in RECIPES:
-        raise OverrideError(f"no recipe is called {name!r}{_close(name, RECIPES)}")
+        raise OverrideError(f"no recipe is called {name!r}{close_names(name, RECIPES)}")
     return RECIPES[name]()
 
 
@@ -82,7 +82,7 @@ def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:
     known, unknown = parser.parse_known_args(list(flags))
     for flag in unknown:
         options = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - as above
-        raise OverrideError(f"no flag is called {flag!r}{_close(flag.split('=')[0], options)}")
+        raise OverrideError(f"no flag is called {flag!r}{close_names(flag.split('=')[0], options)}")
     values = vars(known)
     for name, instead in _OTHER_WAYS.items():
         if name in values:
@@ -104,7 +104,9 @@ def _changed(record: Any, name: str, text: str, *, prefix: str = "") -> Any:
     hints = {key: hint for key, hint in get_type_hints(type(record)).items() if key not in _FIXED}
     if name not in hints:
         names = [f"{prefix}{key}" for key in hints]
-        raise OverrideError(f"no setting is called {prefix + name!r}{_close(prefix + name, names)}")
+        raise OverrideError(
+            f"no setting is called {prefix + name!r}{close_names(prefix + name, names)}"
+        )
     value: Any = None if text.lower() == "none" else text
     try:
         return replace(record, **{name: msgspec.convert(value, hints[name], strict=False)})
@@ -112,6 +114,7 @@ def _changed(record: Any, name: str, text: str, *, prefix: str = "") -> Any:
         raise OverrideError(f"{prefix}{name}={text} is no value for it: {error}") from error
 
 
-def _close(name: str, names: Iterable[str]) -> str:
+def close_names(name: str, names: Iterable[str]) -> str:
+    """Say what was meant by a `name` that does not exist, or else what there is."""
     close = difflib.get_close_matches(name, list(names), n=3)
     return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(names)}"

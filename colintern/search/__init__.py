@@ -1,0 +1,1 @@
+"""Searching hyperparameters: a study of trials, each a real training [optuna]."""

@@ -1,0 +1,154 @@
+"""`colintern search`: from the command line to a study, its best parameters and its page."""
+
+import logging
+import os
+import shlex
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from colintern.artifacts.printable import printable
+from colintern.search.params import BATCH, WARMUP_RATIO, ParamsError
+from colintern.search.space import Space, default_space, read_space
+from colintern.training.command import TERMINATED, chosen_recipe, prepare_environment
+from colintern.training.overrides import OverrideError, parsed_arguments
+from colintern.training.recipes import Recipe
+
+DEFAULT_FOLDER: Final = "runs/search"
+_TRIAL_FOLDERS: Final = "trial-*"
+
+logger = logging.getLogger(__name__)
+
+
+def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
+    """Search, and print the study.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        click.ClickException: a mistake of the user, or a search that had to stop.
+    """
+    prepare_environment(download=options["download"])
+    # Before torch: without the extra, the message comes at once.
+    import optuna  # noqa: F401, PLC0415
+
+    from colintern.search.session import SearchSession  # noqa: PLC0415 - imports torch
+    from colintern.search.storage import StorageError  # noqa: PLC0415 - as above
+    from colintern.search.study import SearchPlan, StudyError  # noqa: PLC0415 - as above
+    from colintern.search.worker import SearchError  # noqa: PLC0415 - as above
+
+    _check_processes()
+    try:
+        recipe = _recipe(options, flags)
+        space = _space(options, recipe, _fixed(options, flags))
+        plan = SearchPlan(recipe=recipe, space=space, evaluations=options["evaluations"])
+        session = SearchSession.open(plan, options, _repeated(options, flags))
+    except (ParamsError, OverrideError, StorageError, StudyError) as error:
+        raise click.UsageError(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(str(error)) from error
+    try:
+        finished = _run(session, options["trials"])
+    except SearchError as error:
+        click.echo(session.report())
+        raise click.ClickException(str(error)) from error
+    click.echo(session.report())
+    if not finished:
+        click.echo("Stopped; the same command goes on.")
+    return 0 if finished else TERMINATED
+
+
+def _run(session: Any, num_trials: int) -> bool:
+    """Work on the study; a signal between two trainings ends it as one within a training does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return bool(session.run(num_trials))
+    except KeyboardInterrupt:
+        return False
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:
+    recipe = chosen_recipe({**options, "params": None}, flags)
+    data = recipe.data
+    if data is not None and data.eval_split is None and not data.eval_rows:
+        raise OverrideError(
+            "trials are compared by NDCG@5 on held-out rows, but none are held out; "
+            "pass --eval-rows 300"
+        )
+    # Evaluation is what trials are compared by: a recipe or a flag cannot switch it off.
+    return replace(recipe, eval_steps=recipe.eval_steps or 1)
+
+
+def _space(options: Mapping[str, Any], recipe: Recipe, fixed: frozenset[str]) -> Space:
+    if options["space"] is None:
+        return tuple(each for each in default_space(recipe) if each.name not in fixed)
+    space = read_space(Path(options["space"]), recipe)
+    for parameter in space:
+        if parameter.name in fixed:
+            raise ParamsError(
+                f"{parameter.name} is searched by {options['space']}, but also given; "
+                "leave one of them out"
+            )
+    return space
+
+
+def _fixed(options: Mapping[str, Any], flags: Sequence[str]) -> frozenset[str]:
+    """Return the names of what the command line gives a value: that is not searched."""
+    names = {*parsed_arguments(flags)}
+    names |= {setting.partition("=")[0].strip() for setting in options["settings"]}
+    if options["lr"] is not None:
+        names.add("learning_rate")
+    if options["batch"] is not None:
+        names.add(BATCH)
+    if "warmup_steps" in names:
+        names.add(WARMUP_RATIO)
+    return frozenset(names)
+
+
+def _check_processes() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise click.UsageError(
+            "a worker of a search is one process; start one for each GPU with CUDA_VISIBLE_DEVICES,"
+            " all with the same --output-dir or --storage, instead of torchrun"
+        )
+
+
+def _repeated(options: Mapping[str, Any], flags: Sequence[str]) -> tuple[str, ...]:
+    """Return what `colintern train` has to be given beside the parameters to train the same."""
+    names = {
+        "lr": "--lr",
+        "base": "--base",
+        "dataset": "--dataset",
+        "eval_rows": "--eval-rows",
+        "negatives_column": "--negatives-column",
+        "num_negatives": "--num-negatives",
+        "on_bad_row": "--on-bad-row",
+        "batch": "--contrastive-batch-size",
+        "chunk_size": "--chunk-size",
+    }
+    given = [
+        part
+        for key, flag in names.items()
+        if options[key] is not None
+        for part in (flag, str(options[key]))
+    ]
+    settings = [part for setting in options["settings"] for part in ("--set", setting)]
+    return (*given, *settings, *(["--download"] if options["download"] else []), *flags)
+
+
+def train_command(params: Path, flags: Sequence[str]) -> str:
+    """Return the command that trains the winner."""
+    words = ["colintern", "train", "--params", str(params), "--output-dir", "runs/best", *flags]
+    return shlex.join(printable(word) for word in words)
+
+
+def is_used(folder: Path) -> bool:
+    """Whether `folder` has runs of trials."""
+    return folder.is_dir() and any(folder.glob(_TRIAL_FOLDERS))

@@ -1,0 +1,205 @@
+"""A worker: does trials of a study until so many are finished, whoever else is at it.
+
+Workers know of each other through the study alone. They may start and die at any moment, on any
+machine: a trial whose worker has died is put up again, once.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event
+from typing import Any, Final, Literal
+
+import optuna
+from msgspec import Struct
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from colintern.search.places import (
+    DIED,
+    GIVEN_UP,
+    INTERRUPTED,
+    RETRY_OF,
+    SURPLUS,
+    Place,
+    place_of,
+    places_of,
+)
+from colintern.search.presence import (
+    GRACE_SECONDS,
+    HEARTBEAT,
+    INTERVAL_SECONDS,
+    WORKER,
+    Heartbeat,
+    Watch,
+    this_worker,
+)
+
+FAILURE: Final = "failure"
+"""Attribute of a trial: why it failed or was pruned, for a person."""
+
+_STATES: Final = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_POLL_SECONDS: Final = 2.0
+_FAILURES_IN_A_ROW: Final = 3
+"""After so many the fault is not in the hyperparameters."""
+
+logger = logging.getLogger(__name__)
+
+
+class SearchError(RuntimeError):
+    """A search that cannot go on."""
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a trial."""
+
+    state: Literal["complete", "pruned", "failed", "interrupted", "lost"]
+    """`interrupted`: a person stopped the worker. `lost`: another worker has the trial now."""
+    value: float | None = None
+    reason: str = ""
+
+
+Objective = Callable[[optuna.Trial, Event], Outcome]
+"""Does one trial; the event tells that the trial was given to another worker."""
+
+
+class Worker:
+    """Does trials of one study."""
+
+    def __init__(
+        self,
+        study: Study,
+        storage: BaseStorage,
+        objective: Objective,
+        *,
+        interval: float = INTERVAL_SECONDS,
+        grace: float = GRACE_SECONDS,
+        poll: float = _POLL_SECONDS,
+        after_trial: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Work on `study`, which is kept in `storage`.
+
+        Args:
+            study: to work on.
+            storage: as it was opened.
+            objective: does a trial.
+            interval: seconds between two heartbeats.
+            grace: seconds without a heartbeat after which a worker is taken for dead.
+            poll: seconds between two looks at the study while there is nothing to do.
+            after_trial: called whenever a trial of this worker has ended.
+        """
+        self._study = study
+        self._storage = storage
+        self._objective = objective
+        self._interval = interval
+        self._poll = poll
+        self._after_trial = after_trial
+        self._watch = Watch(grace=grace, worker=this_worker())
+        self._failures = 0
+
+    def run(self, num_trials: int) -> bool:
+        """Work until `num_trials` of the study are finished.
+
+        Returns:
+            True; False when a person stopped this worker.
+
+        Raises:
+            SearchError: trial after trial fails.
+        """
+        while True:
+            places = self.look_after()
+            if sum(place.is_finished for place in places) >= num_trials:
+                return True
+            waiting = any(place.is_waiting for place in places[:num_trials])
+            if len(places) >= num_trials and not waiting:
+                time.sleep(self._poll)
+            elif not self._next_trial(num_trials):
+                return False
+
+    def look_after(self) -> tuple[Place, ...]:
+        """Give up trials whose workers have died, and put others in their places."""
+        for place in self._places():
+            if place.is_running and self._watch.has_died(place.trial):
+                logger.warning("trial %d: its worker has died", place.trial.number)
+                self._give_up(place.trial, DIED)
+        for place in self._places():
+            if place.is_owed:
+                self._put_up_again(place.trial)
+        return self._places()
+
+    def _places(self) -> tuple[Place, ...]:
+        return places_of(self._study.get_trials(deepcopy=False))
+
+    def _next_trial(self, num_trials: int) -> bool:
+        trial = self._study.ask()
+        with Heartbeat(self._storage, trial._trial_id, interval=self._interval) as heart:  # noqa: SLF001 - storages know trials by it
+            place = place_of(self._places(), trial.number)
+            if place is None or place.number >= num_trials:
+                self._take_back(trial)
+                return True
+            outcome = self._outcome(trial, heart.lost)
+        self._record(trial, outcome)
+        self._after_trial()
+        if outcome.state == "interrupted":
+            return False
+        self._count_failures(outcome)
+        return True
+
+    def _outcome(self, trial: optuna.Trial, lost: Event) -> Outcome:
+        try:
+            return self._objective(trial, lost)
+        except KeyboardInterrupt:
+            return Outcome("interrupted")
+        except UpdateFinishedTrialError:
+            return Outcome("lost")
+
+    def _record(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        try:
+            if outcome.reason:
+                trial.set_user_attr(FAILURE, outcome.reason)
+            if outcome.state == "interrupted":
+                trial.set_user_attr(GIVEN_UP, INTERRUPTED)
+            state = _STATES.get(outcome.state, TrialState.FAIL)
+            self._study.tell(trial, outcome.value, state=state)
+        except (UpdateFinishedTrialError, ValueError):
+            # This worker was taken for dead, and another one does the trial.
+            logger.warning("trial %d is another worker's now: not counted here", trial.number)
+            return
+        if outcome.state == "interrupted":
+            self.look_after()
+
+    def _take_back(self, trial: optuna.Trial) -> None:
+        trial.set_user_attr(SURPLUS, True)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def _give_up(self, trial: FrozenTrial, reason: str) -> None:
+        try:
+            self._storage.set_trial_user_attr(trial._trial_id, GIVEN_UP, reason)  # noqa: SLF001 - as above
+            self._study.tell(trial.number, state=TrialState.FAIL)
+        except (UpdateFinishedTrialError, ValueError):
+            logger.debug("trial %d has ended meanwhile", trial.number)
+
+    def _put_up_again(self, trial: FrozenTrial) -> None:
+        gone = {GIVEN_UP, HEARTBEAT, WORKER, FAILURE}
+        kept = {key: value for key, value in trial.user_attrs.items() if key not in gone}
+        attributes: dict[str, Any] = {**kept, RETRY_OF: trial.number}
+        resumed = trial.user_attrs.get(GIVEN_UP) == INTERRUPTED
+        self._study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs=attributes if resumed else {RETRY_OF: trial.number},
+                intermediate_values=trial.intermediate_values if resumed else None,
+            )
+        )
+
+    def _count_failures(self, outcome: Outcome) -> None:
+        self._failures = self._failures + 1 if outcome.state == "failed" else 0
+        if self._failures >= _FAILURES_IN_A_ROW:
+            raise SearchError(
+                f"{self._failures} trials in a row failed, the last one because "
+                f"{outcome.reason or 'of no known reason'}"
+            )
