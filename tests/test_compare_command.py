@@ -25,6 +25,7 @@ def test_run_beside_itself_is_no_difference(healthy_run):
     code, output = compare(healthy_run, healthy_run)
     assert code == 0
     assert output.count("no difference") == 15
+    assert output.count(", by sampling error") == 14
     assert "worse" not in output
     assert "settings" not in output
 
@@ -33,7 +34,7 @@ def test_loss_is_told_with_its_interval(folders):
     code, output = compare(*folders)
     assert code == 0
     assert f"{ARXIV}: worse (-0.2000, -0.25" in output
-    assert "mean of 1 common tasks   0.8000  0.6000" in output
+    assert "mean of 1 common task    0.8000  0.6000" in output
 
 
 def test_other_revisions_are_refused(folders):
@@ -46,17 +47,61 @@ def test_other_revisions_are_refused(folders):
     assert "common tasks" not in output
 
 
+def csv_rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
 def test_written_tables_run_nothing(folders, tmp_path):
-    first, second = folders
+    names = ["=1+1|<b>", "@SUM(1)", "+1", " =1", "\t=1", "[x](y)", "# title", "-x"]
     for folder in folders:
-        write_json(folder / "odd.json", task_result("=1+1|<b>", 0.5))
+        for number, name in enumerate(names):
+            write_json(folder / f"odd{number}.json", task_result(name, 0.5))
     outputs = tmp_path / "out.md", tmp_path / "out.csv"
-    code, _ = compare(first, second, "--markdown", outputs[0], "--csv", outputs[1])
+    code, _ = compare(*folders, "--markdown", outputs[0], "--csv", outputs[1])
     assert code == 0
-    rows = list(csv.reader(outputs[1].read_text().splitlines()))
-    assert rows[0] == ["NDCG@5", "a", "b"]
-    assert ["'=1+1|<b>", "0.5000", "0.5000"] in rows
-    assert "\\|\\<b\\>" in outputs[0].read_text()
+    cells = {cell for row in csv_rows(outputs[1]) for cell in row.values()}
+    assert {"'=1+1|<b>", "'@SUM(1)", "' =1", "'-x", "-0.20000"} <= cells
+    assert not [cell for cell in cells if cell.lstrip()[:1] in set("=@") or cell in names[3:5]]
+    text = outputs[0].read_text()
+    for name in ("=1+1|<b>", "@SUM(1)", "+1", "[x](y)", "# title", "-x"):
+        assert f"| {name} |" not in text
+    assert "\\|&lt;b&gt;" in text
+
+
+def test_csv_has_a_row_a_score(folders, tmp_path):
+    path = tmp_path / "out.csv"
+    compare(*folders, "--csv", path)
+    rows = csv_rows(path)
+    found = {(row["run"], row["task"], row["metric"]): row for row in rows}
+    assert len(rows) == len(found) == 2 * 3 * 3
+    row = found["b", ARXIV, "NDCG@5"]
+    assert (row["score"], row["verdict"], row["basis"]) == ("0.60000", "worse", "sampling error")
+    assert float(row["low"]) < float(row["difference"]) < float(row["high"])
+    assert row["note"] == "a: no predictions"
+    assert found["a", ARXIV, "NDCG@5"]["verdict"] == ""
+    assert found["b", "VidoreTabfquadRetrieval", "NDCG@10"]["score"] == ""
+
+
+def test_demo_runs_are_found():
+    code, output = compare("demo:healthy", "demo:guide-as-written")
+    assert code == 0
+    assert "ColInternPagesRetrieval: worse" in output
+    assert "LoRA target_modules" in output
+
+
+def test_one_run_twice_is_told_apart(folders, tmp_path):
+    path = tmp_path / "out.csv"
+    compare(folders[0], folders[0], "--csv", path)
+    assert {row["run"] for row in csv_rows(path)} == {str(folders[0]), f"{folders[0]} (2)"}
+
+
+def test_broken_predictions_leave_the_figures(folders):
+    (folders[0] / f"{ARXIV}_predictions.json").write_text("[")
+    code, output = compare(*folders)
+    assert code == 0
+    assert f"{ARXIV}: worse" in output
+    assert "not query by query" in output
+    assert "expected valid JSON" in output
 
 
 def test_other_settings_are_shown(folders, healthy_run):
@@ -65,10 +110,26 @@ def test_other_settings_are_shown(folders, healthy_run):
 
 
 @pytest.mark.parametrize(
-    ("number", "message"), [(1, "at least two runs"), (2, "no task result"), (0, "Missing")]
+    ("others", "message"),
+    [
+        (None, "Missing argument"),
+        ([], "at least two runs"),
+        (["empty"], "no task result"),
+        (["/no/such/folder"], "no folder /no/such/folder"),
+        (["demo:none"], "there is demo:"),
+        (["empty", "--html", "/no/such/folder/x.html"], "no task result"),
+    ],
 )
-def test_mistakes_are_one_error(folders, tmp_path, number, message):
+def test_mistakes_are_one_error(folders, tmp_path, monkeypatch, others, message):
     (tmp_path / "empty").mkdir()
-    code, output = compare(*[folders[0], tmp_path / "empty"][:number])
+    monkeypatch.chdir(tmp_path)
+    code, output = compare(*([] if others is None else [folders[0], *others]))
     assert code == 2
     assert message in output
+    assert "Traceback" not in output
+
+
+def test_an_output_that_cannot_be_written(folders):
+    code, output = compare(*folders, "--html", "/no/such/folder/x.html")
+    assert code == 2
+    assert "/no/such/folder/x.html: cannot be written" in output

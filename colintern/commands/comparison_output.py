@@ -1,141 +1,101 @@
-"""What `colintern compare` reads and prints."""
+"""What `colintern compare` prints: on a terminal, as Markdown and as CSV."""
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import click
-import msgspec
 
-from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.predictions import read_task_queries
 from colintern.artifacts.printable import printable
-from colintern.artifacts.results_search import find_results, find_results_in
-from colintern.artifacts.run_layout import RUN_MANIFEST, TRAINING_ARGS, read_run_layout
-from colintern.artifacts.run_manifest import read_run_manifest
-from colintern.artifacts.training_args import read_training_args
 from colintern.diagnostics.comparison import (
     Comparison,
-    Evaluated,
     ScoreTable,
-    compare,
+    TaskDifference,
     interval_text,
-    score_table,
+    mean_name,
+    reasons_of_pairing,
 )
-from colintern.diagnostics.config_sources import recorded_config
-from colintern.diagnostics.run_config import RunConfig
+from colintern.report.compared_runs import METRIC_NAMES, Compared
 from pytest_colintern.atomic_file import write_text_atomically
+from pytest_colintern.markdown_report import escaped
 
 Rows = list[list[str]]
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_COLUMNS: Final = (
+    *("run", "task", "metric", "score", "difference", "low", "high", "verdict", "basis"),
+    *("queries", "won", "lost", "note"),
+)
+_NAME: Final = 60
+_TASK: Final = 80
+_CELL: Final = 40
+"""Characters of a setting on a terminal; the other outputs show all."""
 
 
-class Shown(msgspec.Struct, frozen=True):
-    """A comparison in every form."""
-
-    text: str
-    markdown: str
-    csv: str
-    comparable: bool
-    """Whether each run has a task that may be compared with the first."""
-
-
-def compared_runs(runs: Sequence[Path]) -> Shown:
-    """Compare each further run with the first.
-
-    Raises:
-        ArtifactError: a file is malformed, or a run has no results.
-    """
-    short = [path.resolve().name for path in runs]
-    names = short if len(set(short)) == len(runs) else [str(path) for path in runs]
-    models = [read_evaluated(path, name) for path, name in zip(runs, names, strict=True)]
-    comparisons = [compare(models[0], model) for model in models[1:]]
-    scores = score_rows(score_table(models, comparisons))
-    settings = config_rows(names, [read_config(path) for path in runs])
-    tables = [scores, settings] if settings else [scores]
-    lines = [line for comparison in comparisons for line in verdict_lines(comparison)]
-    return Shown(
-        "\n\n".join([*map(aligned, tables), "\n".join(lines)]),
-        markdown(tables, lines),
-        comma_separated(scores),
-        all(comparison.tasks for comparison in comparisons),
-    )
+def text_of(compared: Compared) -> str:
+    """Show the comparison on a terminal."""
+    tables = [score_rows(table) for table in compared.tables if _has_scores(table)]
+    if compared.settings:
+        tables.append([[_cut(cell) for cell in row] for row in setting_rows(compared)])
+    lines = [line for comparison in compared.comparisons for line in verdict_lines(comparison)]
+    return "\n\n".join([*map(aligned, tables), "\n".join(lines)])
 
 
-def read_evaluated(path: Path, name: str) -> Evaluated:
-    """Read the results of a run, or those in a folder of results.
-
-    Raises:
-        ArtifactError: a file is malformed, or there are no results.
-    """
-    layout = read_run_layout(path)
-    results = find_results(layout, layout.path.name, Path.cwd()).results
-    if results is None or not results.tasks:
-        results = find_results_in(path, layout, layout.path.name, num_subjects=1).results
-    if results is None or not results.tasks:
-        raise ArtifactError(
-            path,
-            expected="a run with results, or a folder of TASK.json files",
-            found="no task result",
-            remedy="Evaluate it, or name the folder of its results.",
-        )
-    read = {task: read_task_queries(results, task) for task in results.tasks}
-    return Evaluated(name, results, {task: found for task, found in read.items() if found})
+def markdown_of(compared: Compared) -> str:
+    """Write the comparison for a pull request; every text of a file is escaped."""
+    parts = []
+    for comparison in compared.comparisons:
+        title, *lines = (escaped(line.strip()) for line in verdict_lines(comparison))
+        parts.append("\n".join([f"**{title}**", "", *(f"- {line}" for line in lines)]))
+    parts += [_markdown_table(score_rows(table)) for table in compared.tables if _has_scores(table)]
+    if compared.settings:
+        parts.append(_markdown_table(setting_rows(compared)))
+    return "\n\n".join(parts) + "\n"
 
 
-def read_config(path: Path) -> RunConfig:
-    """Read how a run was configured; what is absent or broken is left out."""
-    manifest = arguments = None
-    with suppress(ArtifactError):
-        layout = read_run_layout(path)
-        if (file := layout.find(RUN_MANIFEST)) is not None:
-            manifest = read_run_manifest(file, layout.enclosure)
-        if (file := layout.find(TRAINING_ARGS)) is not None:
-            arguments = read_training_args(file, layout.enclosure).values
-    return recorded_config(manifest, arguments, None, None)
+def csv_of(compared: Compared) -> str:
+    """Write one row a run, task and metric; no cell is a spreadsheet's formula."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in _csv_rows(compared):
+        writer.writerow({key: _no_formula(value) for key, value in row.items()})
+    return text.getvalue()
 
 
 def score_rows(table: ScoreTable) -> Rows:
     """Return a header, a row a task, and the mean over the common tasks."""
-    rows = [["NDCG@5", *(printable(name, limit=60) for name in table.names)]]
+    rows = [[METRIC_NAMES[table.metric], *(printable(name, limit=_NAME) for name in table.names)]]
     rows += [
-        [printable(task, limit=80), *map(_number, scores)] for task, scores in table.rows.items()
+        [printable(task, limit=_TASK), *map(_number, scores)] for task, scores in table.rows.items()
     ]
-    mean = f"mean of {len(table.common)} common tasks"
-    return [*rows, [mean, *map(_number, table.means)]] if table.common else rows
+    mean = [mean_name(len(table.common), common=True), *map(_number, table.means)]
+    return [*rows, mean] if table.common and len(table.rows) > 1 else rows
 
 
-def config_rows(names: Sequence[str], configs: Sequence[RunConfig]) -> Rows:
-    """Return the settings that are recorded differently."""
-    columns = [msgspec.structs.asdict(config) for config in configs]
-    rows = [
-        [field, *cells]
-        for field in RunConfig.__struct_fields__
-        for cells in [[_setting(column[field]) for column in columns]]
-        if len(set(cells)) > 1
-    ]
-    return [["settings", *(printable(name, limit=60) for name in names)], *rows] if rows else []
+def setting_rows(compared: Compared) -> Rows:
+    """Return a header, and the settings that are recorded differently."""
+    names = [printable(name, limit=_NAME) for name in compared.names]
+    return [["settings", *names], *([row.name, *row.values] for row in compared.settings)]
 
 
 def verdict_lines(comparison: Comparison) -> Iterator[str]:
     """Say of each task how the second model differs from the first, and how sure that is."""
-    second, first = (printable(name, limit=60) for name in (comparison.second, comparison.first))
-    yield f"{second} against {first}:"
+    second, first = (printable(name, limit=_NAME) for name in (comparison.second, comparison.first))
+    yield f"{second} against {first}, NDCG@5 with 95 % intervals:"
     for task in comparison.tasks:
-        told = _told(task.interval.verdict, interval_text(task.interval)) if task.interval else None
-        won = "" if task.wins is None else f", {task.wins} queries won, {task.losses} lost"
-        basis = f", by {task.basis}" if task.basis else ""
-        shown = told or "not judged: the number of its queries is not known"
-        yield f"  {printable(task.task, limit=80)}: {shown}{basis}{won}"
+        yield f"  {printable(task.task, limit=_TASK)}: {_told(task)}"
     if comparison.mean is not None:
-        text = _told(comparison.mean.verdict, interval_text(comparison.mean))
-        yield f"  mean of {len(comparison.tasks)} tasks: {text}"
+        mean = comparison.mean
+        name = mean_name(len(comparison.tasks))
+        yield f"  {name}: {mean.verdict} ({interval_text(mean)})"
     for name, why in comparison.refused.items():
-        yield f"  {printable(name, limit=80)}: not compared: {', '.join(why)}"
+        yield f"  {printable(name, limit=_TASK)}: not compared: {', '.join(why)}"
     if not comparison.tasks and not comparison.refused:
         yield "  no task in common"
+    for reason, tasks in reasons_of_pairing(comparison).items():
+        yield f"  not query by query ({reason}): {tasks}"
 
 
 def aligned(rows: Rows) -> str:
@@ -147,25 +107,6 @@ def aligned(rows: Rows) -> str:
     )
 
 
-def markdown(tables: Sequence[Rows], lines: Sequence[str]) -> str:
-    """Write tables and verdicts as Markdown; no cell can end its own."""
-    parts = []
-    for rows in tables:
-        shown = [f"| {' | '.join(map(_cell, row))} |" for row in rows]
-        parts.append("\n".join([shown[0], "|---" * len(rows[0]) + "|", *shown[1:]]))
-    parts.append("\n".join(f"- {_cell(line.strip())}" for line in lines))
-    return "\n\n".join(parts) + "\n"
-
-
-def comma_separated(rows: Rows) -> str:
-    """Write a table as CSV in which no cell is a spreadsheet's formula."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        [f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in row] for row in rows
-    )
-    return text.getvalue()
-
-
 def write(file: Path, text: str) -> None:
     """Write an output whole, or say why it cannot be written."""
     try:
@@ -174,19 +115,79 @@ def write(file: Path, text: str) -> None:
         raise click.UsageError(f"{printable(file)}: cannot be written: {error.strerror}") from error
 
 
-def _told(verdict: str, interval: str) -> str:
-    return f"{verdict} ({interval})"
+def _told(task: TaskDifference) -> str:
+    if task.interval is None:
+        return "not judged: the number of its queries is not known"
+    told = f"{task.verdict} ({interval_text(task.interval)}), by {task.basis}"
+    won = f", {task.wins} queries won, {task.losses} lost" if task.pairs else ""
+    return told + won
+
+
+def _has_scores(table: ScoreTable) -> bool:
+    return any(score is not None for scores in table.rows.values() for score in scores)
+
+
+def _markdown_table(rows: Rows) -> str:
+    shown = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
+    return "\n".join([shown[0], "|---" * len(rows[0]) + "|", *shown[1:]])
+
+
+def _csv_rows(compared: Compared) -> Iterator[dict[str, Any]]:
+    judged = {comparison.second: comparison for comparison in compared.comparisons}
+    for table in compared.tables:
+        for column, name in enumerate(table.names):
+            about = _about(judged.get(name), table)
+            scores = {task: row[column] for task, row in table.rows.items()}
+            if table.common:
+                scores[mean_name(len(table.common), common=True)] = table.means[column]
+            for task, score in scores.items():
+                shown = "" if score is None else f"{score:.5f}"
+                row = {"run": name, "task": task, "metric": METRIC_NAMES[table.metric]}
+                yield {**row, "score": shown, **about.get(task, {})}
+
+
+def _about(comparison: Comparison | None, table: ScoreTable) -> dict[str, dict[str, Any]]:
+    """Return what is known of each task beside the first run; NDCG@5 alone is judged."""
+    if comparison is None or METRIC_NAMES[table.metric] != "NDCG@5":
+        return {}
+    refused = {
+        task: {"note": f"not compared: {', '.join(why)}"}
+        for task, why in comparison.refused.items()
+    }
+    tasks = {task.task: _difference(task) for task in comparison.tasks}
+    return refused | tasks
+
+
+def _difference(task: TaskDifference) -> dict[str, Any]:
+    interval = task.interval
+    if interval is None:
+        return {"verdict": task.verdict, "note": task.unpaired}
+    return {
+        "difference": f"{interval.difference:.5f}",
+        "low": f"{interval.low:.5f}",
+        "high": f"{interval.high:.5f}",
+        "verdict": task.verdict,
+        "basis": task.basis,
+        "queries": interval.num_queries or "",
+        "won": "" if task.wins is None else task.wins,
+        "lost": "" if task.losses is None else task.losses,
+        "note": task.unpaired,
+    }
+
+
+def _no_formula(value: Any) -> str:
+    """Negative numbers stay numbers; any other text that a spreadsheet would compute does not."""
+    text = printable(value, limit=500)
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
+    return text
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"
 
 
 def _number(score: float | None) -> str:
     return "" if score is None else f"{score:.4f}"
-
-
-def _setting(recorded: object) -> str:
-    value = getattr(recorded, "value", None)
-    return "" if value is None else printable(value, limit=60)
-
-
-def _cell(text: str) -> str:
-    escaped = "".join(f"\\{each}" if each in "\\|`*_[]<>" else each for each in text)
-    return escaped.replace("&", "&amp;")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from colintern.artifacts.predictions import TaskQueries
-from colintern.artifacts.printable import printable
+from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.results_folder import TaskResults
 from colintern.diagnostics.comparability import METRIC, mean_score, obstacles
 from colintern.diagnostics.paired_bootstrap import (
@@ -105,7 +105,7 @@ class Comparison(Struct, frozen=True):
     def _of_verdict(self, verdict: str) -> tuple[str, ...]:
         found = [str(task) for task in self.tasks if task.verdict == verdict]
         if self.mean is not None and self.mean.verdict == verdict:
-            found.append(f"mean of {len(self.tasks)} tasks ({interval_text(self.mean)})")
+            found.append(f"{mean_name(len(self.tasks))} ({interval_text(self.mean)})")
         return tuple(found)
 
 
@@ -124,6 +124,24 @@ class ScoreTable(Struct, frozen=True):
 def interval_text(interval: Interval) -> str:
     """Show a difference with its interval."""
     return f"{interval.difference:+.4f}, {interval.low:+.4f} to {interval.high:+.4f}"
+
+
+def mean_name(num_tasks: int, *, common: bool = False) -> str:
+    """Name the row of a mean.
+
+    >>> mean_name(1), mean_name(10, common=True)
+    ('mean of 1 task', 'mean of 10 common tasks')
+    """
+    return f"mean of {num_tasks} {'common ' * common}task{'' if num_tasks == 1 else 's'}"
+
+
+def reasons_of_pairing(comparison: Comparison) -> dict[str, str]:
+    """Say why tasks were not compared query by query: reason to the tasks that have it."""
+    found: dict[str, list[str]] = {}
+    for task in comparison.tasks:
+        if task.unpaired:
+            found.setdefault(task.unpaired, []).append(task.task)
+    return {reason: listed(tasks) for reason, tasks in found.items()}
 
 
 def compare(first: Evaluated, second: Evaluated) -> Comparison:
