@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
+from pytest_colintern.missing_hints import hint_of
 from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
 
 MOST_ROOTS: Final = 12
@@ -162,7 +163,7 @@ def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
                 names.setdefault(name, {})[subject.identity.name] = None
     wanted = sorted(rules, key=lambda name: (-len(rules[name]), name))
     return [
-        Missing(name, _hint(name), tuple(needed[name]), tuple(rules[name]), tuple(names[name]))
+        Missing(name, hint_of(name), tuple(needed[name]), tuple(rules[name]), tuple(names[name]))
         for name in wanted
     ]
 
@@ -170,33 +171,6 @@ def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
 def _takes_an_option(result: CheckResult) -> bool:
     """Whether nobody failed to record it: it needs an option, which was not given."""
     return result.observed.startswith(OPTION_NOT_GIVEN)
-
-
-_HINTS: Final = {
-    "trainer_state.json": "The Trainer writes it into every checkpoint-N: copy the newest one "
-    "beside the weights.",
-    "training_args.bin": "The Trainer writes it beside the weights: copy it along.",
-    "a log of": "Log more often (`logging_steps`), or evaluate during training (`eval_strategy`).",
-    "adapter_config.json": "Only a LoRA adapter has it: name the adapter's folder.",
-    "adapter_model.safetensors": "Name the folder that holds the adapter's weights.",
-    "task results of": "Evaluate it (`colintern evaluate`), or name the folder: `--results DIR`.",
-    "a readable task result": "Evaluate it again, or name another folder: `--results DIR`.",
-    "results of a task": "Evaluate on ViDoRe: the guide has targets for some of its tasks.",
-    "model_meta.json": "MTEB writes it beside its results: copy the whole folder.",
-    "colintern_eval.json": "`colintern evaluate` writes it beside the results.",
-    "colintern_run.json": "`colintern train` writes it beside the weights.",
-    "colintern_resources.jsonl": "`colintern train` writes it while it trains.",
-    "a base on the Hub": "Only for an adapter whose base is named by a Hub id.",
-    "the retriever family": "Tell it: `--family NAME`.",
-    "processor": "Save the processor beside the weights: `processor.save_pretrained(...)`.",
-}
-"""What a person can do about missing evidence, by how its name begins."""
-
-
-def _hint(name: str) -> str:
-    if "--base DIR" in name:
-        return "Name the folder of the base model: `--base DIR`."
-    return next((hint for start, hint in _HINTS.items() if name.startswith(start)), "")
 
 
 def blocked_rules(subjects: Sequence[SubjectReport]) -> list[Blocked]:

@@ -12,8 +12,8 @@ from colintern.diagnostics.noise import Floats, bin_starts, binned
 from colintern.report.canvas import CHARACTER_WIDTH, WIDTH, Canvas, line_path
 from colintern.report.scale import Scale, shown
 
-HEIGHT: Final = 236.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 10.0, 30.0, HEIGHT - 34.0
+HEIGHT: Final = 240.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 16.0, 30.0, HEIGHT - 38.0
 _MOST_POINTS: Final = 220
 """Points of a curve: two a unit of width are all that can be seen."""
 _SMOOTH_POINTS: Final = 40
@@ -27,12 +27,15 @@ class Course(Struct, frozen=True):
     values: Floats
     unit: str
     """`epoch`, `step` or `row`."""
+    steps_per_epoch: float | None = None
+    """Shown below the epochs, where the log has both."""
 
 
 def course_of(rows: LogTable) -> Course:
     """Count epochs where every row has one, else steps, else rows."""
     if np.isfinite(rows.epoch).all() and rows.epoch[-1] > 0:
-        return Course(rows.epoch, "epoch")
+        steps = float(rows.step[-1] / rows.epoch[-1]) if rows.steps_known() else None
+        return Course(rows.epoch, "epoch", steps)
     if rows.steps_known():
         return Course(rows.step.astype(np.float64), "step")
     return Course(rows.row.astype(np.float64), "row")
@@ -55,7 +58,7 @@ class Plot:
         self.x = Scale(start, last if last > start else start + 1.0, _LEFT, _RIGHT)
         self.y = vertical_scale(*y_range)
         self._legend_x = 4.0
-        self._axes(course.unit)
+        self._axes(course)
 
     def curve(self, xs: Floats, values: Floats, name: str) -> None:
         """Draw every row faintly (or their range, where there are many) and their course."""
@@ -76,6 +79,15 @@ class Plot:
         """Draw a line through the points."""
         keep = np.linspace(0, len(xs) - 1, min(len(xs), _MOST_POINTS)).astype(np.int64)
         self.canvas.polyline(self._points(xs[keep], values[keep]), css)
+
+    def dot(self, x: float, y: float, css: str) -> None:
+        """Mark one value."""
+        self.canvas.circle(self.x.place(x), self.y.place(y), 4, css)
+
+    def mark(self, x: float, y: float, text: str) -> None:
+        """Write a letter just behind the end of a line."""
+        place = min(self.x.place(x) + 4, WIDTH - 9)
+        self.canvas.text(place, self.y.place(y) + 4, text, "fig-text fig-head")
 
     def area(self, xs: Floats, low: Floats, high: Floats, css: str) -> None:
         """Fill between two lines."""
@@ -119,15 +131,24 @@ class Plot:
     def _points(self, xs: Floats, values: Floats) -> list[tuple[float, float]]:
         return list(zip(self.x.places(xs).tolist(), self.y.places(values).tolist(), strict=True))
 
-    def _axes(self, unit: str) -> None:
+    def _axes(self, course: Course) -> None:
         for tick in self.y.ticks():
             place = self.y.place(tick)
             self.canvas.path(line_path(_LEFT, place, _RIGHT, place), "fig-grid")
             self.canvas.text(_LEFT - 6, place + 4, shown(tick), anchor="end")
-        for tick in self.x.ticks():
-            self.canvas.text(self.x.place(tick), _BOTTOM + 16, shown(tick), anchor="middle")
         self.canvas.path(line_path(_LEFT, _BOTTOM, _RIGHT, _BOTTOM), "fig-axis")
-        self.canvas.text(_RIGHT, _BOTTOM + 30, unit, "fig-text fig-unit", "end")
+        self._tick_row(course.unit, 1.0, _BOTTOM + 16)
+        if course.steps_per_epoch:
+            self._tick_row("step", course.steps_per_epoch, _BOTTOM + 31)
+
+    def _tick_row(self, unit: str, factor: float, y: float) -> None:
+        """Write what the horizontal axis counts, in units of which `factor` are one of its own."""
+        small = "fig-text fig-unit"
+        self.canvas.text(4, y, unit, small)
+        for tick in self.x.ticks():
+            text = shown(tick * factor if factor == 1 else round(tick * factor))
+            css = "fig-text" if factor == 1 else small
+            self.canvas.text(self.x.place(tick), y, text, css, "middle")
 
 
 _WIDE_RATIO: Final = 40.0

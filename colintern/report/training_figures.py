@@ -9,10 +9,11 @@ import numpy as np
 
 from colintern.artifacts.trainer_state import LogTable, TrainerState
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
+from colintern.diagnostics.epoch_losses import healthy_losses
+from colintern.diagnostics.evaluation_loss import EvaluationLoss
 from colintern.diagnostics.gradient_norms import GradientNorms
 from colintern.diagnostics.learning_rate_schedule import LearningRateSchedule
 from colintern.diagnostics.learning_rate_target import LearningRateTarget
-from colintern.diagnostics.loss_trajectory import chance_level
 from colintern.diagnostics.noise import Floats, finite_part
 from colintern.guide import Guide
 from colintern.report.figure import Figure, NothingToDraw
@@ -43,6 +44,28 @@ def loss_figure(
             caption += _corridor(plot, contrastive, course, guide)
     plot.crosses(course.values[not_finite(rows.loss)])
     return Figure("Loss", caption + _bad_text(rows.loss), plot.markup())
+
+
+def evaluation_figure(training_log: TrainerState, evaluation_loss: EvaluationLoss) -> Figure:
+    """Draw the evaluation loss beside the training loss, with its minimum."""
+    rows, trained = training_log.evaluations, training_log.training
+    values = _drawable(rows, rows.loss, "evaluation loss")
+    course, behind = course_of(rows), course_of(trained)
+    plot = Plot("Evaluation loss over the run", course, (0.0, float(values.max())))
+    if behind.unit == course.unit and len(finite_part(trained.loss)) >= _LEAST_ROWS:
+        known = np.isfinite(trained.loss)
+        training = np.clip(trained.loss[known], plot.y.low, plot.y.high)
+        plot.line(behind.values[known], training, "fig-raw")
+        plot.legend("training", "fig-raw")
+    known = np.isfinite(rows.loss)
+    plot.line(course.values[known], rows.loss[known], "fig-curve")
+    plot.legend("evaluation", "fig-curve")
+    best = int(np.argmin(values))
+    plot.dot(float(course.values[known][best]), float(values[best]), "fig-dot")
+    found = evaluation_loss
+    caption = f"Best {found.best:.3g} at step {found.best_step:,}, last {found.last:.3g}"
+    rise = f", {found.rise_ratio:.1%} above the best" if found.rise > found.band else ""
+    return Figure("Evaluation loss", f"{caption}{rise}.{_bad_text(rows.loss)}", plot.markup())
 
 
 def rate_figure(
@@ -117,8 +140,7 @@ def _evaluations(plot: Plot, log: TrainerState, course: Course) -> None:
 
 def _corridor(plot: Plot, contrastive: ContrastiveLoss, course: Course, guide: Guide) -> str:
     """Draw the guide's healthy loss after each epoch; return where it would stand at the end."""
-    share = contrastive.chance / chance_level(guide.final_loss_batch_size)
-    healthy = np.array(guide.healthy_loss_corridor) * share
+    healthy = healthy_losses(guide, contrastive.candidates)
     last = float(course.values.max())
     epochs = np.arange(len(healthy), dtype=np.float64)
     inside = epochs[epochs < last]

@@ -1,0 +1,124 @@
+"""A document as Markdown: every text escaped, so that nothing of an artefact acts in a page."""
+
+from collections.abc import Iterator
+
+from colintern.report.document import (
+    Absences,
+    Block,
+    Cell,
+    Document,
+    Figures,
+    Heading,
+    Paragraph,
+    Section,
+    Step,
+    Steps,
+    Summary,
+    Table,
+)
+from pytest_colintern.markdown_report import escaped
+
+_MARKS = {
+    "passed": "✓",
+    "failed": "✗",
+    "error": "✗",
+    "warned": "⚠",
+    "noted": "i",
+    "waived": "~",
+}
+"""Signs of the outcomes; one that was not judged has none."""
+
+
+def document_markdown(document: Document) -> str:
+    """Render a document; its figures appear by what they say in words."""
+    lines = [f"# {escaped(document.title)}", "", escaped(document.stamp), ""]
+    for summary in document.summaries:
+        lines.extend(_summary_lines(summary))
+    for section in document.sections:
+        lines.extend(_section_lines(section))
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _summary_lines(summary: Summary) -> Iterator[str]:
+    letter = f"{summary.letter}: " if summary.letter else ""
+    yield f"## {letter}{escaped(summary.name)}: {summary.verdict}"
+    yield ""
+    yield from (f"- **{escaped(name)}**: {_prose(text)}" for name, text in summary.lines)
+    yield f"- **Path**: {escaped(summary.path)}"
+    yield ""
+
+
+def _section_lines(section: Section) -> Iterator[str]:
+    aside = f" ({escaped(section.aside)})" if section.aside else ""
+    yield f"## {escaped(section.title)}{aside}"
+    yield ""
+    for block in section.blocks:
+        yield from _block_lines(block)
+        yield ""
+
+
+def _block_lines(block: Block) -> Iterator[str]:
+    match block:
+        case Paragraph(text):
+            yield _prose(text)
+        case Heading(text):
+            yield f"### {escaped(text)}"
+        case Table():
+            yield from _table_lines(block)
+        case Figures(figures):
+            yield from (
+                f"- **{escaped(figure.title)}**: {_prose(figure.caption)}" for figure in figures
+            )
+        case Steps(steps):
+            for number, step in enumerate(steps, 1):
+                yield from _step_lines(number, step)
+        case Absences(parts):
+            for left_out in parts:
+                hint = f". {_prose(left_out.hint)}" if left_out.hint else ""
+                yield f"- **{escaped(left_out.title)}**: {_prose(left_out.reason)}{hint}"
+
+
+def _table_lines(table: Table) -> Iterator[str]:
+    if table.title:
+        yield f"**{escaped(table.title)}**"
+        yield ""
+    yield f"| {' | '.join(escaped(name) or ' ' for name in table.head)} |"
+    yield f"|---{'|---:' if table.numeric else '|---'}" + (
+        ("|---:" if table.numeric else "|---") * (len(table.head) - 2) + "|"
+    )
+    for row in table.rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+    if table.note:
+        yield ""
+        yield _prose(table.note)
+
+
+def _cell(cell: Cell) -> str:
+    mark = f"{_MARKS[cell.mark]} " if cell.mark in _MARKS else ""
+    note = f" ({_prose(cell.note)})" if cell.note and cell.text else _prose(cell.note)
+    # Escaping keeps no pipe in a code span from ending the cell.
+    return f"{mark}{_prose(cell.text)}{note}".replace("|", "\\|").replace("\\\\|", "\\|")
+
+
+def _step_lines(number: int, step: Step) -> Iterator[str]:
+    mark = f"{_MARKS[step.mark]} " if step.mark in _MARKS else ""
+    indent = " " * (len(str(number)) + 2)
+    yield f"{number}. {mark}**{_prose(step.title)}**"
+    if step.text:
+        yield f"{indent}{_prose(step.text)}"
+    yield from (f"{indent}- {escaped(term)}: {_prose(text)}" for term, text in step.facts)
+    if step.code:
+        yield ""
+        yield from (f"{indent}    {line}" for line in step.code)
+        yield ""
+
+
+def _prose(text: str) -> str:
+    """Escape `text`; what stands between backticks stays code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escaped(text)
+    return "".join(
+        (f"`{part}`" if part.strip() else part) if index % 2 else escaped(part)
+        for index, part in enumerate(parts)
+    )

@@ -1,0 +1,43 @@
+"""One part of a report: made from evidence, or left out with the reason and what would help."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from msgspec import Struct
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.printable import printable
+from colintern.report.figure import NothingToDraw
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.missing_hints import hint_of
+from pytest_colintern.verdict import NoEvidence
+
+T = TypeVar("T")
+
+
+class LeftOut(Struct, frozen=True):
+    """A part that is not there, and why."""
+
+    title: str
+    reason: str
+    hint: str = ""
+    """What would let it be there."""
+
+
+def part(title: str, make: Callable[..., T], resolver: Resolver) -> T | LeftOut:
+    """Call `make` with the evidence that its parameters name. Nothing is raised.
+
+    A report shows what can be shown: a malformed file, or a mistake of ours in one part, must not
+    take the other parts away.
+    """
+    try:
+        made: T = resolver.call(make)
+    except NoEvidence as absence:
+        return LeftOut(title, printable(absence), hint_of(absence.missing))
+    except NothingToDraw as absence:
+        return LeftOut(title, printable(absence))
+    except ArtifactError as error:
+        return LeftOut(title, f"its evidence is malformed: {printable(error)}")
+    except Exception as error:  # noqa: BLE001 - the verdict stands without this part
+        return LeftOut(title, f"it could not be made: {type(error).__name__}: {printable(error)}")
+    return made

@@ -1,0 +1,95 @@
+"""One run as a report sees it: its audit, its evidence, and a letter among the others."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from msgspec import Struct
+
+from colintern.report.document import Cell, Mark
+from colintern.report.part import LeftOut, part
+from pytest_colintern.audit_report import SubjectReport
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.outcome import CheckResult, Outcome
+
+T = TypeVar("T")
+
+_GRAVEST_FIRST: Final = (
+    Outcome.FAILED,
+    Outcome.ERROR,
+    Outcome.WARNED,
+    Outcome.NOTED,
+    Outcome.WAIVED,
+    Outcome.PASSED,
+    Outcome.NO_EVIDENCE,
+    Outcome.BLOCKED,
+)
+_MARKS: Final[dict[Outcome, Mark]] = {
+    Outcome.FAILED: "failed",
+    Outcome.ERROR: "error",
+    Outcome.WARNED: "warned",
+    Outcome.NOTED: "noted",
+    Outcome.WAIVED: "waived",
+    Outcome.PASSED: "passed",
+    Outcome.NO_EVIDENCE: "no_evidence",
+    Outcome.BLOCKED: "blocked",
+}
+_UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NO_EVIDENCE, Outcome.BLOCKED)
+
+
+class ReportedRun(Struct, frozen=True):
+    """One run of a report."""
+
+    letter: str
+    """Empty for a run that is alone."""
+    audit: SubjectReport
+    evidence: Resolver
+
+    @property
+    def name(self) -> str:
+        """As the audit calls it."""
+        return self.audit.identity.name
+
+    @property
+    def heading(self) -> str:
+        """Letter and name."""
+        return f"{self.letter}: {self.name}" if self.letter else self.name
+
+    def part(self, title: str, make: Callable[..., T]) -> T | LeftOut:
+        """Make one part of the report from this run's evidence; nothing is raised."""
+        return part(f"{self.letter}: {title}" if self.letter else title, make, self.evidence)
+
+    def evidence_of(self, make: Callable[..., T]) -> T | None:
+        """Return what `make` makes of this run's evidence, or None where it is not there."""
+        made = part("", make, self.evidence)
+        return None if isinstance(made, LeftOut) else made
+
+    def result(self, rule: str) -> CheckResult | None:
+        """Return the result of a rule, if it was in the audit."""
+        return next((each for each in self.audit.results if each.rule == rule), None)
+
+    def gravest(self, rules: Sequence[str]) -> CheckResult | None:
+        """Return the gravest result of `rules`, if any was in the audit."""
+        results = [result for rule in rules if (result := self.result(rule))]
+        return min(results, key=lambda result: _GRAVEST_FIRST.index(result.outcome), default=None)
+
+    def judged_cell(self, text: str, rules: Sequence[str]) -> Cell:
+        """Return `text` with the outcome of `rules`; a finding says what was expected."""
+        result = self.gravest(rules)
+        if result is None or result.outcome in (Outcome.NO_EVIDENCE, Outcome.BLOCKED):
+            return Cell(text)
+        note = ""
+        if result.outcome not in _UNREMARKABLE:
+            note = f"{result.rule}: {result.expected}" if result.expected else result.rule
+        return Cell(text, mark_of(result.outcome), note)
+
+
+def mark_of(outcome: Outcome) -> Mark:
+    """Return the sign of an outcome."""
+    return _MARKS[outcome]
+
+
+def head(
+    runs: Sequence[ReportedRun], first: str, *more: str, alone: str = "This run"
+) -> tuple[str, ...]:
+    """Return the head of a table with a column a run."""
+    return (first, *(run.heading if run.letter else alone for run in runs), *more)
