@@ -59,6 +59,7 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
         "ADP012",
         "LIV004",
         "LIV007",
+        "LIV009",
         "LOG002",
         "LOG003",
         "PRJ002",
@@ -209,7 +210,7 @@ def check_merge_is_exact(merge: MergeVerification) -> Verdict:
         whole model.
     Source: failure-modes B15; PEFT issue 1388; colpali issue 282.
     """
-    if not merge.compared:
+    if not merge.is_told:
         raise NoEvidence("weights of base and merged model that compare", needed_for="the merge")
     return Verdict(
         not merge.faults,

@@ -28,6 +28,18 @@ ZERO_B_INITS: Final = frozenset({True, "gaussian", "eva"})
 """`init_lora_weights` that start from B = 0 (PEFT 0.20, `LoraLayer.update_layer`)."""
 
 
+_SAME_BASE_INITS: Final = ZERO_B_INITS | {False, "orthogonal"}
+"""Those that leave the base as it was; PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA take their start out
+of its weights (PEFT 0.20, `LoraLayer.update_layer`)."""
+
+
+_VARIANTS: Final = (
+    *("use_qalora", "use_bdlora", "kasa_config", "monteclora_config", "velora_config"),
+    *("arrow_config", "alora_invocation_tokens"),
+)
+"""Keys of kinds of LoRA whose matrices have other shapes or another product (PEFT 0.20, 0.21)."""
+
+
 class AdapterConfig(Struct, frozen=True, kw_only=True):
     """PEFT's configuration under PEFT's names; a key that was not written is at PEFT's default."""
 
@@ -94,6 +106,17 @@ class AdapterConfig(Struct, frozen=True, kw_only=True):
     def b_starts_at_zero(self) -> bool:
         """Whether an untrained B is zero, so that any other B was trained."""
         return self.init_lora_weights in ZERO_B_INITS
+
+    @property
+    def merges_plainly(self) -> bool:
+        """Whether merging gives base + s·B·A: the base's own weight, stored as (out, in)."""
+        changed = self.use_dora or self.fan_in_fan_out or self.layer_replication or self.is_variant
+        return not changed and self.init_lora_weights in _SAME_BASE_INITS
+
+    @property
+    def is_variant(self) -> bool:
+        """Whether the matrices are not (rank, in) and (out, rank), or do more than multiply."""
+        return any(self.raw.get(key) for key in _VARIANTS)
 
     @property
     def target_entries(self) -> tuple[str, ...]:

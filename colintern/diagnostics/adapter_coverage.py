@@ -85,12 +85,16 @@ class AdapterCoverage:
     @cached_property
     def wrong_ranks(self) -> tuple[str, ...]:
         """Modules whose matrices have another rank than the configuration, or differ in rank."""
+        if self.config.is_variant:
+            return ()
         return tuple(module.name for module in self.tensors.pairs if not self._rank_agrees(module))
 
     @cached_property
     def wrong_shapes(self) -> tuple[str, ...]:
         """Modules whose matrices do not fit the base's, where the outline knows them."""
-        shapes = {} if self.outline is None else _shapes(self.outline)
+        if self.outline is None or self.config.is_variant:
+            return ()
+        shapes = _shapes(self.outline)
         return tuple(
             module.name
             for module in self.tensors.pairs

@@ -41,6 +41,11 @@ class MergeVerification:
         return len(self.modules) + self.copies.compared + missing
 
     @property
+    def is_told(self) -> bool:
+        """Whether the comparison tells anything: of LoRA itself, where there is some."""
+        return bool(self.faults or self.modules or (self.compared and not self.not_fitted))
+
+    @property
     def unverified(self) -> tuple[str, ...]:
         """Modules and tensors that could not be compared."""
         return (*self.not_fitted, *self.copies.unverified)
@@ -94,7 +99,8 @@ def verify_merge(
         *names,
         tensors,
         absent=absent,
-        with_bias=bool(config.lora_bias),
+        # PEFT 0.20 does not save the biases that `lora_only` trains.
+        with_bias=bool(config.lora_bias) or config.bias == "lora_only",
         num_bytes=max(num_bytes, 0),
     )
     return MergeVerification(merged.path, tuple(modules), copies, tuple(not_fitted))

@@ -48,7 +48,7 @@ class MergedModule(Struct, frozen=True):
     factor_error: float
     """What rounding alone may move it by."""
     residual: float
-    """Norm of (merged - base - factor · update) relative to the norm of the base's weight."""
+    """Norm of (merged - base - factor · update) relative to what was rounded: weight and update."""
     rounding: float
     """What rounding alone may leave of that."""
     is_zero: bool = False
@@ -95,14 +95,14 @@ def compare_update(
     is_matrix = len(module.a.shape) == len(module.b.shape) == 2  # noqa: PLR2004 - as above
     scale = scaling_of(config, module.name, module.rank or 1)
     fits = is_matrix and after.shape == before.shape == shape and not module.is_embedding
-    if not fits or scale is None or config.use_dora or config.fan_in_fan_out:
+    if not fits or scale is None or not config.merges_plainly:
         return None
     if after.dtype not in _RELATIVE_ROUNDING or before.dtype not in _RELATIVE_ROUNDING:
         return None
     a = adapter.read_float32(module.a.name) * np.float32(scale)
     b = adapter.read_float32(module.b.name)
     sums = np.zeros(4)
-    types = set(ROUNDED_TYPES) if after.dtype == "F32" else set()
+    types = set() if after.dtype == "BF16" else set(ROUNDED_TYPES)
     is_zero = True
     for rows, merged_rows, base_rows in _row_blocks(after, before):
         types = {kind for kind in types if np.array_equal(rounded(merged_rows, kind), merged_rows)}
@@ -130,7 +130,8 @@ def _fitted(name: str, sums: NDArray[np.float64], rounding: float, *, values: in
         # Rounding is independent of the update: of its size, one direction among all reaches it.
         error = 3 * rounding * math.sqrt(weight / max(values, 1) / update)
         rest = max(change - factor * along, 0.0)
-    size = math.sqrt(weight) or 1.0
+    # What is rounded is the weight, and with it the update: once alone, once in the sum.
+    size = math.sqrt(weight) + 2 * abs(factor) * math.sqrt(update) or 1.0
     return MergedModule(name, factor, error, math.sqrt(rest) / size, rounding)
 
 
