@@ -1,0 +1,114 @@
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("optuna")
+pytest.importorskip("colpali_engine")
+
+from colintern.evaluation.pages import evaluate_pages  # noqa: E402 - after the skip
+from colintern.search.places import places_of  # noqa: E402 - after the skip
+from colintern.search.storage import open_storage  # noqa: E402 - after the skip
+from colintern.training.recipes import tiny  # noqa: E402 - after the skip
+from colintern.training.run import train  # noqa: E402 - after the skip
+
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
+
+EPOCHS = 1.2
+"""120 steps of the recipe's batch: a run in which the recipe has not learned much yet."""
+TRIALS = 10
+
+
+@pytest.fixture(scope="module")
+def default_scores(tmp_path_factory):
+    """NDCG@5 of the recipe as it is, after as many pairs as a trial has."""
+    folder = tmp_path_factory.mktemp("default")
+    scores = []
+    for seed in range(3):
+        recipe = replace(tiny(), num_train_epochs=EPOCHS, seed=seed, eval_steps=None)
+        assert train(recipe, folder / str(seed))
+        scores.append(evaluate_pages(folder / str(seed), folder / f"results-{seed}"))
+    show("default", scores)
+    return scores
+
+
+def show(*words):
+    """The figures are what the proof is run for: `pytest -s`."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+
+
+def start(folder, url, log):
+    options = ["--storage", url] if url else []
+    command = [sys.executable, "-m", "colintern", "search", "--recipe", "tiny"]
+    command += ["--trials", str(TRIALS), "--output-dir", str(folder), *options]
+    command += ["--num_train_epochs", str(EPOCHS), "--disable_tqdm", "true", "--evaluations", "4"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    with log.open("a") as stream:
+        return subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
+
+
+def trials_of(folder, url):
+    import optuna  # noqa: PLC0415 - after the skip
+
+    try:
+        study = optuna.load_study(study_name="colintern", storage=open_storage(url, folder))
+    except KeyError:
+        return []
+    return study.get_trials(deepcopy=False)
+
+
+def wait_for(condition, seconds):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(1)
+    raise AssertionError(condition)
+
+
+@pytest.mark.parametrize("name", ["journal", "sqlite"])
+def test_a_search_of_ten_trials_beats_the_default(default_scores, tmp_path, name):
+    folder = tmp_path / "search"
+    url = {"journal": None, "sqlite": f"sqlite:///{tmp_path}/study.db"}[name]
+    victim = start(folder, url, tmp_path / "victim.txt")
+    # It is killed in the middle of a trial, which is not its first.
+    wait_for(lambda: len(trials_of(folder, url)) > 0, 300)
+    survivor = start(folder, url, tmp_path / "survivor.txt")
+    own = f"/{victim.pid}/"
+
+    def is_at_a_later_trial():
+        mine = [each for each in trials_of(folder, url) if own in each.user_attrs.get("worker", "")]
+        return len(mine) > 1 and mine[-1].intermediate_values
+
+    wait_for(is_at_a_later_trial, 1800)
+    victim.send_signal(signal.SIGKILL)
+    assert victim.wait(60) == -signal.SIGKILL
+    replacement = start(folder, url, tmp_path / "replacement.txt")
+    for worker in (survivor, replacement):
+        assert worker.wait(5400) == 0, (tmp_path / "survivor.txt").read_text()[-3000:]
+    trials = trials_of(folder, url)
+    places = places_of(trials)
+    assert len(places) == TRIALS
+    assert all(place.is_finished for place in places)
+    died = [each.number for each in trials if each.user_attrs.get("given_up") == "died"]
+    stood_in = [each.user_attrs["retry_of"] for each in trials if "retry_of" in each.user_attrs]
+    assert len(died) == 1
+    assert stood_in == died
+    best = json.loads((folder / "optuna_best_params.json").read_text())
+    assert best["finished_trials"] == TRIALS
+    score = evaluate_pages(Path(best["run"]), tmp_path / "results")
+    show(name, "best", score, best["params"], "default", default_scores)
+    show((tmp_path / "survivor.txt").read_text()[-3000:])
+    assert score > statistics.median(default_scores)
