@@ -66,10 +66,11 @@ def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConf
     Source: failure-modes B08, B09; colpali issues 171, 281 and 282.
     """
     found, stacked = base_reference.folder is not None, base_reference.is_adapter
-    name = printable(base_reference.recorded or "no base", limit=120)
+    name = printable(base_reference.recorded or "the base", limit=120)
     if not found and base_reference.is_hub_id:
         raise NoEvidence(f"{name} in the local Hub cache", needed_for="whether the base is whole")
-    state = "holds an adapter" if stacked else "is here" if found else "is not on this machine"
+    absent = "is not on this machine" if base_reference.recorded else "is not named"
+    state = "holds an adapter" if stacked else "is here" if found else absent
     return Verdict(
         found and not stacked,
         observed=f"{name} {state}",
@@ -103,7 +104,7 @@ def check_base_is_pinned(adapter: AdapterConfig, base_reference: BaseReference) 
     "ADP021",
     "family-contradiction",
     severity=WARNING,
-    explains={"ADP002", "PRJ001", "PRJ003", "PRC002"},
+    explains={"ADP002", "LIV006", "PRC002", "PRJ001", "PRJ003"},
 )
 def check_family_is_one(family_traces: FamilyTraces, layout: RunLayout) -> Verdict:
     """Base, processor and manifest are of different retriever families.

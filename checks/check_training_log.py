@@ -139,7 +139,7 @@ def check_training_is_complete(
     found = interruption(progress, layout, manifest, guide.min_completed_ratio)
     return Verdict(
         found is None,
-        observed=f"{progress.global_step:,} of {progress.max_steps:,} steps ({progress.ratio:.0%})",
+        observed=f"{progress.global_step:,} of {progress.max_steps:,} steps ({progress.ratio:.1%})",
         expected=f"{guide.min_completed_ratio:.0%} of the steps, or the last save point",
         where=training_log.path,
         severity=_SEVERITIES[found or "error"],
