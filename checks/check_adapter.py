@@ -19,7 +19,7 @@ from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
     "projection-not-targeted",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"PRJ001", "PRJ002", "LOG004", "RES001", "RES002", "RES005"},
+    explains={"LIV007", "LIV009", "LOG004", "PRJ001", "PRJ002", "RES001", "RES002", "RES005"},
 )
 def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verdict:
     """The projection is in neither `target_modules` nor `modules_to_save`.
@@ -53,6 +53,7 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
         "ADP012",
         "LIV004",
         "LIV007",
+        "LIV009",
         "LOG002",
         "LOG003",
         "LOG004",
@@ -177,7 +178,7 @@ def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     "key-layout-unknown",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV004", "LIV006", "RES001", "RES005"},
+    explains={"LIV004", "LIV006", "LIV007", "RES001", "RES005"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:
     """Tensor names follow no layout that PEFT and transformers load: LoRA would be dropped.

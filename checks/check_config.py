@@ -20,7 +20,7 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     "too-few-epochs",
     severity=WARNING,
     up_to=ERROR,
-    explains={"LOG003", "LOG004", "RES001", "RES002"},
+    explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002"},
 )
 def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The run was asked for fewer epochs than its family needs.
@@ -52,8 +52,17 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
     severity=WARNING,
     up_to=ERROR,
     explains={
-        *("LOG001", "LOG002", "LOG003", "LOG004", "LOG005", "LOG006", "LOG010"),
-        *("RES001", "RES002"),
+        "LIV007",
+        "LIV009",
+        "LOG001",
+        "LOG002",
+        "LOG003",
+        "LOG004",
+        "LOG005",
+        "LOG006",
+        "LOG010",
+        "RES001",
+        "RES002",
     },
 )
 def check_learning_rate(

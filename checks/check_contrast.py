@@ -16,7 +16,7 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     "small-effective-batch",
     severity=WARNING,
     up_to=ERROR,
-    explains={"CFG004", "LOG002", "LOG005", "LOG010", "RES001", "RES002"},
+    explains={"CFG004", "LIV007", "LIV009", "LOG002", "LOG005", "LOG010", "RES001", "RES002"},
 )
 def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Verdict:
     """An optimiser step sees fewer queries than the guide requires.
@@ -54,7 +54,7 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     "few-in-batch-negatives",
     severity=WARNING,
     up_to=ERROR,
-    explains={"LOG002", "LOG003", "LOG004", "LOG009", "RES001", "RES002"},
+    explains={"LIV007", "LIV009", "LOG002", "LOG003", "LOG004", "LOG009", "RES001", "RES002"},
 )
 def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) -> Verdict:
     """Each query is compared with few other pages.
@@ -86,7 +86,18 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
     "CFG013",
     "temperature-mismatch",
     severity=ERROR,
-    explains={*("LOG001", "LOG002", "LOG004", "LOG006", "LOG009", "LOG010"), *("RES001", "RES002")},
+    explains={
+        "LIV007",
+        "LIV009",
+        "LOG001",
+        "LOG002",
+        "LOG004",
+        "LOG006",
+        "LOG009",
+        "LOG010",
+        "RES001",
+        "RES002",
+    },
 )
 def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     """The loss's temperature does not fit the scale of its scores.
@@ -139,7 +150,7 @@ def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     "CFG015",
     "known-bad-loss-version",
     severity=ERROR,
-    explains={"LOG002", "LOG006", "RES001", "RES005"},
+    explains={"LIV007", "LIV009", "LOG002", "LOG006", "RES001", "RES005"},
 )
 def check_loss_version(loss_kind: LossKind) -> Verdict:
     """The loss class has an inverted sign or wrong labels in this version of colpali-engine.

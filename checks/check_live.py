@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from colintern.artifacts.printable import listed, printable
+from colintern.artifacts.printable import printable
 from colintern.artifacts.run_layout import RunLayout
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
+    MergeEffect,
     Retrieval,
     Spread,
     VectorNorms,
@@ -15,6 +16,10 @@ from pytest_colintern import ERROR, WARNING, Verdict, rule
 
 NORM_TOLERANCE: Final = 1e-2
 """Of a unit vector in bfloat16 (failure-modes C05)."""
+
+SAME_PASS: Final = 1e-4
+"""Change of a number in a unit vector between two passes: another order of summation moves it by
+1e-6, dropout of 0.1 in LoRA alone by 1e-2 (our measurement on the bundled run)."""
 
 SAME_COSINE: Final = 0.995
 SAME_SCORE: Final = 0.01
@@ -26,15 +31,18 @@ LEAST_EFFECT: Final = 1e-3
 MERGE_TOLERANCE: Final = 0.02
 """Share of a score; a merge in bfloat16 changes a loss of 2.1178 to 2.1214 (PEFT issue 1388)."""
 
-CHANCE_FACTOR: Final = 3.0
-"""NDCG@5 by that of a random ranking below which it may be chance (failure-modes I18)."""
-
 COLLAPSED_COSINE: Final = 0.9
 COLLAPSED_SCORES: Final = 1e-3
 """Cosine between vectors of different pages, and variation of scores, of a collapse (F06)."""
 
 
-@rule("LIV001", "embeddings-not-unit", severity=ERROR, requires={"LIV006"})
+@rule(
+    "LIV001",
+    "embeddings-not-unit",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"RES001", "RES004", "RES005"},
+)
 def check_embeddings_are_unit(live_norms: VectorNorms, layout: RunLayout) -> Verdict:
     """Embeddings are NaN, not of length 1, or not zero where there is padding.
 
@@ -55,19 +63,25 @@ def check_embeddings_are_unit(live_norms: VectorNorms, layout: RunLayout) -> Ver
     )
 
 
-@rule("LIV002", "not-deterministic", severity=ERROR, requires={"LIV006"})
+@rule(
+    "LIV002",
+    "not-deterministic",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"LIV003", "LIV007", "LIV008"},
+)
 def check_passes_are_equal(live_repeat_difference: float, layout: RunLayout) -> Verdict:
     """Two passes over the same pages differ: something random is left on.
 
     Why: dropout that is live at inference changes every score from run to run.
-    Evidence: the same eight pages, run twice in evaluation mode.
+    Evidence: the same eight pages and queries, run twice in evaluation mode.
     Fix: call `model.eval()`; look for dropout that ignores it.
     Source: failure-modes G06.
     """
     return Verdict(
-        live_repeat_difference == 0,
+        live_repeat_difference <= SAME_PASS,
         observed=f"two passes differ by {live_repeat_difference:.2g}",
-        expected="equal bits",
+        expected=f"equal vectors, to {SAME_PASS}",
         where=layout.path,
     )
 
@@ -90,7 +104,13 @@ def check_batches_agree(live_batch_effect: BatchEffect, layout: RunLayout) -> Ve
     )
 
 
-@rule("LIV004", "adapter-without-effect", severity=ERROR, requires={"LIV006"})
+@rule(
+    "LIV004",
+    "adapter-without-effect",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"LIV007", "RES001", "RES005"},
+)
 def check_adapter_has_effect(live_adapter_effect: float, layout: RunLayout) -> Verdict:
     """The model embeds alike with and without its adapter.
 
@@ -107,7 +127,13 @@ def check_adapter_has_effect(live_adapter_effect: float, layout: RunLayout) -> V
     )
 
 
-@rule("LIV005", "loads-disagree", severity=ERROR, requires={"LIV006"})
+@rule(
+    "LIV005",
+    "loads-disagree",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"LIV007", "RES001", "RES005"},
+)
 def check_loads_agree(live_load_difference: float, layout: RunLayout) -> Verdict:
     """Two loads give different projections: its matrix is in no file, and drawn anew.
 
@@ -125,33 +151,33 @@ def check_loads_agree(live_load_difference: float, layout: RunLayout) -> Verdict
     )
 
 
-@rule("LIV006", "weights-not-loaded", severity=ERROR)
+@rule("LIV006", "weights-not-loaded", severity=ERROR, explains={"RES001", "RES005"})
 def check_weights_are_loaded(live_load: LoadReport, layout: RunLayout) -> Verdict:
-    """Tensors are missing, left over or unused after loading.
+    """Tensors are missing, left over or unused after loading, or the model cannot be run at all.
 
     Why: transformers and PEFT only warn: what is missing is random, what is left over is ignored,
         and the model scores like another one.
-    Evidence: every tensor of the files beside the loaded model, compared value by value.
+    Evidence: every tensor of the files beside the loaded model, compared value by value; then eight
+        pages and queries through the saved processor. What asks for more layers, memory or pixels
+        than its files explain is refused before it is built.
     Fix: use the versions and the base that the checkpoint was made with, or save it again.
     Source: failure-modes B06, B07; colpali issues 413 and 424; PEFT issues 2566 and 2574.
     """
-    parts = {
-        "missing": live_load.missing,
-        "left over": live_load.unexpected,
-        "not in the model": live_load.unused,
-        "not in the adapter's file": live_load.absent,
-    }
-    wrong = [f"{what}: {listed(names, most=2)}" for what, names in parts.items() if names]
-    found = printable(live_load.error, limit=300) if live_load.error else "; ".join(wrong)
     return Verdict(
         live_load.ok,
-        observed=found or f"{live_load.num_tensors} tensors loaded, each once",
-        expected="every tensor loaded once",
+        observed=printable(live_load.text, limit=300),
+        expected="every tensor loaded once, and a model that embeds pages and queries",
         where=layout.path,
     )
 
 
-@rule("LIV007", "cannot-find-its-pages", severity=ERROR, requires={"LIV006"}, explains={"RES001"})
+@rule(
+    "LIV007",
+    "cannot-find-its-pages",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"RES001", "RES002", "RES005"},
+)
 def check_pages_are_found(live_retrieval: Retrieval, layout: RunLayout) -> Verdict:
     """The model ranks the pages that it was trained for like a random ranking.
 
@@ -159,19 +185,20 @@ def check_pages_are_found(live_retrieval: Retrieval, layout: RunLayout) -> Verdi
     Evidence: NDCG@5 on the generated pages, for a model trained on such pages, or on those of
         `--live-pages`.
     Fix: see which rule on the adapter, the projection or the training log fails too.
-    Source: design 7; chance is 2.9485 / N for one answer among N pages (failure-modes I18).
+    Source: definition: a random ranking of N pages has 2.9485 / N; it counts as chance below three
+        times that and within three standard errors of it, as in RES005 (failure-modes I18).
     """
-    limit = CHANCE_FACTOR * live_retrieval.chance
+    limit = live_retrieval.limit
     return Verdict(
         live_retrieval.ndcg_at_5 > limit,
         observed=f"NDCG@5 {live_retrieval.ndcg_at_5:.3f} on {live_retrieval.num_pages} pages",
-        expected=f"above {limit:.3f}, {CHANCE_FACTOR:.0f} times a random ranking",
+        expected=f"above {limit:.3f}, which a random ranking may reach",
         where=layout.path,
     )
 
 
 @rule("LIV008", "merge-changes-scores", severity=WARNING, requires={"LIV006"})
-def check_merge_keeps_scores(live_merge_change: float, layout: RunLayout) -> Verdict:
+def check_merge_keeps_scores(live_merge_effect: MergeEffect, layout: RunLayout) -> Verdict:
     """Scores after the merge differ from those before by more than rounding.
 
     Why: the merged model is what is served; a merge in half precision, or a wrong one, loses what
@@ -181,15 +208,24 @@ def check_merge_keeps_scores(live_merge_change: float, layout: RunLayout) -> Ver
     Fix: merge once, on the recorded base, in its own type: `colintern merge`.
     Source: failure-modes B15; PEFT issue 1388.
     """
+    change, error = live_merge_effect.largest_score_change, live_merge_effect.error
     return Verdict(
-        live_merge_change <= MERGE_TOLERANCE,
-        observed=f"scores change by up to {live_merge_change:.2%}",
+        error is None and change <= MERGE_TOLERANCE,
+        observed=f"the merged model: {printable(error, limit=300)}"
+        if error
+        else f"scores change by up to {change:.2%}",
         expected=f"by at most {MERGE_TOLERANCE:.0%}",
         where=layout.path,
     )
 
 
-@rule("LIV009", "query-page-collapse", severity=ERROR, requires={"LIV006"}, explains={"LIV007"})
+@rule(
+    "LIV009",
+    "query-page-collapse",
+    severity=ERROR,
+    requires={"LIV006"},
+    explains={"LIV007", "RES001"},
+)
 def check_pages_are_told_apart(live_spread: Spread, layout: RunLayout) -> Verdict:
     """Different pages have the same vectors, or the same scores.
 

@@ -128,7 +128,7 @@ def check_resolution_is_kept(
     )
 
 
-@rule("PRC005", "vocabulary-mismatch", severity=ERROR)
+@rule("PRC005", "vocabulary-mismatch", severity=ERROR, explains={"LIV006"})
 def check_vocabulary_fits(vocabulary: Vocabulary) -> Verdict:
     """The tokenizer gives ids for which the embedding has no row.
 

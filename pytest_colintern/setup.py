@@ -10,6 +10,7 @@ from msgspec import Struct
 from colintern.artifacts.printable import printable
 from pytest_colintern.catalogue import matches
 from pytest_colintern.policy import Policy
+from pytest_colintern.progress import progress_of
 from pytest_colintern.recorded_audit import RecordedAuditError, read_recorded_audit
 from pytest_colintern.settings import Settings, SettingsError, read_settings
 from pytest_colintern.subject import AuditOptions, Subject
@@ -93,6 +94,7 @@ def _options(
         guide=settings.guide,
         live=bool(config.getoption("colintern_live")),
         live_pages=live_pages,
+        progress=progress_of(config) if config.getoption("colintern_live") else None,
         num_subjects=num_subjects,
         invocation_dir=here,
     )

@@ -1,5 +1,6 @@
 """What is audited, and what the user said about it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec import Struct
@@ -35,6 +36,8 @@ class AuditOptions(Struct, frozen=True):
     """`--live`: the model may be loaded and run."""
     live_pages: Path | None = None
     """`--live-pages`: the user's own pages for the rules that run the model."""
+    progress: Callable[[str], None] | None = None
+    """Tells the user what a long measurement is doing; None where nobody reads it."""
     num_subjects: int = 1
     """Subjects in this audit: with several, `--results` has a folder for each."""
     invocation_dir: Path = Path()

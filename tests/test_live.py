@@ -16,6 +16,7 @@ from colintern.cli import main
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
+    MergeEffect,
     Retrieval,
     Spread,
     VectorNorms,
@@ -196,13 +197,13 @@ def test_without_the_extra_there_is_no_evidence(pytester, run, monkeypatch):
 
 BAD = {
     "LIV001": {"live_norms": VectorNorms(4, 0, 0.02, 0.0)},
-    "LIV002": {"live_repeat_difference": 1e-7},
+    "LIV002": {"live_repeat_difference": 1e-3},
     "LIV003": {"live_batch_effect": BatchEffect(0.99, 0.0)},
     "LIV004": {"live_adapter_effect": 1e-4},
     "LIV005": {"live_load_difference": 1e-3},
     "LIV006": {"live_load": LoadReport(num_tensors=1, absent=("a",))},
-    "LIV007": {"live_retrieval": Retrieval(0.029, 300, 300)},
-    "LIV008": {"live_merge_change": 0.03},
+    "LIV007": {"live_retrieval": Retrieval(0.023, 300, 300)},
+    "LIV008": {"live_merge_effect": MergeEffect(0.03)},
     "LIV009": {"live_spread": Spread(0.5, 1e-4)},
 }
 GOOD = {
@@ -212,8 +213,8 @@ GOOD = {
     "LIV004": {"live_adapter_effect": 0.02},
     "LIV005": {"live_load_difference": 0.0},
     "LIV006": {"live_load": LoadReport(num_tensors=1)},
-    "LIV007": {"live_retrieval": Retrieval(0.05, 300, 300)},
-    "LIV008": {"live_merge_change": 0.003},
+    "LIV007": {"live_retrieval": Retrieval(0.025, 300, 300)},
+    "LIV008": {"live_merge_effect": MergeEffect(0.003)},
     "LIV009": {"live_spread": Spread(0.5, 0.05)},
 }
 
@@ -231,6 +232,17 @@ def test_norms_tell_padding_from_tokens():
     vectors = np.array([[1, 0], [0.5, 0], [np.nan, 0], [0, 0.25]], np.float32)
     found = vector_norms(vectors, np.array([True, True, True, False]))
     assert (found.num_not_finite, found.largest_deviation, found.largest_padding) == (1, 0.5, 0.25)
+
+
+def test_padding_that_is_no_number_is_nobodys_vector():
+    vectors = np.array([[1, 0], [np.nan, np.nan]], np.float32)
+    found = vector_norms(vectors, np.array([True, False]))
+    assert (found.num_vectors, found.num_not_finite, found.largest_padding) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(("pages", "tells"), [(5, False), (8, False), (30, True), (300, True)])
+def test_few_pages_tell_nothing(pages, tells):
+    assert Retrieval(0.0, pages, pages).tells is tells
 
 
 def test_batches_that_differ_are_measured():

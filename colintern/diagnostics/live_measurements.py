@@ -3,15 +3,22 @@
 Shape letters: V vectors, D embedding dimension, Q queries, P pages.
 """
 
+import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from colintern.artifacts.printable import listed
 from colintern.diagnostics.benchmarks import DISCOUNTS_AT_5
+from colintern.diagnostics.score_level import RANDOM_ERRORS, RANDOM_FACTOR
 
 Vectors = npt.NDArray[np.float32]
+
+_TELLING: Final = 0.5
+"""NDCG@5 that must lie beyond chance for pages to tell anything: five pages tell nothing."""
 
 
 class LoadReport(Struct, frozen=True, kw_only=True):
@@ -28,23 +35,39 @@ class LoadReport(Struct, frozen=True, kw_only=True):
     absent: tuple[str, ...] = ()
     """Parameters of the adapter that its file does not hold."""
     error: str | None = None
-    """Why nothing could be loaded."""
+    """Why the model could not be loaded, or not be run once."""
 
     @property
     def ok(self) -> bool:
         """Whether every tensor was loaded once."""
         return not (self.missing or self.unexpected or self.unused or self.absent or self.error)
 
+    @property
+    def text(self) -> str:
+        """What went wrong, else how much was loaded."""
+        parts = {
+            "missing": self.missing,
+            "left over": self.unexpected,
+            "not in the model": self.unused,
+            "not in the adapter's file": self.absent,
+        }
+        wrong = [f"{what}: {listed(names, most=2)}" for what, names in parts.items() if names]
+        whole = f"{self.num_tensors} tensors loaded, each once"
+        return self.error or "; ".join(wrong) or whole
+
 
 class VectorNorms(Struct, frozen=True):
     """Lengths of the vectors of some pages and queries."""
 
     num_vectors: int
+    """Of real tokens."""
     num_not_finite: int
+    """Of those."""
     largest_deviation: float
     """From 1, of the vectors of real tokens."""
     largest_padding: float
-    """Length of a vector that belongs to padding; 0 where there was none."""
+    """Length of a vector that belongs to padding; 0 where there was none, and where it is NaN: sdpa
+    gives a row that attends to nothing no value, and whoever drops padding never sees it."""
 
 
 class BatchEffect(Struct, frozen=True):
@@ -65,6 +88,15 @@ class Spread(Struct, frozen=True):
     """Standard deviation of a query's scores over pages, relative to their mean; the median."""
 
 
+class MergeEffect(Struct, frozen=True):
+    """Scores before and after merging."""
+
+    largest_score_change: float = 0.0
+    """Relative to the largest score."""
+    error: str | None = None
+    """Why the merged model could not be run."""
+
+
 class Retrieval(Struct, frozen=True):
     """NDCG@5 on pages with one answer a query."""
 
@@ -73,9 +105,18 @@ class Retrieval(Struct, frozen=True):
     num_queries: int
 
     @property
-    def chance(self) -> float:
-        """NDCG@5 that a random ranking is expected to have."""
-        return sum(DISCOUNTS_AT_5) / self.num_pages
+    def limit(self) -> float:
+        """NDCG@5 below which a model is not told from a random ranking."""
+        gains = DISCOUNTS_AT_5[: self.num_pages]
+        chance = sum(gains) / self.num_pages
+        spread = sum(gain**2 for gain in gains) / self.num_pages - chance**2
+        error = math.sqrt(spread / self.num_queries)
+        return min(RANDOM_FACTOR * chance, chance + RANDOM_ERRORS * error)
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are pages and queries enough to tell a model from chance."""
+        return self.limit < _TELLING
 
 
 def vector_norms(vectors_VD: Vectors, real_V: npt.NDArray[np.bool_]) -> VectorNorms:  # noqa: N803
@@ -85,8 +126,8 @@ def vector_norms(vectors_VD: Vectors, real_V: npt.NDArray[np.bool_]) -> VectorNo
     real = lengths_V[real_V & finite_V]
     padding = lengths_V[~real_V & finite_V]
     return VectorNorms(
-        num_vectors=len(vectors_VD),
-        num_not_finite=int((~finite_V).sum()),
+        num_vectors=int(real_V.sum()),
+        num_not_finite=int((real_V & ~finite_V).sum()),
         largest_deviation=float(np.abs(real - 1).max(initial=0.0)),
         largest_padding=float(padding.max(initial=0.0)),
     )

@@ -1,13 +1,19 @@
 """Pages and queries on which the live rules run a model: the bundled ones, or the user's own."""
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from colintern.artifacts.printable import printable
+from colintern.pages.facts import draw_facts
+from colintern.pages.layout import Layout
+from colintern.pages.page import Page
 from colintern.pages.world import retrieval_task
 from pytest_colintern.verdict import NoEvidence
 
@@ -15,6 +21,8 @@ MOST_PAGES: Final = 300
 """Pages that are run through the model; the first ones of a larger folder."""
 PROBES: Final = 8
 """Pages and queries of all rules but LIV007."""
+_LAYOUTS: Final[tuple[Layout, ...]] = ("card", "form", "table", "letter")
+_SEED: Final = 0
 
 _IMAGES: Final = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 _QUERIES: Final = ("total", "Which page names the total?", "What is the title of the second table?")
@@ -31,13 +39,26 @@ class LivePages:
     """Empty where no answers are known."""
     generated: bool
     """Whether they are the bundled ones."""
+    probes: tuple[Image.Image, ...]
+    """Pages of several sizes, so that a batch of them has padding where the family pads pages."""
 
 
 def bundled_pages() -> LivePages:
     """Draw the pages of the benchmark `pages`."""
     task = retrieval_task()
     images = tuple(Image.fromarray(page.pixels()) for page in task.pages)
-    return LivePages(images, task.queries, task.relevant, generated=True)
+    return LivePages(
+        images, task.queries, task.relevant, generated=True, probes=tuple(_drawn_probes())
+    )
+
+
+def _drawn_probes() -> Iterator[Image.Image]:
+    """Draw pages of each layout, every second one in landscape format beside its neighbour."""
+    facts = list(islice(draw_facts("eval", seed=_SEED), PROBES + 1))
+    layouts = cycle(_LAYOUTS)
+    drawn = [Page(each, next(layouts)).pixels() for each in facts]
+    for number, (page, following) in enumerate(pairwise(drawn)):
+        yield Image.fromarray(np.hstack([page, following]) if number % 2 else page)
 
 
 def pages_in(folder: Path) -> LivePages:
@@ -55,7 +76,7 @@ def pages_in(folder: Path) -> LivePages:
         raise _unreadable(folder, str(error)) from error
     if len(images) < 2:  # noqa: PLR2004 - a page has to differ from another
         raise _unreadable(folder, f"{len(images)} images")
-    return LivePages(images, _QUERIES, (), generated=False)
+    return LivePages(images, _QUERIES, (), generated=False, probes=images[:PROBES])
 
 
 def _benchmark(folder: Path) -> LivePages:
@@ -74,7 +95,7 @@ def _benchmark(folder: Path) -> LivePages:
         raise _unreadable(folder, f"{len(corpus)} pages and {len(asked)} queries with one answer")
     images = tuple(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB") for row in corpus)
     queries, relevant = zip(*asked, strict=True)
-    return LivePages(images, queries, relevant, generated=False)
+    return LivePages(images, queries, relevant, generated=False, probes=images[:PROBES])
 
 
 def _rows(folder: Path, most: int | None) -> list[dict[str, Any]]:

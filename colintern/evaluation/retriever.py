@@ -13,6 +13,7 @@ from torch import nn
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.evaluation.checkpoint import Checkpoint, CheckpointError, classes_of
+from colintern.evaluation.engine_repairs import tie_output_layer, with_prefix_attention
 from colintern.evaluation.merging import merge_verified
 from colintern.model.loading import LoadError, choose_attention, load_checkpoint
 
@@ -76,7 +77,7 @@ class Retriever:
         Raises:
             NotFiniteError: a vector is NaN or infinite.
         """
-        features = features.to(self.device)
+        features = with_prefix_attention(self.checkpoint.family, features).to(self.device)
         if "pixel_values" in features:
             features["pixel_values"] = features["pixel_values"].to(self.dtype)
         with torch.inference_mode():
@@ -155,6 +156,7 @@ def _load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: st
     in_trunk = {name for name in missing if not name.startswith(f"{projection}.")}
     if in_trunk or (missing and not checkpoint.is_adapter):
         raise LoadError(f"{len(missing)} tensors are missing: {_some(in_trunk or missing)}")
+    tie_output_layer(model)
     if not checkpoint.is_adapter:
         return model
     adapted, brought = _adapted(model, checkpoint)

@@ -4,22 +4,38 @@ Everything is made from one `live_session`, so the model is loaded once.
 """
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
+from colintern.artifacts.base_model import BaseModel
+from colintern.artifacts.files import Enclosure
+from colintern.artifacts.json_document import read_json_object
 from colintern.artifacts.printable import printable
+from colintern.artifacts.processor_config import ProcessorConfig, read_processor_config
+from colintern.artifacts.run_layout import (
+    MODEL_CONFIG,
+    PREPROCESSOR_CONFIG,
+    PROCESSOR_CONFIG,
+    RunLayout,
+)
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
+    MergeEffect,
     Retrieval,
     Spread,
     VectorNorms,
 )
 from pytest_colintern.evidence_registry import Resolver, evidence
-from pytest_colintern.subject import AuditOptions
+from pytest_colintern.subject import AuditOptions, Subject
 from pytest_colintern.verdict import NoEvidence
 
 if TYPE_CHECKING:
+    from colintern.evaluation.checkpoint import Checkpoint
+    from colintern.evaluation.live_model import LiveSource
     from colintern.evaluation.live_pages import LivePages
     from colintern.evaluation.live_session import LiveSession
 
@@ -29,7 +45,7 @@ _GENERATED: Final = "colintern/pages"
 
 
 @evidence
-def live_session(options: AuditOptions, resolver: Resolver) -> "LiveSession":
+def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) -> "LiveSession":
     """The model, loaded as transformers and PEFT load it, with pages to show it."""
     if not options.live:
         raise NoEvidence("--live", needed_for="running the model")
@@ -39,11 +55,22 @@ def live_session(options: AuditOptions, resolver: Resolver) -> "LiveSession":
             f"the extra `train` ({lacking[0]} is missing)", needed_for="running the model"
         )
     from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
+    from colintern.evaluation.live_bounds import TooLargeError  # noqa: PLC0415 - imports torch
     from colintern.evaluation.live_session import LiveSession  # noqa: PLC0415 - imports torch
 
+    def say(text: str) -> None:
+        if options.progress is not None:
+            options.progress(f"{subject.name}: {text}")
+
     try:
-        return LiveSession(checkpoint_of(resolver), _pages(options))
-    except (CheckpointError, OSError, ValueError) as error:
+        checkpoint = checkpoint_of(resolver)
+        return LiveSession(_source(checkpoint, resolver), _pages(options), say)
+    except TooLargeError as error:
+        raise NoEvidence(str(error), needed_for="running the model") from error
+    except ImportError as error:
+        reason = printable(error, limit=200)
+        raise NoEvidence(f"a library ({reason})", needed_for="running the model") from error
+    except CheckpointError as error:
         raise NoEvidence(
             f"a model that can be run: {printable(error, limit=300)}", needed_for="running it"
         ) from error
@@ -65,21 +92,21 @@ def live_norms(live_session: "LiveSession", live_load: LoadReport) -> VectorNorm
 @evidence
 def live_repeat_difference(live_session: "LiveSession", live_load: LoadReport) -> float:
     """Largest difference of two passes over the same pages."""
-    _require(live_load)
+    _require_finite(live_session, live_load)
     return live_session.repeat_difference()
 
 
 @evidence
 def live_batch_effect(live_session: "LiveSession", live_load: LoadReport) -> BatchEffect:
     """The same pages and queries alone and together."""
-    _require(live_load)
+    _require_finite(live_session, live_load)
     return live_session.batch_effect()
 
 
 @evidence
 def live_adapter_effect(live_session: "LiveSession", live_load: LoadReport) -> float:
     """Largest change of a vector by the adapter."""
-    _require(live_load)
+    _require_finite(live_session, live_load)
     _require_adapter(live_session)
     return live_session.adapter_effect()
 
@@ -96,7 +123,7 @@ def live_retrieval(
     live_session: "LiveSession", live_load: LoadReport, manifest: RunManifest | None
 ) -> Retrieval:
     """NDCG@5 on pages that the model should know."""
-    _require(live_load)
+    _require_finite(live_session, live_load)
     pages = live_session.pages
     names = {dataset.name for dataset in (manifest.datasets or ())} if manifest else set()
     if pages.generated and _GENERATED not in names:
@@ -106,23 +133,36 @@ def live_retrieval(
         )
     if not pages.relevant:
         raise NoEvidence("queries with their answers", needed_for="whether it finds its pages")
-    return live_session.retrieval()
+    found = live_session.retrieval()
+    if not found.tells:
+        raise NoEvidence(
+            f"more than {found.num_pages} pages with {found.num_queries} queries",
+            needed_for="telling a model from chance",
+        )
+    return found
 
 
 @evidence
-def live_merge_change(
-    live_session: "LiveSession", live_load: LoadReport, options: AuditOptions
-) -> float:
-    """Largest relative change of a score by merging."""
-    _require(live_load)
+def live_merge_effect(
+    live_session: "LiveSession", live_load: LoadReport, options: AuditOptions, resolver: Resolver
+) -> MergeEffect:
+    """Scores before and after merging."""
+    _require_finite(live_session, live_load)
     _require_adapter(live_session)
     if options.merged is None:
-        return live_session.merge_change(None)
-    from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint  # noqa: PLC0415
+        return live_session.merge_effect(None)
+    from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
 
+    family = live_session.checkpoint.family.name
+    merged = Resolver(
+        resolver.providers,
+        {
+            "subject": Subject(options.merged, "merged"),
+            "options": replace(options, base=None, merged=None, family=family),
+        },
+    )
     try:
-        family = live_session.checkpoint.family.name
-        return live_session.merge_change(find_checkpoint(str(options.merged), family=family))
+        return live_session.merge_effect(_source(checkpoint_of(merged), merged))
     except CheckpointError as error:
         raise NoEvidence(
             f"a merged model that can be run: {printable(error, limit=300)}",
@@ -133,8 +173,49 @@ def live_merge_change(
 @evidence
 def live_spread(live_session: "LiveSession", live_load: LoadReport) -> Spread:
     """How different pages are for the model."""
-    _require(live_load)
+    _require_finite(live_session, live_load)
     return live_session.spread()
+
+
+def _source(checkpoint: "Checkpoint", resolver: Resolver) -> "LiveSource":
+    """Read, by the audit's own readers, everything that decides what is loaded."""
+    from colintern.evaluation.live_model import LiveSource  # noqa: PLC0415 - imports torch
+
+    if not checkpoint.is_adapter:
+        return LiveSource(
+            checkpoint,
+            _config_in(checkpoint.layout.weights_folder.get(MODEL_CONFIG), checkpoint.layout),
+            weights=resolver.get("tensors"),
+            processor=_processor_in(checkpoint),
+        )
+    adapter = resolver.get("adapter")
+    base: BaseModel = resolver.get("base")
+    if resolver.get("base_reference").is_adapter:
+        raise NoEvidence("a base that is no adapter itself", needed_for="running the model")
+    return LiveSource(
+        checkpoint,
+        read_json_object(base.config, base.enclosure) if base.config else {},
+        weights=resolver.get("base_tensors"),
+        processor=_processor_in(checkpoint),
+        adapter=adapter,
+        adapter_weights=resolver.get("adapter_tensors"),
+    )
+
+
+def _config_in(path: Path | None, layout: RunLayout) -> dict[str, Any]:
+    if path is None:
+        raise NoEvidence(f"{MODEL_CONFIG} beside the weights", needed_for="running the model")
+    return read_json_object(path, layout.enclosure)
+
+
+def _processor_in(checkpoint: "Checkpoint") -> ProcessorConfig:
+    """Read the processor's files where the checkpoint's processor is loaded from."""
+    folder = checkpoint.processor
+    paths = [folder / name for name in (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)]
+    is_own = folder.is_relative_to(checkpoint.layout.path)
+    enclosure = checkpoint.layout.enclosure if is_own else Enclosure.around(folder)
+    whole, image = (path if path.exists() else None for path in paths)
+    return read_processor_config(whole, image, enclosure)
 
 
 def _pages(options: AuditOptions) -> "LivePages":
@@ -144,8 +225,14 @@ def _pages(options: AuditOptions) -> "LivePages":
 
 
 def _require(report: LoadReport) -> None:
-    if report.error is not None:
-        raise NoEvidence("a model that can be loaded (LIV006)", needed_for="running it")
+    if not report.ok:
+        raise NoEvidence("a model that can be run (LIV006)", needed_for="running it")
+
+
+def _require_finite(session: "LiveSession", report: LoadReport) -> None:
+    _require(report)
+    if not session.is_finite:
+        raise NoEvidence("embeddings that are numbers (LIV001)", needed_for="comparing them")
 
 
 def _require_adapter(session: "LiveSession") -> None:
