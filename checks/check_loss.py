@@ -20,8 +20,19 @@ from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
     severity=ERROR,
     explains={
         "ADP010",
-        *("LOG002", "LOG003", "LOG004", "LOG006", "LOG008", "LOG009", "LOG010", "LOG011", "LOG013"),
-        *("RES001", "RES005"),
+        "LIV007",
+        "LIV009",
+        "LOG002",
+        "LOG003",
+        "LOG004",
+        "LOG006",
+        "LOG008",
+        "LOG009",
+        "LOG010",
+        "LOG011",
+        "LOG013",
+        "RES001",
+        "RES005",
     },
 )
 def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState) -> Verdict:
@@ -48,7 +59,7 @@ def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState
     "LOG002",
     "loss-at-chance",
     severity=ERROR,
-    explains={"LOG003", "LOG004", "RES001", "RES002", "RES005"},
+    explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002", "RES005"},
 )
 def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verdict:
     """The loss ends where a model that knows nothing would be.
@@ -68,8 +79,9 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     return Verdict(
         not chance.stuck,
         observed=str(chance),
-        expected=f"a loss that leaves chance by more than {chance.tolerance:.1%}",
+        expected=chance.expected,
         where=training_log.path,
+        severity=WARNING if chance.so_far else ERROR,
     )
 
 
@@ -169,8 +181,18 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
     "loss-diverging",
     severity=ERROR,
     explains={
-        *("LOG002", "LOG003", "LOG004", "LOG005", "LOG007", "LOG008", "LOG010", "LOG015"),
-        *("RES001", "RES002"),
+        "LIV007",
+        "LIV009",
+        "LOG002",
+        "LOG003",
+        "LOG004",
+        "LOG005",
+        "LOG007",
+        "LOG008",
+        "LOG010",
+        "LOG015",
+        "RES001",
+        "RES002",
     },
 )
 def check_loss_does_not_diverge(

@@ -1,5 +1,7 @@
 """Evidence of a run that still trains: what a whole run's measures cannot tell yet."""
 
+from msgspec.structs import replace
+
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.batch_size import BatchSize
@@ -61,24 +63,24 @@ def instability(
     guide: Guide,
 ) -> Instability:
     """Spikes of the gradient or of the loss; in the first rows, gradients that explode."""
+    first = early_gradients(training_log.training)
+    follows = family is not None and family.follows_guide
+    normal = guide.normal_grad_norm if follows else None
+    spike = guide.max_grad_norm_spike
     try:
-        return log.instability(training_log, gradient_norm, batch, guide)
+        found = log.instability(training_log, gradient_norm, batch, guide)
     except NoEvidence:
-        first = early_gradients(training_log.training)
         if training_log.is_reinforcement or first is None:
             raise
-        follows = family is not None and family.follows_guide
-        return Instability(
-            gradient_norm,
-            (),
-            guide.max_grad_norm_spike,
-            early=_explosion(first, guide, normal=guide.normal_grad_norm if follows else None),
-        )
+        found = Instability(gradient_norm, (), spike, early=_explosion(first, spike, normal))
+    if first is None or found.early or found.lasting:
+        return found
+    above = _explosion(replace(first, growth=None), spike, normal)
+    return replace(found, early=above)
 
 
-def _explosion(found: EarlyGradients, guide: Guide, *, normal: float | None) -> str | None:
-    """Say how gradients explode, or None; the guide's normal is that of its own models."""
-    spike = guide.max_grad_norm_spike
+def _explosion(found: EarlyGradients, spike: float, normal: float | None) -> str | None:
+    """Say how gradients explode, or None; the guide's `normal` is that of its own models."""
     if found.growth is not None and found.growth > spike:
         return f"grad_norm {found.recent:,.3g}, {found.growth:,.0f}x that of the first rows"
     if normal is not None and found.recent > spike * normal:

@@ -147,6 +147,13 @@ class Chance(Struct, frozen=True):
     so_far: bool = False
     """Whether the run goes on: `end` is where the loss is now."""
 
+    @property
+    def expected(self) -> str:
+        """What a run that learns shows."""
+        if self.so_far:
+            return "a loss below chance by now"
+        return f"a loss that leaves chance by more than {self.tolerance:.1%}"
+
     def __str__(self) -> str:
         state = "is still at" if self.so_far else "ends at"
         return f"loss {state} {self.end:.3g}, chance is {self.name} = {self.level:.3g}"

@@ -20,6 +20,7 @@ from colintern.training.gathering import is_distributed
 from colintern.training.live_audit import LiveAudit
 from colintern.training.live_subject import GradientWatch, live_subject
 from colintern.training.resources import ResourceLogger
+from colintern.training.step_record import StepRecord
 from colintern.training.versions import installed_versions
 from pytest_colintern.policy import Policy
 from pytest_colintern.subject import AuditOptions
@@ -79,6 +80,8 @@ class AuditCallback(TrainerCallback):
         """Where the files go; None for the Trainer's `output_dir`."""
         self.manifest = manifest if loss is None else manifest or _naming(loss)
         """What the run knows of itself, where it keeps a manifest."""
+        self.steps: StepRecord | None = None
+        """The first steps one by one, where the Trainer keeps them."""
         self._resources = resources
         self._options = AuditOptions(family=family, guide=guide)
         self._policy = policy or Policy()
@@ -151,13 +154,13 @@ class AuditCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
         """Take in a log row, and judge the run where that is due."""
-        resources, logs = self._resources, dict(more.get("logs") or {})
-        if resources is not None:
-            resources.on_log(args, state, control, logs=logs)
-        if resources is not None and self.audit is not None:
+        if self.audit is None or self._resources is None:
+            return
+        logs = dict(more.get("logs") or {})
+        with self._faults_told():
+            self._resources.on_log(args, state, control, logs=logs)
             row = {**logs, "step": state.global_step}
-            with self._faults_told():
-                self.audit.logged(_header(state), row, resources.rows)
+            self.audit.logged(_header(state), row, self._resources.rows)
 
     def on_save(self, *_: Any, **__: Any) -> None:
         """Write the findings beside each checkpoint's."""
@@ -188,6 +191,8 @@ class AuditCallback(TrainerCallback):
             self._gradients = GradientWatch(model)
             subject = replace(subject, trained_parts=self._gradients.parts())
         self.audit = LiveAudit(subject, stop_on=self.stop_on, policy=self._policy, tell=_tell)
+        if self.steps is not None:
+            self.audit.steps = self.steps.rows
         self.audit.begin(_header(state), list(state.log_history))
 
     @contextmanager

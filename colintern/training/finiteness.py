@@ -8,8 +8,8 @@ class NotFiniteError(RuntimeError):
     """The loss or the gradient is NaN or infinite."""
 
 
-def refuse_not_finite(trainer: Any, name: str, value: Any) -> None:
-    """Let a finite `value` pass; otherwise log it, save the log, and stop.
+def refuse_not_finite(trainer: Any, name: str, value: Any) -> float:
+    """Return a finite `value` as a number; otherwise log it, save the log, and stop.
 
     Args:
         trainer: its log gets a last row, so that the audit finds what happened.
@@ -21,7 +21,7 @@ def refuse_not_finite(trainer: Any, name: str, value: Any) -> None:
     """
     number = float(value)
     if math.isfinite(number):
-        return
+        return number
     step = trainer.state.global_step + 1
     trainer.log({"loss": math.nan if name == "loss" else 0.0, "grad_norm": number})
     trainer.save_state()

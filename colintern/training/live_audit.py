@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from numbers import Real
 from typing import Any, Final
@@ -21,6 +21,7 @@ from colintern.artifacts.live_record import (
 from colintern.artifacts.resource_log import ResourceLog, ResourceRow
 from colintern.artifacts.run_layout import LIVE_LOG, LIVE_RECORD, RESOURCE_LOG, TRAINER_STATE
 from colintern.artifacts.trainer_state import as_trainer_state
+from colintern.diagnostics.loss_trajectory import MIN_ROWS
 from pytest_colintern.live_findings import LiveFindings
 from pytest_colintern.live_judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
 from pytest_colintern.policy import Policy
@@ -53,6 +54,8 @@ class LiveAudit:
         self.subject = subject
         self.stopped_by: str | None = None
         """The rule that asks for the end of the run."""
+        self.steps: Sequence[dict[str, float]] = ()
+        """The first steps, a row each, where the Trainer keeps them."""
         self._stop_on, self._policy, self._tell = stop_on, policy, tell
         self._findings = LiveFindings(live_rules())
         self._rows: list[dict[str, float]] = []
@@ -135,7 +138,8 @@ class LiveAudit:
     def _judge(self, rules: tuple[str, ...]) -> None:
         self._judged_rows = len(self._rows)
         folder = self.subject.path
-        log = as_trainer_state(folder / TRAINER_STATE, {**self._header, "log_history": self._rows})
+        document = {**self._header, "log_history": self._telling_rows()}
+        log = as_trainer_state(folder / TRAINER_STATE, document)
         resources = ResourceLog(folder / RESOURCE_LOG, tuple(self._resources))
         results = judge_live(rules, self.subject, log, resources, self._policy)
         step = self._header.get("global_step") or 0
@@ -145,6 +149,15 @@ class LiveAudit:
             self._ask_to_stop(finding)
         if [_essence(each) for each in before] != [_essence(each) for each in self._findings.found]:
             self.write("training")
+
+    def _telling_rows(self) -> list[dict[str, float]]:
+        """Return the log, or the steps one by one as long as the log has too few rows."""
+        num_rows = sum("loss" in row for row in self._rows)
+        steps = self.steps
+        # Those of a run that went on from a checkpoint are not its first.
+        if num_rows >= MIN_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
+            return self._rows
+        return [*steps, *(row for row in self._rows if "loss" not in row)]
 
     def _ask_to_stop(self, finding: LiveFinding) -> None:
         stops = {"never": (), "error": ("error",), "warning": ("error", "warning")}

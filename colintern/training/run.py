@@ -110,6 +110,7 @@ def _add_callbacks(
 
     Only the first process keeps the manifest; the audit ends all processes at the same step.
     """
+    audit.steps = trainer.steps
     progress = trainer.pop_callback(TrainingProgress)
     for callback in (*((writer,) if trainer.args.should_save else ()), audit, *more):
         trainer.add_callback(callback)

@@ -33,6 +33,7 @@ from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.finiteness import refuse_not_finite
 from colintern.training.gathering import gathered
 from colintern.training.loss_carry import LossCarry
+from colintern.training.step_record import StepRecord
 
 
 class ColInternTrainer(ContrastiveTrainer):
@@ -58,6 +59,7 @@ class ColInternTrainer(ContrastiveTrainer):
         if chunk_size is not None and self.compute_symetric_loss:
             raise ValueError("a cached batch has no symmetric loss; leave chunk_size out")
         self.chunk_size = chunk_size
+        self.steps = StepRecord()
         self.carry = LossCarry(self)
         self.add_callback(self.carry)
 
@@ -137,7 +139,7 @@ class ColInternTrainer(ContrastiveTrainer):
             loss = super().training_step(model, inputs, num_items_in_batch)
         else:
             loss = self._cached_step(model, inputs)
-        refuse_not_finite(self, "loss", loss)
+        self.steps.add_loss(refuse_not_finite(self, "loss", loss))
         return loss
 
     def _cached_step(self, model: nn.Module, batch: dict[str, Any]) -> torch.Tensor:
@@ -180,6 +182,12 @@ class ColInternTrainer(ContrastiveTrainer):
         norm = super()._get_grad_norm(model, grad_norm)
         if self.accelerator.scaler is None:  # a gradient scaler expects infinities, and skips them
             refuse_not_finite(self, "grad_norm", norm)
+        self.steps.close(
+            self.state.global_step + 1,
+            grad_norm=float(norm),
+            learning_rate=float(self._get_learning_rate()),
+            epoch=float(self.state.epoch or 0.0),
+        )
         return norm
 
     # Checkpoints
