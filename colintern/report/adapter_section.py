@@ -5,19 +5,21 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from msgspec.structs import replace
 
 from colintern.artifacts.printable import printable
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
 from colintern.diagnostics.lora_update import LoraUpdates
 from colintern.diagnostics.noise import median
-from colintern.report.document import Absences, Block, Cell, Figures, Heading, Section, Table
+from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
 from colintern.report.figure import Figure, NothingToDraw
 from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun
 from colintern.report.scale import shown
 from colintern.report.update_map import MOST_KINDS, update_map
 
-_TITLE: Final = "Updates by layer and module"
+_MAP: Final = "Updates by layer and module"
+_BY_KIND: Final = "Updates by kind of module"
 
 _Kind = tuple[str, str]
 """Tower and kind of module."""
@@ -25,19 +27,20 @@ _Kind = tuple[str, str]
 
 def adapter_section(runs: Sequence[ReportedRun]) -> Section:
     """Show coverage and update size of every run that has an adapter."""
-    blocks: list[Block] = []
+    figures: list[Figure] = []
+    tables: list[Table] = []
     absences: list[LeftOut] = []
     for run in runs:
-        made = (run.part(_TITLE, update_map), run.part("Updates by kind of module", kind_table))
-        figures = tuple(each for each in made if isinstance(each, Figure))
-        tables = [each for each in made if isinstance(each, Table)]
-        if run.letter and (figures or tables):
-            blocks.append(Heading(run.heading))
-        blocks += [Figures(figures)] if figures else []
-        blocks += tables
-        left_out = [each for each in made if isinstance(each, LeftOut)]
-        absences += [each for each in left_out if each.reason != left_out[0].reason]
-        absences += left_out[:1]
+        of_run = f", {run.heading}" if run.letter else ""
+        for made in (run.part(_MAP, update_map), run.part(_BY_KIND, kind_table)):
+            if isinstance(made, Figure):
+                figures.append(replace(made, title=f"{made.title}{of_run}"))
+            elif isinstance(made, Table):
+                tables.append(replace(made, title=f"{made.title}{of_run}"))
+            elif made.reason not in {absence.reason for absence in absences}:
+                absences.append(made)
+    blocks: list[Block] = [Figures(tuple(figures))] if figures else []
+    blocks += tables
     if absences:
         blocks.append(Absences(tuple(absences)))
     return Section("adapter", "What LoRA reached and changed", tuple(blocks))
@@ -60,9 +63,9 @@ def kind_table(coverage: AdapterCoverage, updates: LoraUpdates | None) -> Table:
         )
         for kind, (with_lora, expected) in list(numbers.items())[:MOST_KINDS]
     ]
-    saved = " The projection is saved in full, without LoRA." if coverage.projection_saved else ""
+    saved = " The projection's matrix is saved in full." if coverage.projection_saved else ""
     return Table(
-        "Updates by kind of module",
+        _BY_KIND,
         ("Module", "With LoRA", "In the model", "Smallest", "Median", "Largest"),
         tuple(rows),
         f"Sizes are Frobenius norms of the update.{saved}",

@@ -35,19 +35,20 @@ def audit_section(runs: Sequence[ReportedRun]) -> Section:
         blocks.append(Paragraph("More findings than are shown: `colintern audit` lists them all."))
     missing = missing_evidence([run.audit for run in runs])
     if missing:
+        blocks.append(Paragraph("Not judged, and what would let it be:"))
         blocks.append(
             Absences(
                 tuple(
                     LeftOut(
                         printable(item.name, limit=160),
-                        f"not judged without it: {_rules(item.rules)}",
+                        f"needed for {_rules(item.rules)}",
                         item.hint,
                     )
                     for item in missing[:MOST_MISSING]
                 )
             )
         )
-    return Section("audit", "The audit", tuple(blocks), "`colintern audit` tells the rest")
+    return Section("audit", "The audit", tuple(blocks))
 
 
 def counts_line(run: ReportedRun) -> str:

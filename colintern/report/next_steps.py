@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from colintern.artifacts.printable import printable
+from colintern.families import COLINTERN, COLINTERN_TINY
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
 from colintern.report.troubleshooting import UNEXPLAINED, Advice, advice_for, checklist
@@ -17,7 +18,7 @@ _MOST_MISSING: Final = 3
 _TRAINED: Final = frozenset({"ADP", "PRJ", "CFG", "LOG", "HWU"})
 """Families whose faults are in the training: to mend them is to train again."""
 _EVALUATED: Final = frozenset({"RES", "CMP", "PRC"})
-_RECIPES: Final = {"ColIntern3.5": "guide_1b", "ColIntern-tiny": "tiny"}
+_RECIPES: Final = {COLINTERN.name: "guide_1b", COLINTERN_TINY.name: "tiny"}
 _JUDGED: Final = (Outcome.PASSED, Outcome.NOTED)
 
 
@@ -48,7 +49,7 @@ def run_steps(run: ReportedRun) -> Iterator[Step]:
     if results:
         yield _try_again(run, {result.family for result in results})
     missing = missing_evidence([run.audit])
-    helpful = [item for item in missing if item.hint and not item.name.startswith("--")]
+    helpful = [item for item in missing if item.hint and not item.hint.startswith("Only for")]
     if helpful:
         yield Step(
             "Let more of it be judged",
@@ -94,7 +95,7 @@ def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Ste
     code = tuple(line for advice in advices for line in _code(run, advice))
     return Step(
         f"{result.rule} {result.name}",
-        result.fix,
+        _sentence(result.fix),
         tuple(dict.fromkeys(code)),
         tuple(facts),
         mark_of(result.outcome),
@@ -123,20 +124,32 @@ def _try_again(run: ReportedRun, families: set[str]) -> Step:
             "Train again, and see whether it helped",
             code=(
                 f"colintern train {flag}--output-dir runs/next",
-                "colintern evaluate --model-path runs/next",
+                f"colintern evaluate --model-path runs/next{_benchmarks(run)}",
                 "colintern audit runs/next",
                 f"colintern compare {path} runs/next",
             ),
         )
     if families & _EVALUATED:
-        commands = (f"colintern evaluate --model-path {path}", f"colintern audit {path}")
+        commands = (
+            f"colintern evaluate --model-path {path}{_benchmarks(run)}",
+            f"colintern audit {path}",
+        )
         return Step("Evaluate again, and look again", code=commands)
     return Step("Look again", code=(f"colintern audit {path}",))
+
+
+def _benchmarks(run: ReportedRun) -> str:
+    """The tiny family can read the generated pages only."""
+    return " --benchmarks pages" if run.audit.identity.family == COLINTERN_TINY.name else ""
 
 
 def _code(run: ReportedRun, advice: Advice) -> Iterator[str]:
     for line in advice.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _quoted(run: ReportedRun) -> str:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from colintern.diagnostics.noise import Floats, binned
 from colintern.report.figure import Figure, NothingToDraw
-from colintern.report.plot import Course, Plot, typical_range
+from colintern.report.plot import WIDE_RATIO, Course, Plot, typical_range
 from colintern.report.scale import shown
 
 LETTERS: Final = "ABCDEF"
@@ -62,6 +62,7 @@ def overlay(
     levels: Sequence[Level] = (),
     caption: str = "",
     tells: Literal["end", "largest"] = "end",
+    from_zero: bool = True,
 ) -> Figure:
     """Draw every series that has two points at least.
 
@@ -72,6 +73,7 @@ def overlay(
         levels: yardsticks.
         caption: more words, after those on each run.
         tells: what the words on each run say.
+        from_zero: whether the axis starts at zero, unless the runs are orders of magnitude apart.
 
     Raises:
         NothingToDraw: none has.
@@ -81,20 +83,23 @@ def overlay(
         raise NothingToDraw("no run has two values of it")
     xs = np.concatenate([each.xs for each in drawable])
     low, high = _range(drawable, levels)
+    if from_zero and not _far_apart(drawable):
+        low = min(low, 0.0)
     plot = Plot(f"{title} over the run", Course(xs, unit), (low, high))
     for level in levels:
         _draw_level(plot, level, float(xs.max()))
-    told = []
+    told, ends = [], []
     for each in drawable:
         values = np.clip(each.ys, plot.y.low, plot.y.high)
         course = binned(values, _POINTS)
         # Bins would end the line before the run does.
         places = np.append(binned(each.xs, _POINTS), each.xs[-1])
         plot.line(places, np.append(course, course[-1]), each.css)
-        plot.mark(float(places[-1]), float(course[-1]), each.letter)
+        ends.append((float(places[-1]), float(course[-1]), each.letter))
         if each.letter:
             plot.legend(each.letter, each.css)
         told.append(each.told(tells, course))
+    plot.marks(ends)
     for level in levels:
         plot.legend(level.name, level.css)
     text = f"{', '.join(told)}.{f' {caption}' if caption else ''}"
@@ -106,6 +111,12 @@ def _range(series: Sequence[Series], levels: Sequence[Level]) -> tuple[float, fl
     yardsticks = [float(value) for level in levels for value in level.ys]
     ranges = [typical_range(each.ys, yardsticks) for each in series]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _far_apart(series: Sequence[Series]) -> bool:
+    """Whether one run would be a flat line beside another."""
+    largest = [float(each.ys.max()) for each in series]
+    return min(largest) > 0 and max(largest) / min(largest) > WIDE_RATIO
 
 
 def _draw_level(plot: Plot, level: Level, end: float) -> None:

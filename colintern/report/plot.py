@@ -19,6 +19,8 @@ _MOST_POINTS: Final = 220
 _SMOOTH_POINTS: Final = 40
 _LEGEND_GAP: Final = 16.0
 _SWATCH: Final = 18.0
+_MARK: Final = 11.0
+"""Width and height of a letter."""
 
 
 class Course(Struct, frozen=True):
@@ -84,10 +86,16 @@ class Plot:
         """Mark one value."""
         self.canvas.circle(self.x.place(x), self.y.place(y), 4, css)
 
-    def mark(self, x: float, y: float, text: str) -> None:
-        """Write a letter just behind the end of a line."""
-        place = min(self.x.place(x) + 4, WIDTH - 9)
-        self.canvas.text(place, self.y.place(y) + 4, text, "fig-text fig-head")
+    def marks(self, ends: Sequence[tuple[float, float, str]]) -> None:
+        """Write a letter just behind the end of each line, none over another."""
+        places = [(self.y.place(y), self.x.place(x), text) for x, y, text in ends if text]
+        taken: list[tuple[float, float]] = []
+        for y, x, text in sorted(places):
+            left, top = min(x + 4, WIDTH - 9), y
+            while any(abs(left - other) < _MARK and top < below for other, below in taken):
+                top = min(below for other, below in taken if top < below)
+            taken.append((left, top + _MARK))
+            self.canvas.text(left, top + 4, text, "fig-text fig-head")
 
     def area(self, xs: Floats, low: Floats, high: Floats, css: str) -> None:
         """Fill between two lines."""
@@ -151,13 +159,13 @@ class Plot:
             self.canvas.text(self.x.place(tick), y, text, css, "middle")
 
 
-_WIDE_RATIO: Final = 40.0
+WIDE_RATIO: Final = 40.0
 """Largest over smallest value from which a vertical axis is logarithmic."""
 
 
 def vertical_scale(low: float, high: float) -> Scale:
     """Start at zero, or be logarithmic where the values span orders of magnitude."""
-    if low > 0 and high / low > _WIDE_RATIO:
+    if low > 0 and high / low > WIDE_RATIO:
         return Scale(low / 1.3, high * 1.3, _BOTTOM, _TOP, log=True)
     top = high if high > 0 else 1.0
     return Scale(min(low, 0.0), top * 1.05, _BOTTOM, _TOP)

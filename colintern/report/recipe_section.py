@@ -27,7 +27,7 @@ class Setting(Struct, frozen=True):
     value: Callable[..., str | None]
     """Of the run; None, or no evidence, where it was not recorded."""
     guide: str = ""
-    """The guide's number, for its own 1B model; formatted with `guide`, `recipe` and `batch`."""
+    """The guide's number, for its own 1B model; formatted with `guide` and `recipe`."""
     rules: tuple[str, ...] = ()
     """Rules that judge it."""
     tells_target: bool = False
@@ -49,9 +49,9 @@ SETTINGS: Final = (
         ("CFG002",),
     ),
     Setting(
-        "Pages a query is compared with",
-        values.candidates,
-        "at least {batch} (accumulation adds none)",
+        "In-batch negatives a query",
+        values.negatives,
+        "at least {guide.min_in_batch_negatives}; accumulation adds none",
         ("CFG004", "CFG014"),
     ),
     Setting(
@@ -101,7 +101,7 @@ def recipe_section(runs: Sequence[ReportedRun], guide: Guide) -> Section:
             (Cell(setting.label), *map(_cell_of(setting), runs, row), _guide_cell(setting, guide))
             for setting, row in zip(SETTINGS, texts, strict=True)
         )
-        blocks.append(Table("", head(runs, "Setting", "The guide, for its 1B model"), rows, _NOTE))
+        blocks.append(Table("", head(runs, "Setting", "The guide (1B)"), rows, _NOTE))
     if not all(text for row in texts for text in row):
         absences = _missing_files(runs)
         blocks += [Absences(absences)] if absences else []
@@ -116,8 +116,7 @@ _NOTE: Final = (
 
 
 def _guide_cell(setting: Setting, guide: Guide) -> Cell:
-    batch = guide.min_in_batch_negatives + 1
-    return Cell(setting.guide.format(guide=guide, recipe=_RECIPE, batch=batch))
+    return Cell(setting.guide.format(guide=guide, recipe=_RECIPE))
 
 
 def _cell_of(setting: Setting) -> Callable[[ReportedRun, str | None], Cell]:

@@ -70,9 +70,9 @@ def effective_batch(batch: BatchSize) -> str:
     return str(batch)
 
 
-def candidates(loss_kind: LossKind) -> str | None:
-    """Return the pages that each query is compared with."""
-    return None if loss_kind.candidates is None else f"{loss_kind.candidates:,}"
+def negatives(loss_kind: LossKind) -> str | None:
+    """Return the other pages that each query is compared with."""
+    return None if loss_kind.candidates is None else f"{loss_kind.candidates - 1:,}"
 
 
 def learning_rate(run_config: RunConfig) -> str | None:
@@ -123,9 +123,9 @@ def projection(coverage: AdapterCoverage) -> str | None:
     """Say how the projection was trained."""
     if coverage.projection is None:
         return None
-    if coverage.projection_saved:
-        return "trained and saved in full"
-    return "LoRA" if coverage.projection_module is not None else "not in the adapter"
+    if coverage.projection_module is not None:
+        return "LoRA, and its matrix saved" if coverage.projection_saved else "LoRA"
+    return "saved in full" if coverage.projection_saved else "not in the adapter"
 
 
 def loss(loss_kind: LossKind) -> str | None:

@@ -18,6 +18,7 @@ from colintern.report.part import LeftOut
 from colintern.report.recipe_values import shown_seconds
 from colintern.report.reported_run import ReportedRun, head
 
+_PERCENT: Final = 100.0
 _NOT_MEASURED: Final = "not measured"
 
 
@@ -120,7 +121,7 @@ def _whole_time(runs: Sequence[ReportedRun]) -> tuple[Cell, ...]:
     """Return the whole training time; the guide's is that of its own model on one GPU."""
     from_log = [run.evidence_of(_span) for run in runs]
     cells = [Cell(shown_seconds(span) if span else _NOT_MEASURED) for span in from_log]
-    return (Cell("First to last row"), *cells, Cell("15 to 40 hours for 5 epochs of 1B"), Cell(""))
+    return (Cell("Time logged"), *cells, Cell("15 to 40 hours for 5 epochs of 1B"), Cell(""))
 
 
 def _span(resource_log: ResourceLog) -> float | None:
@@ -132,21 +133,24 @@ def _figures(logs: Mapping[str, ResourceLog], guide: Guide) -> Iterator[Figure]:
     """Draw what was measured; the table says what was not."""
     limits = (guide.max_gpu_memory_ratio, guide.max_cpu_memory_ratio)
     wanted: list[tuple[str, list[Series], float | None]] = [
-        (f"{title} in use", [_share(letter, log, *keys) for letter, log in logs.items()], limit)
+        (f"{title} in use (%)", [_share(letter, log, *keys) for letter, log in logs.items()], limit)
         for (title, keys), limit in zip(_SHARES.items(), limits, strict=True)
     ]
-    utilisation = [_column(letter, log, "gpu_utilisation") for letter, log in logs.items()]
-    wanted.append(("GPU utilisation", utilisation, guide.min_gpu_utilisation))
+    utilisation = [
+        _column(letter, log, "gpu_utilisation", _PERCENT) for letter, log in logs.items()
+    ]
+    wanted.append(("GPU utilisation (%)", utilisation, guide.min_gpu_utilisation))
     seconds = [_column(letter, log, "step_seconds") for letter, log in logs.items()]
     wanted.append(("Seconds a step", seconds, None))
     for title, series, limit in wanted:
-        levels = [Level("guide's limit", None, np.array([limit]))] if limit is not None else []
+        yardstick = None if limit is None else np.array([limit * _PERCENT])
+        levels = [Level("guide's limit", None, yardstick)] if yardstick is not None else []
         with suppress(NothingToDraw):
             yield overlay(title, "step", series, levels=levels, tells="largest")
 
 
-def _column(letter: str, log: ResourceLog, key: str) -> Series:
-    return Series(letter, _steps(log), _values(log, key))
+def _column(letter: str, log: ResourceLog, key: str, factor: float = 1) -> Series:
+    return Series(letter, _steps(log), _values(log, key) * factor)
 
 
 def _share(letter: str, log: ResourceLog, used: str, total: str) -> Series:
@@ -154,7 +158,7 @@ def _share(letter: str, log: ResourceLog, used: str, total: str) -> Series:
     ratio = np.full(len(whole), np.nan)
     known = whole > 0
     ratio[known] = _values(log, used)[known] / whole[known]
-    return Series(letter, _steps(log), ratio)
+    return Series(letter, _steps(log), ratio * _PERCENT)
 
 
 def _steps(log: ResourceLog) -> Floats:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from colintern.artifacts.trainer_state import LogTable, TrainerState
+from colintern.artifacts.trainer_state import NO_STEP, LogTable, TrainerState
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
 from colintern.diagnostics.epoch_losses import healthy_losses
 from colintern.diagnostics.evaluation_loss import EvaluationLoss
@@ -50,12 +50,15 @@ def evaluation_figure(training_log: TrainerState, evaluation_loss: EvaluationLos
     """Draw the evaluation loss beside the training loss, with its minimum."""
     rows, trained = training_log.evaluations, training_log.training
     values = _drawable(rows, rows.loss, "evaluation loss")
-    course, behind = course_of(rows), course_of(trained)
-    plot = Plot("Evaluation loss over the run", course, (0.0, float(values.max())))
-    if behind.unit == course.unit and len(finite_part(trained.loss)) >= _LEAST_ROWS:
+    training, high = finite_part(trained.loss), float(values.max())
+    course = course_of(rows)
+    beside = len(training) >= _LEAST_ROWS and course_of(trained).unit == course.unit
+    if beside:
+        high = max(high, typical_range(training)[1])
+    plot = Plot("Evaluation loss over the run", course, (0.0, high))
+    if beside:
         known = np.isfinite(trained.loss)
-        training = np.clip(trained.loss[known], plot.y.low, plot.y.high)
-        plot.line(behind.values[known], training, "fig-raw")
+        plot.line(course_of(trained).values[known], training, "fig-raw")
         plot.legend("training", "fig-raw")
     known = np.isfinite(rows.loss)
     plot.line(course.values[known], rows.loss[known], "fig-curve")
@@ -63,7 +66,8 @@ def evaluation_figure(training_log: TrainerState, evaluation_loss: EvaluationLos
     best = int(np.argmin(values))
     plot.dot(float(course.values[known][best]), float(values[best]), "fig-dot")
     found = evaluation_loss
-    caption = f"Best {found.best:.3g} at step {found.best_step:,}, last {found.last:.3g}"
+    at = f" at step {found.best_step:,}" if found.best_step != NO_STEP else ""
+    caption = f"Best {found.best:.3g}{at}, last {found.last:.3g}"
     rise = f", {found.rise_ratio:.1%} above the best" if found.rise > found.band else ""
     return Figure("Evaluation loss", f"{caption}{rise}.{_bad_text(rows.loss)}", plot.markup())
 

@@ -34,7 +34,7 @@ def training_overlay(runs: Sequence[ReportedRun], guide: Guide) -> list[Figure |
     made = [_loss(logs, known, unit, guide), _drawn("Evaluation loss", unit, evaluations)]
     for title, column in _COLUMNS.items():
         series = [_series(letter, log.training, unit, column) for letter, log in logs.items()]
-        made.append(_drawn(title, unit, series))
+        made.append(_drawn(title, unit, series, from_zero=title != "Gradient norm"))
     return [*made, *absent]
 
 
@@ -87,9 +87,10 @@ def _drawn(
     *,
     levels: Sequence[Level] = (),
     caption: str = "",
+    from_zero: bool = True,
 ) -> Figure | LeftOut:
     try:
-        return overlay(title, unit, series, levels=levels, caption=caption)
+        return overlay(title, unit, series, levels=levels, caption=caption, from_zero=from_zero)
     except NothingToDraw as absence:
         return LeftOut(title, str(absence))
 

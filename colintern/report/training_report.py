@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from colintern.artifacts.printable import printable
+from colintern.artifacts.trainer_state import NO_STEP
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
 from colintern.diagnostics.evaluation_loss import EvaluationLoss
@@ -127,8 +128,8 @@ def loss_line(
         text += f", {share:.0%} of chance ln({contrastive.candidates:,}) = {contrastive.chance:.3g}"
     if evaluation_loss is not None:
         found = evaluation_loss
-        text += f"; evaluation best {found.best:.3g} at step {found.best_step:,}"
-        text += f", last {found.last:.3g}"
+        at = f" at step {found.best_step:,}" if found.best_step != NO_STEP else ""
+        text += f"; evaluation best {found.best:.3g}{at}, last {found.last:.3g}"
     return text
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
 from colintern.diagnostics.epoch_losses import EpochLoss, epoch_losses, healthy_losses
@@ -41,7 +43,7 @@ def training_section(runs: Sequence[ReportedRun], guide: Guide) -> Section:
         table = run.part("Loss after each epoch", epoch_table)
         if isinstance(table, Table):
             title = f"{table.title}, {run.heading}" if run.letter else table.title
-            blocks.append(Table(title, table.head, table.rows, table.note, table.numeric))
+            blocks.append(replace(table, title=title))
         elif table.reason not in {absence.reason for absence in absences}:
             absences.append(table)
     if absences:

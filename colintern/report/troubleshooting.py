@@ -9,8 +9,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.model.targets import GUIDE_TARGETS, one_expression
-
 
 class Advice(Struct, frozen=True):
     """One thing that the guide tells to do."""
@@ -102,11 +100,9 @@ ADVICE: Final = (
     ),
     Advice(
         _CHECKLIST,
-        "Target modules include custom_text_proj, and every linear layer of the language model. "
-        "The guide writes a list of globs, which PEFT does not read; the same modules as one "
-        "regular expression:",
+        "Target modules include custom_text_proj, beside every linear layer of the language "
+        "model. The guide writes them as a list of globs, which PEFT does not read.",
         frozenset({"ADP002", "ADP003", "ADP004"}),
-        (f"target_modules={one_expression(GUIDE_TARGETS)!r}",),
     ),
     Advice(_CHECKLIST, "PEFT is enabled.", frozenset({"ADP001"}), ("colintern train --peft ...",)),
     Advice(_CHECKLIST, "BF16 training is enabled.", frozenset({"CFG006"}), ("bf16=True",)),
