@@ -15,6 +15,7 @@ from colintern.planning.gpus import parse_gpus
 from colintern.planning.hyperparameters import propose, steps_of_epoch, warmup_for
 from colintern.planning.memory import GIBIBYTE, StepSettings, largest_batch, memory_use
 from colintern.planning.plan_text import proposal_table
+from colintern.training.recipes import tiny
 
 MODELS = ("1B", "2B", "4B", "8B")
 
@@ -70,7 +71,13 @@ def test_the_table_has_the_guides_row():
 
 @pytest.mark.parametrize(
     ("model", "rate", "rank"),
-    [("1B", 5e-5, 32), ("2B", 3e-5, 32), ("4B", 1e-5, 64), ("8B", 1e-5, 64), (TINY_BASE, 2e-3, 16)],
+    [
+        ("1B", 5e-5, 32),
+        ("2B", 3e-5, 32),
+        ("4B", 1e-5, 64),
+        ("8B", 1e-5, 64),
+        (TINY_BASE, tiny().learning_rate, 16),
+    ],
 )
 def test_rate_and_rank_follow_the_size(model, rate, rank):
     proposal = propose(find_architecture(model), 80 * GIBIBYTE)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from colintern.artifacts.tiny_base import TINY_BASE
 from colintern.diagnostics.learning_rate_target import shown_size
-from colintern.families import COLINTERN, COLINTERN_TINY
+from colintern.families import COLINTERN
 from colintern.guide import GUIDE
 from colintern.planning.architecture import Architecture
 from colintern.planning.memory import (
@@ -35,6 +35,8 @@ Below its minimum of 16 GB: half of what it has at 16."""
 _BATCHES: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Of these the largest that fits; below 2 a query has no page to be told from."""
 _CHUNKS: Final = (16, 8, 4, 2, 1)
+_TINY_LEARNING_RATE: Final = 2e-3
+"""Of the recipe `tiny`."""
 _LEARNING_RATES: Final = (7e-5, 5e-5, 3e-5, 1e-5)
 """By the sizes of the family: below 0.5B, 2B, 4B, and above. Design 9."""
 _SMALL_RANK: Final = 0.7e9
@@ -141,7 +143,7 @@ def propose(architecture: Architecture, gpu_bytes: int, pairs: int = GUIDE_PAIRS
 def learning_rate_for(architecture: Architecture) -> float:
     """Return the learning rate for a base: by its size, the tiny one aside."""
     if architecture.name == TINY_BASE:
-        return COLINTERN_TINY.learning_rates[0].high
+        return _TINY_LEARNING_RATE
     bands = zip(COLINTERN.learning_rates, _LEARNING_RATES, strict=True)
     size = architecture.base_parameters
     return next(rate for band, rate in bands if size <= band.max_parameters)

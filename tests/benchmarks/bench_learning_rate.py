@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_learning_rate.py [--rates 5e-4 1e-3 2e-3 4e-3 8e-3] [--base DIR]
 
-Each rate is a whole run, about three and a half minutes on one core. A run below the guide's 0.50
+Each rate is a whole run, about two minutes on one core. A run below the guide's 0.50
 (good) at its rate is outside the interval.
 """
 
