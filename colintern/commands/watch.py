@@ -10,6 +10,8 @@ from colintern.commands.context import CONTEXT
 if TYPE_CHECKING:
     from pathlib import Path
 
+_PIPE_WIDTH = 2_000
+
 LEFT = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
 
@@ -135,8 +137,10 @@ def _style() -> Any:
     from colintern.report.sparkline import BLOCKS  # noqa: PLC0415
     from colintern.report.watch_screen import Style  # noqa: PLC0415
 
+    # Lines are cut to a terminal only: in a file nothing is lost.
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else _PIPE_WIDTH
     try:
         BLOCKS.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
-        return Style(width=shutil.get_terminal_size((100, 24)).columns, blocks=False)
-    return Style(width=shutil.get_terminal_size((100, 24)).columns, blocks=True)
+        return Style(width=width, blocks=False)
+    return Style(width=width, blocks=True)

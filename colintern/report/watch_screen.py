@@ -60,7 +60,7 @@ def _end_of(run: RunningRun) -> str | None:
 def screen(run: RunningRun, findings: Sequence[LiveFinding], style: Style, now: float) -> list[str]:
     """Return the whole state as lines, none wider than the terminal."""
     status, ended = status_of(run, now)
-    lines = [f"{_title(run)}: {status}"]
+    lines = [_title(run), status]
     if run.exists:
         lines += [*_progress(run, style, now, ended=ended), *_series(run.rows, style)]
         lines += [*_machine(run), *_verdicts(run, findings)]
