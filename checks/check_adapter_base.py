@@ -12,6 +12,7 @@ from colintern.family_traces import FamilyTraces, contradicting, families_named
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 
 _PINNED: Final = re.compile(r"[0-9a-f]{7,40}|v?\d+(\.\d+){0,3}")
+_WEIGHTS: Final = re.compile(r".*\.safetensors|(pytorch_model|adapter_model).*\.bin", re.DOTALL)
 _ADAPTER: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE)
 _FIX_WITHOUT_CONFIG: Final = (
     "The adapter's weights are here: copy adapter_config.json from where they were saved, or from "
@@ -34,7 +35,7 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     """
     names = layout.weights_folder.names
     found = "adapter_config.json" in names
-    weights = sorted(name for name in names if name.endswith((".safetensors", ".bin")))
+    weights = sorted(filter(_WEIGHTS.fullmatch, names))
     if not found and (layout.kind == "merged" or family is None or not weights):
         raise NoEvidence("adapter_config.json", needed_for="whether LoRA was used")
     return Verdict(

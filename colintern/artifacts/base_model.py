@@ -1,5 +1,6 @@
 """The base that an adapter belongs to: where its files are, and what they hold."""
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -54,7 +55,7 @@ class BaseModel(Struct, frozen=True):
 
     def _existing(self, name: str) -> Path | None:
         path = self.folder / name
-        return path if path.exists() or path.is_symlink() else None
+        return path if os.path.lexists(path) else None
 
 
 def find_base(
@@ -75,13 +76,18 @@ def find_base(
     hub_id = local is None and (is_hub_id(recorded) or bool(_BARE_ID.fullmatch(recorded)))
     folder = option or local
     if folder is None and is_hub_id(recorded):
-        folder = find_snapshot(recorded, revision) or find_snapshot(recorded)
+        folder = find_snapshot(recorded, revision)
+        if folder is None and not _COMMIT.fullmatch(revision or ""):
+            folder = find_snapshot(recorded)
     return BaseReference(recorded, is_hub_id=hub_id, folder=folder, by_option=option is not None)
 
 
 _MODEL_FILES: Final = (MODEL_CONFIG, MODEL_WEIGHTS, MODEL_INDEX, ADAPTER_CONFIG)
 """One of them makes a folder a model: `../..` exists on every machine."""
 
+
+_COMMIT: Final = re.compile(r"[0-9a-f]{7,40}")
+"""A revision that pins the base: another one would be another base. Others may be placeholders."""
 
 _BARE_ID: Final = re.compile(r"[A-Za-z0-9][\w.-]{0,95}")
 """As `gpt2`: the oldest models of the Hub have no owner (24 of 189 public adapters name one)."""

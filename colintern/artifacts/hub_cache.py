@@ -38,15 +38,21 @@ def find_snapshot(hub_id: str, revision: str | None = None) -> Path | None:
     model = cache_folder() / f"models--{hub_id.replace('/', '--')}"
     snapshots = model / "snapshots"
     wanted = revision or "main"
-    if not _REVISION.fullmatch(wanted) or not snapshots.is_dir():
+    if not _REVISION.fullmatch(wanted):
         return None
     commit = _reference(model / "refs" / wanted) or wanted
-    if _REVISION.fullmatch(commit) and (snapshots / commit).is_dir():
+    present = _folders(snapshots)
+    if commit in present:
         return snapshots / commit
-    if revision is not None:
-        return None
-    present = [path for path in snapshots.iterdir() if path.is_dir()]
-    return present[0] if len(present) == 1 else None
+    return snapshots / present[0] if revision is None and len(present) == 1 else None
+
+
+def _folders(path: Path) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _reference(path: Path) -> str | None:

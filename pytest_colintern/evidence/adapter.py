@@ -1,5 +1,6 @@
 """Evidence of the adapter, its base, and what family they are of."""
 
+import os
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -260,7 +261,8 @@ def merge(
     if coverage.config.layer_replication:
         raise NoEvidence("a base of the adapter's own layers", needed_for=_RESTACKED)
     folder = options.merged
-    path = next((folder / n for n in (MODEL_WEIGHTS, MODEL_INDEX) if (folder / n).exists()), None)
+    paths = (folder / name for name in (MODEL_WEIGHTS, MODEL_INDEX))
+    path = next(filter(os.path.lexists, paths), None)
     if path is None:
         raise NoEvidence(f"{MODEL_WEIGHTS} in {printable(folder)}", needed_for="verifying a merge")
     return verify_merge(

@@ -1,0 +1,163 @@
+"""Texts and turns of the adapter's rules that no case shows."""
+
+import json
+
+import pytest
+from adapter_judging import judge_adapter
+from builders.adapter import PREFIX, base_config, write_adapter, write_base
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.hub_cache import find_snapshot
+from colintern.families import FAMILIES
+from pytest_colintern.catalogue import shipped_rules
+from pytest_colintern.evidence.safety import Integrity
+from pytest_colintern.evidence_registry import Resolver
+from pytest_colintern.providers import shipped_providers
+from pytest_colintern.subject import AuditOptions, Subject
+
+LAYER = f"{PREFIX}language_model.layers.1"
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_adapter(folder)
+    return folder
+
+
+def evidence(run, name, **options):
+    given = {"subject": Subject(run, run.name), "options": AuditOptions(**options)}
+    return Resolver(shipped_providers(), given).get(name)
+
+
+@pytest.mark.parametrize(
+    ("names", "outcome"),
+    [
+        (["adapter_model.safetensors"], "error"),
+        (["pytorch_model-00001-of-00002.bin"], "error"),
+        (["training_args.bin"], "no evidence"),
+        ([], "no evidence"),
+        (["README.md"], "no evidence"),
+    ],
+)
+def test_adapter_is_missed_beside_weights_only(tmp_path, names, outcome):
+    for name in ["trainer_state.json", *names]:
+        (tmp_path / name).write_bytes(b"")
+    judged = judge_adapter(tmp_path, family="ColIntern3.5")["ADP001"]
+    assert judged[0] == outcome
+    if outcome == "error":
+        assert judged[1] == f"only {names[0]}"
+
+
+def test_lost_configuration_is_mended_not_trained_again(run):
+    (run / "adapter_config.json").unlink()
+    given = {"layout": evidence(run, "layout"), "family": FAMILIES[0]}
+    lost = shipped_rules()["ADP001"].check(**given)
+    assert lost.fix is not None
+    assert lost.fix.startswith("The adapter's weights are here: copy adapter_config.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["a.json"], "a.json: empty"),
+        (["a.json", "b.json"], "a.json: empty; also in b.json"),
+        (["a.json", "d.json", "c.json", "b.json"], "a.json: empty; also in b.json, c.json and 1"),
+    ],
+)
+@pytest.mark.parametrize("rule", ["SEC003", "SEC004"])
+def test_several_broken_files_are_named(tmp_path, names, text, rule):
+    faults = tuple(
+        ArtifactError(tmp_path / name, expected="JSON", found="empty", remedy="Fetch it.")
+        for name in names
+    )
+    given = {"malformed": faults, "escaping": faults, "num_files": 9, "is_complete": True}
+    verdict = shipped_rules()[rule].check(Integrity(**given))
+    assert verdict.observed.startswith(text)
+    assert (verdict.ok, verdict.where) == (False, tmp_path / "a.json")
+
+
+def test_every_contradiction_is_told(run):
+    def contradict(tensors):
+        del tensors[f"{LAYER}.mlp.up_proj.lora_B.weight"]
+        for part, axis in (("A", 0), ("B", 1)):
+            name = f"{LAYER}.mlp.gate_proj.lora_{part}.weight"
+            tensors[name] = tensors[name].take(range(8), axis=axis)
+
+    write_adapter(run, edit=contradict, config={"modules_to_save": ["custom_text_proj", "other"]})
+    outcome, observed = judge_adapter(run)["ADP009"]
+    assert outcome == "error"
+    assert observed.split("; ") == [
+        "1 without their A or B: language_model.layers.1.mlp.up_proj",
+        "1 of another rank than 16: language_model.layers.1.mlp.gate_proj",
+        "1 of modules_to_save without a tensor: other",
+    ]
+
+
+def test_own_configuration_comes_before_the_base(run):
+    assert evidence(run, "model_config").text.num_hidden_layers == 2
+    (run / "config.json").write_text(json.dumps(base_config(layers=3)))
+    assert evidence(run, "model_config").text.num_hidden_layers == 3
+    (run / "config.json").unlink()
+    write_base(run.parent / "other", layers=4)
+    config = evidence(run, "model_config", base=run.parent / "other")
+    assert config.text.num_hidden_layers == 4
+
+
+@pytest.mark.parametrize(("family", "severity"), [("ColIntern3.5", "warning"), ("ColPali", "info")])
+def test_scale_is_a_warning_by_the_guide_alone(run, family, severity):
+    write_adapter(run, config={"lora_alpha": 32})
+    assert judge_adapter(run, family=family)["ADP007"][0] == severity
+
+
+def test_unnamed_base_is_called_that(run):
+    write_adapter(run, config={"base_model_name_or_path": None})
+    assert judge_adapter(run)["ADP015"] == ("warning", "the base is not named")
+
+
+ONE, TWO = "1" * 40, "2" * 40
+
+
+@pytest.fixture
+def cached(tmp_path, monkeypatch):
+    def write(*commits, main=None):
+        model = tmp_path / "hub" / "models--org--tiny"
+        for commit in commits:
+            write_base(model / "snapshots" / commit)
+        (model / "refs").mkdir()
+        if main is not None:
+            (model / "refs" / "main").write_text(main)
+        monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+        return model / "snapshots"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("revision", "main", "found"),
+    [
+        (None, TWO, TWO),
+        (None, None, None),
+        ("main", TWO, TWO),
+        (ONE, TWO, ONE),
+        ("3" * 40, TWO, None),
+        ("v1", TWO, None),
+        ("../..", TWO, None),
+    ],
+)
+def test_snapshot_is_of_the_revision(cached, revision, main, found):
+    snapshots = cached(ONE, TWO, main=main)
+    expected = snapshots / found if found else None
+    assert find_snapshot("org/tiny", revision) == expected
+
+
+@pytest.mark.parametrize(
+    ("revision", "found"), [(ONE, ONE), (TWO, None), ("2" * 8, None), ("unsloth", ONE), (None, ONE)]
+)
+def test_pinned_base_is_no_other_revision(run, cached, revision, found):
+    snapshots = cached(ONE)
+    write_adapter(run, config={"base_model_name_or_path": "org/tiny", "revision": revision})
+    reference = evidence(run, "base_reference")
+    assert reference.folder == (snapshots / found if found else None)
+    assert judge_adapter(run)["ADP015"][0] == ("ok" if found else "no evidence")
