@@ -5,6 +5,7 @@ from colintern.artifacts.printable import listed
 from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.tensor_store import TensorStore
+from colintern.diagnostics.changed_results import ChangedResults
 from colintern.diagnostics.evaluated_weights import EvaluatedWeights
 from colintern.diagnostics.model_meta_faults import meta_faults
 from colintern.diagnostics.published_scores import published_scores
@@ -126,32 +127,35 @@ def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTabl
     "result-of-other-weights",
     severity=WARNING,
     up_to=ERROR,
-    explains={"RES001", "RES002", "RES005"},
+    explains={"RES001", "RES002", "RES005", "RES009"},
 )
 def check_results_are_of_these_weights(
-    task_results: TaskResults, evaluated_weights: EvaluatedWeights
+    task_results: TaskResults,
+    evaluated_weights: EvaluatedWeights,
+    changed_results: ChangedResults | None,
 ) -> Verdict:
-    """The results were made with other weights than those in this folder.
+    """The results, or those of one task, were made with other weights than those in this folder.
 
     Why: MTEB finds cached results by name and revision and does not evaluate again, so a run that
         was trained again into the same folder shows the scores of its predecessor.
-    Evidence: `weights_sha256` in colintern_eval.json beside the weights; dates inside the result
-        files beside the run manifest. Times of files never count: copying changes them. Weights
+    Evidence: `weights_sha256` in colintern_eval.json beside the weights, and the hash of every
+        task's figures in it; dates inside the result files beside the run manifest. Times of files never count: copying changes them. Weights
         that cannot be read are not judged: restore them first.
     Fix: delete the results and evaluate again, with overwriting on.
     Source: mteb, `ResultCache`; failure-modes I04, J10.
     """
-    if evaluated_weights.same is None:
+    replaced = changed_results.replaced_text if changed_results else ""
+    if evaluated_weights.same is None and not replaced:
         raise NoEvidence(
             "weights_sha256 in colintern_eval.json, or dates in results and run manifest",
             needed_for="whose results these are",
         )
     return Verdict(
-        evaluated_weights.same,
-        observed=str(evaluated_weights),
+        evaluated_weights.same is not False and not replaced,
+        observed="; ".join(filter(None, (replaced, str(evaluated_weights)))),
         expected="results of the weights in this folder",
         where=task_results.folder,
-        severity=ERROR if evaluated_weights.hashes_differ else WARNING,
+        severity=ERROR if evaluated_weights.hashes_differ or replaced else WARNING,
     )
 
 

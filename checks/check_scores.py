@@ -3,6 +3,7 @@
 from colintern.artifacts.model_meta import ModelMeta
 from colintern.artifacts.printable import listed
 from colintern.artifacts.results_folder import TaskResults
+from colintern.diagnostics.changed_results import ChangedResults
 from colintern.diagnostics.query_format import mixed_benchmarks
 from colintern.diagnostics.result_table import ResultTable
 from colintern.diagnostics.score_validity import main_scores, score_faults, summary
@@ -10,22 +11,27 @@ from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
 
 
 @rule("RES004", "score-invalid", severity=ERROR)
-def check_scores_are_possible(task_results: TaskResults) -> Verdict:
-    """A score is impossible: outside [0, 1], not a number, or against another score.
+def check_scores_are_possible(
+    task_results: TaskResults, changed_results: ChangedResults | None
+) -> Verdict:
+    """A score is impossible: outside [0, 1], not a number, or against another score; or edited.
 
     Why: recall, MAP and MRR cannot fall in k, and with one relevant page a query k times precision
         is recall. Figures that break this were edited, or computed by broken code. nDCG may fall in
         k where a query has several relevant pages, and NaN under `nauc_*` is normal.
-    Evidence: every `METRIC_at_k` and `main_score` of every subset.
+    Evidence: every `METRIC_at_k` and `main_score` of every subset; the hash of the figures that
+        colintern_eval.json recorded when they were written.
     Fix: evaluate the task again with a released version of MTEB.
     Source: definition of the metrics; failure-modes I17.
     """
     if not task_results.tasks:
         raise NoEvidence("a readable task result", needed_for="its scores")
     faults = score_faults(task_results)
+    edited = changed_results.edited_text if changed_results else ""
     return Verdict(
-        not faults,
-        observed=summary(faults) or f"{len(task_results.tasks)} tasks with consistent scores",
+        not faults and not edited,
+        observed="; ".join(filter(None, (edited, summary(faults))))
+        or f"{len(task_results.tasks)} tasks with consistent scores",
         expected="scores in [0, 1], a main score, and metrics that agree with each other",
         where=faults[0].task.path if faults else task_results.folder,
     )

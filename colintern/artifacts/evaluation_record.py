@@ -12,6 +12,15 @@ from colintern.artifacts.json_document import convert, read_json_object
 EVALUATION_RECORD: Final = "colintern_eval.json"
 
 
+class ResultRecord(Struct, frozen=True, kw_only=True):
+    """What the evaluation wrote of one task."""
+
+    sha256: Annotated[str, Meta(max_length=128)]
+    """Hash of its figures, as `colintern.artifacts.result_hash` defines it."""
+    date: float | None = None
+    """When it was evaluated, in seconds since 1970 UTC, as in the result."""
+
+
 class EvaluationRecord(Struct, frozen=True, kw_only=True):
     """How the results were made; what was not recorded is None."""
 
@@ -31,6 +40,8 @@ class EvaluationRecord(Struct, frozen=True, kw_only=True):
     """Type of the weights, as `bfloat16`."""
     versions: dict[str, str | None] | None = None
     """Installed version by distribution name."""
+    results: dict[str, ResultRecord] | None = None
+    """What was written, by task."""
     started: str | None = None
     """ISO 8601, UTC."""
     ended: str | None = None

@@ -18,6 +18,7 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.predictions import DEPTH
+from colintern.artifacts.result_hash import written_result
 from colintern.artifacts.run_layout import read_run_layout
 from colintern.artifacts.weights_hash import weights_sha256
 from colintern.artifacts.written_json import write_json
@@ -67,7 +68,8 @@ def evaluate_pages(checkpoint: Path, results: Path, *, base: str | None = None) 
         "date": started.timestamp(),
     }
     write_json(results / f"{task.name}.json", result)
-    write_json(results / EVALUATION_RECORD, _record(loaded, sha256, started))
+    written = {"results": written_result(results / f"{task.name}.json")}
+    write_json(results / EVALUATION_RECORD, _record(loaded, sha256, started) | written)
     return main_score
 
 

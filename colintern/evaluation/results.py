@@ -18,6 +18,7 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META
+from colintern.artifacts.result_hash import written_result
 from colintern.artifacts.written_json import write_json
 from colintern.evaluation.query_files import discard_queries
 from colintern.evaluation.retriever import Retriever
@@ -80,9 +81,10 @@ class ResultsFolder:
             moved = self._move_away(recorded)
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / PER_QUERY).mkdir(exist_ok=True)
-        started = recorded.get("started") if recorded and moved is None else None
+        kept = recorded if recorded and moved is None else {}
+        begun = {"started": kept.get("started") or record["started"]}
         write_json(
-            self.path / EVALUATION_RECORD, record | {"started": started or record["started"]}
+            self.path / EVALUATION_RECORD, record | begun | {"results": kept.get("results") or {}}
         )
         return moved
 
@@ -167,9 +169,19 @@ class FlatCache(ResultCache):
         partial = path.with_name(path.name + ".partial")
         task_result.to_disk(partial)
         partial.replace(path)
+        _note_result(path)
         if isinstance(model_name, ModelMeta):
             described = json.loads(json.dumps(model_name.to_dict(), default=str))
             write_json(path.with_name(MODEL_META), described)
+
+
+def _note_result(path: Path) -> None:
+    """Add a result that was just written to the record beside it."""
+    record = path.with_name(EVALUATION_RECORD)
+    if record.is_file():
+        recorded = json.loads(record.read_text())
+        known = recorded.get("results") or {}
+        write_json(record, recorded | {"results": known | written_result(path)})
 
 
 def _same(recorded: dict[str, Any] | None, record: dict[str, Any]) -> bool:

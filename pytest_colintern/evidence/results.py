@@ -20,6 +20,8 @@ from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.task_result import epoch_seconds
 from colintern.artifacts.weights_hash import weights_sha256
+from colintern.diagnostics.changed_results import ChangedResults
+from colintern.diagnostics.changed_results import changed_results as compare_with_records
 from colintern.diagnostics.evaluated_weights import EvaluatedWeights
 from colintern.diagnostics.result_table import ResultTable
 from colintern.diagnostics.result_table import result_table as tabulate
@@ -70,6 +72,17 @@ def evaluation_records(
 def evaluation_record(evaluation_records: tuple[EvaluationRecord, ...]) -> EvaluationRecord:
     """How the results were made, as far as all of them were made alike."""
     return agreed_record(evaluation_records)
+
+
+@evidence
+def changed_results(
+    task_results: TaskResults, evaluation_records: tuple[EvaluationRecord, ...]
+) -> ChangedResults:
+    """Which results are no longer what the evaluation wrote."""
+    found = compare_with_records(task_results, evaluation_records)
+    if found is None:
+        raise NoEvidence(f"`results` in {EVALUATION_RECORD}", needed_for="whose results these are")
+    return found
 
 
 @evidence
