@@ -7,6 +7,8 @@ from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.run_layout import ADAPTER_PICKLE, ADAPTER_WEIGHTS, RunLayout
+from colintern.diagnostics.adapter_coverage import AdapterCoverage
+from colintern.diagnostics.base_identity import BaseIdentity
 from colintern.families import Family
 from colintern.family_traces import FamilyTraces, contradicting, families_named
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
@@ -78,6 +80,50 @@ def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConf
         expected="a Hub id, or a folder with a whole model",
         where=adapter.path,
         severity=ERROR if stacked else WARNING,
+    )
+
+
+@rule(
+    "ADP022",
+    "base-changed",
+    severity=WARNING,
+    up_to=ERROR,
+    requires={"ADP001"},
+    explains={
+        "ADP009",
+        "ADP020",
+        "LIV006",
+        "LIV007",
+        "LIV009",
+        "PRJ002",
+        "RES001",
+        "RES002",
+        "RES005",
+    },
+)
+def check_base_is_the_same(
+    base_identity: BaseIdentity, coverage: AdapterCoverage, adapter: AdapterConfig
+) -> Verdict:
+    """The base is not the one that the adapter was trained on.
+
+    Why: an adapter is a change of certain weights. On another model, or on a base whose projection
+        was drawn again, the same change is noise, and nothing raises an error.
+    Evidence: `base` in colintern_run.json (the hash of the projection before the first step, that
+        of a sample of the layers, the Hub id) beside the base that adapter_config.json or `--base`
+        leads to. Where only the names differ, or only a projection that the adapter brings along
+        itself, it is a warning.
+    Fix: name the base of the run in adapter_config.json, or give it with `--base DIR`; train again
+        if it is lost.
+    Source: failure-modes B08, C01; colpali issues 11 and 281.
+    """
+    harmless = coverage.projection_saved and base_identity.layers_are_same is not False
+    same = base_identity.weights_are_same
+    return Verdict(
+        same if same is not None else bool(base_identity.name_is_same),
+        observed=str(base_identity),
+        expected="the base that the run recorded",
+        where=adapter.path,
+        severity=WARNING if same is not False or harmless else ERROR,
     )
 
 

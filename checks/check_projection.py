@@ -9,6 +9,7 @@ from colintern.artifacts.run_layout import ADAPTER_WEIGHTS
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
+from colintern.diagnostics.base_identity import BaseIdentity
 from colintern.diagnostics.projection import (
     projection_home,
     projection_training,
@@ -65,22 +66,30 @@ def check_projection_is_kept(
     requires={"ADP001"},
     explains={"LIV007", "LIV009", "RES001", "RES002"},
 )
-def check_projection_was_trained(
+def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,
     family: Family,
     weight_statistics: WeightStatistics,
     adapter_tensors: TensorStore,
     base_tensors: TensorStore | None,
+    base_identity: BaseIdentity | None,
 ) -> Verdict:
-    """The projection is where it started.
+    """The projection is where it started, or was drawn again.
 
     Why: it starts at random; a model whose projection never moved compares random mixtures. Its
         standard deviation tells nothing: it is 0.02 before and after (failure-modes C02).
-    Evidence: its `lora_B`, or its saved matrix against the base's.
+    Evidence: its `lora_B`, or its saved matrix against the base's. Where the manifest says that
+        training began from the base's matrix, the saved one must still resemble it.
     Fix: name it in `target_modules` or `modules_to_save`, and check that gradients reach it.
     Source: the guide, "Check if weights look trained"; failure-modes B11, C02.
     """
-    training = projection_training(coverage, weight_statistics, adapter_tensors, base_tensors)
+    training = projection_training(
+        coverage,
+        weight_statistics,
+        adapter_tensors,
+        base_tensors,
+        began_at_base=base_identity is not None and base_identity.projection_is_same is True,
+    )
     if training is None:
         raise NoEvidence("the base's projection (--base DIR)", needed_for="whether it moved")
     return Verdict(

@@ -139,8 +139,9 @@ def check_results_are_of_these_weights(
     Why: MTEB finds cached results by name and revision and does not evaluate again, so a run that
         was trained again into the same folder shows the scores of its predecessor.
     Evidence: `weights_sha256` in colintern_eval.json beside the weights, and the hash of every
-        task's figures in it; dates inside the result files beside the run manifest. Times of files never count: copying changes them. Weights
-        that cannot be read are not judged: restore them first.
+        task's figures in it; dates inside the result files beside the run manifest. Times of files
+        never count: copying changes them. Weights that cannot be read are not judged: restore them
+        first.
     Fix: delete the results and evaluate again, with overwriting on.
     Source: mteb, `ResultCache`; failure-modes I04, J10.
     """

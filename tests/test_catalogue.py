@@ -13,7 +13,7 @@ from pytest_colintern.rule import STAGES, rule_of
 RULES = shipped_rules()
 FAMILIES = {
     "CFG": 15,
-    "ADP": 21,
+    "ADP": 22,
     "PRJ": 3,
     "PRC": 5,
     "LOG": 17,

@@ -25,6 +25,9 @@ class BaseRecord(Struct, frozen=True, kw_only=True):
     """Commit of the base on the Hub."""
     projection_sha256: str | None = None
     """Hash of the projection's matrix before the first step."""
+    layers_sha256: str | None = None
+    """Hash of a sample of the language model's layers, as `colintern.diagnostics.base_identity`
+    defines it."""
 
 
 class LossRecord(Struct, frozen=True, kw_only=True):

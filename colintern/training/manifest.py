@@ -1,6 +1,7 @@
 """`colintern_run.json`: what a run writes about itself, before the first step and at every save."""
 
 import hashlib
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,6 +12,8 @@ from PIL import Image
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from colintern.artifacts.base_model import BaseModel, find_base
+from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.run_layout import RUN_MANIFEST, Folder
 from colintern.artifacts.run_manifest import (
@@ -24,8 +27,10 @@ from colintern.artifacts.run_manifest import (
     ProcessorRecord,
     RunManifest,
 )
+from colintern.artifacts.tensor_store import read_tensor_store
 from colintern.artifacts.weights_hash import weights_sha256
 from colintern.artifacts.written_json import write_json
+from colintern.diagnostics.base_identity import layers_sha256
 from colintern.model.lora import LoraCoverage, projection_matrix
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
 from colintern.pages.world import retrieval_task
@@ -57,7 +62,11 @@ def run_manifest(
         status="started",
         family=recipe.family,
         recipe=recipe.name,
-        base=BaseRecord(id=recipe.base, projection_sha256=_sha256(projection_matrix(model))),
+        base=BaseRecord(
+            id=recipe.base,
+            projection_sha256=_sha256(projection_matrix(model)),
+            layers_sha256=_layers_sha256(recipe.base),
+        ),
         arguments=arguments.to_dict(),
         world_size=world_size,
         effective_batch_size=accumulated * world_size,
@@ -155,6 +164,17 @@ class ManifestWriter(TrainerCallback):
 
 def _sha256(tensor: torch.Tensor) -> str:
     return hashlib.sha256(tensor.float().cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
+def _layers_sha256(base: str) -> str | None:
+    """Hash the base's layers from its files, as the audit will; None where it cannot be read."""
+    folder = find_base(base, None, None, (Path.cwd(),)).folder
+    model = BaseModel(folder, Enclosure.around(folder)) if folder else None
+    if model is None or model.weights is None:
+        return None
+    with suppress(ArtifactError):
+        return layers_sha256(read_tensor_store(model.weights, model.enclosure))
+    return None
 
 
 def _now() -> str:

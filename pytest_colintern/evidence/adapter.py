@@ -23,6 +23,7 @@ from colintern.artifacts.run_layout import (
     MODEL_WEIGHTS,
     PREPROCESSOR_CONFIG,
     PROCESSOR_CONFIG,
+    RUN_MANIFEST,
     TOKENIZER_CONFIG,
     RunLayout,
 )
@@ -30,12 +31,14 @@ from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tensor_store import TensorStore, read_tensor_store
 from colintern.diagnostics.adapter_coverage import AdapterCoverage, measure_coverage
 from colintern.diagnostics.adapter_tensors import sort_adapter_tensors
+from colintern.diagnostics.base_identity import BaseIdentity
+from colintern.diagnostics.base_identity import base_identity as compare_base
 from colintern.diagnostics.lora_update import LoraUpdates, measure_updates
 from colintern.diagnostics.merge_verification import MergeVerification, verify_merge
 from colintern.diagnostics.module_outline import BUILT_IN, ModuleOutline, outline_of
 from colintern.diagnostics.untrained_parts import UntrainedParts, untrained_parts
 from colintern.diagnostics.weight_statistics import WeightStatistics
-from colintern.families import FAMILIES, Family, family_named
+from colintern.families import COLINTERN, FAMILIES, Family, family_named
 from colintern.family_traces import FamilyTraces, tell_family
 from pytest_colintern.evidence_registry import artifact, evidence
 from pytest_colintern.subject import AuditOptions
@@ -106,6 +109,24 @@ def base(
         name = printable(base_reference.recorded or "base model", limit=120)
         raise NoEvidence(f"{name} (--base DIR names it)", needed_for="comparing with the base")
     return BaseModel(folder, Enclosure.around(folder))
+
+
+@evidence
+def base_identity(
+    base_reference: BaseReference,
+    base_tensors: TensorStore | None,
+    manifest: RunManifest | None,
+    family: Family | None,
+) -> BaseIdentity:
+    """Whether the base here is the one that the run was trained on."""
+    record = manifest.base if manifest is not None else None
+    name = family.projection if family is not None else COLINTERN.projection
+    found = compare_base(record, base_reference, base_tensors, name) if record else None
+    if found is None:
+        raise NoEvidence(
+            f"`base` in {RUN_MANIFEST}, and that base", needed_for="whether it is the same base"
+        )
+    return found
 
 
 @artifact

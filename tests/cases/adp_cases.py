@@ -1,5 +1,6 @@
 """ADP: a healthy adapter, broken in one way."""
 
+import hashlib
 import json
 import shutil
 
@@ -12,6 +13,8 @@ from builders.adapter import (
     write_tensors,
 )
 from builders.processor import write_processor
+from colintern.artifacts.tensor_store import read_tensor_store
+from colintern.diagnostics.base_identity import layers_sha256
 
 from cases.case import Case
 
@@ -95,6 +98,24 @@ def _merged(**changes):
     return lambda run: write_merged(run.parent / "merged", run, **changes)
 
 
+def _base_recorded(run):
+    """Have the manifest record the base that is beside the run."""
+    base = read_tensor_store(run.parent / "base" / "model.safetensors", None)
+    projection = base.read_float32("custom_text_proj.weight")
+    path = run / "colintern_run.json"
+    manifest = json.loads(path.read_text())
+    manifest["base"] |= {
+        "projection_sha256": hashlib.sha256(projection.tobytes()).hexdigest(),
+        "layers_sha256": layers_sha256(base),
+    }
+    path.write_text(json.dumps(manifest))
+
+
+def _base_replaced(run):
+    _base_recorded(run)
+    write_adapter(run, base={"seed": 1})
+
+
 CASES = {
     "ADP001": Case(bad=_without_adapter),
     "ADP002": Case(bad=_adapter(config={"modules_to_save": None}, projection=None)),
@@ -141,4 +162,5 @@ CASES = {
         ),
         outcome="warned",
     ),
+    "ADP022": Case(bad=_base_replaced, good=_base_recorded),
 }
