@@ -6,7 +6,7 @@ from typing import Final
 from colintern.artifacts.printable import printable
 from colintern.report.document import Absences, Block, Cell, Paragraph, Section, Table
 from colintern.report.part import LeftOut
-from colintern.report.reported_run import ReportedRun, head, mark_of
+from colintern.report.reported_run import ReportedRun, head, mark_of, short_head
 from pytest_colintern.html_sections import missing_evidence
 from pytest_colintern.outcome import CheckResult, Outcome
 
@@ -98,7 +98,9 @@ def _together(runs: Sequence[ReportedRun], findings: Sequence[CheckResult]) -> T
         (Cell(f"{result.rule} {result.name}"), *(_outcome(run, result.rule) for run in runs))
         for result in findings
     )
-    return Table("Findings side by side", head(runs, "Check"), rows)
+    columns = head(runs, "Check")
+    labels = short_head(columns, runs)
+    return Table("Findings side by side", columns, rows, short_head=labels)
 
 
 def _outcome(run: ReportedRun, rule: str) -> Cell:

@@ -50,6 +50,8 @@ class Table(Struct, frozen=True):
     """What the columns mean."""
     numeric: bool = False
     """Whether the columns after the first are figures, to be set right-aligned."""
+    short_head: tuple[str, ...] = ()
+    """The head for a narrow screen, where it stands before each cell."""
 
 
 class Figures(Struct, frozen=True):

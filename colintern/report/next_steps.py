@@ -19,7 +19,7 @@ _TRAINED: Final = frozenset({"ADP", "PRJ", "CFG", "LOG", "HWU"})
 """Families whose faults are in the training: to mend them is to train again."""
 _EVALUATED: Final = frozenset({"RES", "CMP", "PRC"})
 _RECIPES: Final = {COLINTERN.name: "guide_1b", COLINTERN_TINY.name: "tiny"}
-_JUDGED: Final = (Outcome.PASSED, Outcome.NOTED)
+_FINE: Final = (Outcome.PASSED, Outcome.NOTED)
 
 
 def next_section(runs: Sequence[ReportedRun]) -> Section:
@@ -88,7 +88,7 @@ def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Ste
         facts.append(("Where", result.where))
     facts += [("The guide", f"{advice.section}: {advice.text}") for advice in advices]
     if result.rule in UNEXPLAINED and not advices:
-        facts += [("The guide", text) for text in _gone_through(run)]
+        facts += _gone_through(run)
     if explains:
         names = (f"{rule} {run.audit.result(rule).name}" for rule in explains)
         facts.append(("Explains", ", ".join(names)))
@@ -102,17 +102,22 @@ def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Ste
     )
 
 
-def _gone_through(run: ReportedRun) -> Iterator[str]:
+def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
     """Go through the guide's list for a poor model: what is done already, and what is not known."""
+    done, unknown = [], []
     for advice in checklist():
-        results = [result for rule in sorted(advice.rules) if (result := run.result(rule))]
+        results = [result for rule in advice.done_when if (result := run.result(rule))]
         if any(result.is_finding for result in results):
             continue  # It is a root cause of its own, or one explains it.
-        judged = [result for result in results if result.outcome in _JUDGED]
-        if judged:
-            yield f"{advice.text} Done already: {judged[0].observed} ({judged[0].rule})."
+        if results and all(result.outcome in _FINE for result in results):
+            seen = "; ".join(f"{result.observed} ({result.rule})" for result in results)
+            done.append(f"{advice.text} {_sentence(seen)}.")
         else:
-            yield f"{advice.text} Not known: it was not recorded."
+            unknown.append(advice.text)
+    if done:
+        yield "Done already, of the guide's list", " ".join(done)
+    if unknown:
+        yield "Not recorded, of the guide's list", " ".join(unknown)
 
 
 def _try_again(run: ReportedRun, families: set[str]) -> Step:

@@ -22,6 +22,8 @@ class LeftOut(Struct, frozen=True):
     reason: str
     hint: str = ""
     """What would let it be there."""
+    broken: bool = False
+    """Whether it was recorded, but cannot be read or shown."""
 
 
 def part(title: str, make: Callable[..., T], resolver: Resolver) -> T | LeftOut:
@@ -37,7 +39,9 @@ def part(title: str, make: Callable[..., T], resolver: Resolver) -> T | LeftOut:
     except NothingToDraw as absence:
         return LeftOut(title, printable(absence))
     except ArtifactError as error:
-        return LeftOut(title, f"its evidence is malformed: {printable(error)}")
+        reason = f"its evidence is malformed: {printable(error)}"
+        return LeftOut(title, reason, broken=True)
     except Exception as error:  # noqa: BLE001 - the verdict stands without this part
-        return LeftOut(title, f"it could not be made: {type(error).__name__}: {printable(error)}")
+        reason = f"it could not be made: {type(error).__name__}: {printable(error)}"
+        return LeftOut(title, reason, broken=True)
     return made

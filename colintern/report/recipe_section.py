@@ -10,11 +10,13 @@ from colintern.guide import GUIDE, Guide
 from colintern.report import recipe_values as values
 from colintern.report.document import Absences, Block, Cell, Section, Table
 from colintern.report.part import LeftOut
-from colintern.report.reported_run import ReportedRun, head
+from colintern.report.reported_run import ReportedRun, head, short_head
 from colintern.training.recipes import guide_1b
 from pytest_colintern.evidence_registry import Resolver
 
 _NOT_RECORDED: Final = "not recorded"
+_NOT_READABLE: Final = "not readable"
+_UNKNOWN: Final = (_NOT_RECORDED, _NOT_READABLE)
 _SOURCES: Final = ("manifest", "training_args", "training_log", "adapter")
 """Evidence that the settings are read from; each is one file."""
 _RECIPE: Final = guide_1b()
@@ -94,15 +96,16 @@ SETTINGS: Final = (
 
 def recipe_section(runs: Sequence[ReportedRun], guide: Guide) -> Section:
     """Show every setting that one of the runs recorded, and say which files would tell the rest."""
-    texts = [[run.evidence_of(setting.value) for run in runs] for setting in SETTINGS]
+    texts = [[_text_of(run, setting) for run in runs] for setting in SETTINGS]
     blocks: list[Block] = []
-    if any(text for row in texts for text in row):
+    if any(text not in _UNKNOWN for row in texts for text in row):
         rows = tuple(
             (Cell(setting.label), *map(_cell_of(setting), runs, row), _guide_cell(setting, guide))
             for setting, row in zip(SETTINGS, texts, strict=True)
         )
-        blocks.append(Table("", head(runs, "Setting", "The guide (1B)"), rows, _NOTE))
-    if not all(text for row in texts for text in row):
+        columns = head(runs, "Setting", "The guide (1B)")
+        blocks.append(Table("", columns, rows, _NOTE, short_head=short_head(columns, runs)))
+    if any(text in _UNKNOWN for row in texts for text in row):
         absences = _missing_files(runs)
         blocks += [Absences(absences)] if absences else []
     aside = "" if guide == GUIDE else "with your own thresholds"
@@ -115,13 +118,22 @@ _NOTE: Final = (
 )
 
 
+def _text_of(run: ReportedRun, setting: Setting) -> str:
+    found = run.part("", setting.value)
+    if isinstance(found, LeftOut):
+        return _NOT_READABLE if found.broken else _NOT_RECORDED
+    return found or _NOT_RECORDED
+
+
 def _guide_cell(setting: Setting, guide: Guide) -> Cell:
     return Cell(setting.guide.format(guide=guide, recipe=_RECIPE))
 
 
-def _cell_of(setting: Setting) -> Callable[[ReportedRun, str | None], Cell]:
-    def cell(run: ReportedRun, text: str | None) -> Cell:
-        judged = run.judged_cell(text or _NOT_RECORDED, setting.rules)
+def _cell_of(setting: Setting) -> Callable[[ReportedRun, str], Cell]:
+    def cell(run: ReportedRun, text: str) -> Cell:
+        judged = run.judged_cell(text, setting.rules)
+        if text in _UNKNOWN and judged.mark == "passed":
+            return Cell(text)  # The rule could judge something else that the log shows.
         if setting.tells_target and judged.mark == "passed":
             result = run.gravest(setting.rules)
             return Cell(judged.text, judged.mark, f"expected {result.expected}" if result else "")

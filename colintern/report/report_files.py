@@ -128,7 +128,7 @@ def output_files(output: Path | None, names: Sequence[str], here: Path) -> tuple
         ReportError: there is no such folder, or the name is no name of a report.
     """
     stem = _stem(names)
-    chosen = here if output is None else here / output.expanduser()
+    chosen = here if output is None else Path(os.path.normpath(here / output.expanduser()))
     if chosen.is_dir():
         page = chosen / f"{stem}.html"
     elif chosen.suffix.lower() in _ENDINGS:

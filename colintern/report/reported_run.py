@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 
 from msgspec import Struct
 
+from colintern.artifacts.printable import printable
 from colintern.report.document import Cell, Mark
 from colintern.report.part import LeftOut, part
 from pytest_colintern.audit_report import SubjectReport
@@ -12,6 +13,9 @@ from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.outcome import CheckResult, Outcome
 
 T = TypeVar("T")
+
+_HEAD: Final = 36
+"""Characters of a run's name over a column."""
 
 _GRAVEST_FIRST: Final = (
     Outcome.FAILED,
@@ -92,4 +96,12 @@ def head(
     runs: Sequence[ReportedRun], first: str, *more: str, alone: str = "This run"
 ) -> tuple[str, ...]:
     """Return the head of a table with a column a run."""
-    return (first, *(run.heading if run.letter else alone for run in runs), *more)
+    names = [printable(run.heading, limit=_HEAD) if run.letter else alone for run in runs]
+    return (first, *names, *more)
+
+
+def short_head(columns: Sequence[str], runs: Sequence[ReportedRun]) -> tuple[str, ...]:
+    """Return the same head with the runs by their letters, for a narrow screen."""
+    first, *rest = columns
+    letters = [run.letter or name for run, name in zip(runs, rest, strict=False)]
+    return (first, *letters, *rest[len(runs) :])

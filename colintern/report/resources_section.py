@@ -16,7 +16,7 @@ from colintern.report.figure import Figure, NothingToDraw
 from colintern.report.overlay import Level, Series, overlay
 from colintern.report.part import LeftOut
 from colintern.report.recipe_values import shown_seconds
-from colintern.report.reported_run import ReportedRun, head
+from colintern.report.reported_run import ReportedRun, head, short_head
 
 _PERCENT: Final = 100.0
 _NOT_MEASURED: Final = "not measured"
@@ -84,7 +84,8 @@ def resources_section(runs: Sequence[ReportedRun], guide: Guide) -> Section:
         uses = [run.evidence_of(_measured) for run in logged]
         rows = tuple(_row(component, logged, uses, guide) for component in COMPONENTS)
         columns = head(logged, "", "The guide, normal", "Warning sign")
-        blocks.append(Table("", columns, (*rows, _whole_time(logged))))
+        rows = (*rows, _whole_time(logged))
+        blocks.append(Table("", columns, rows, short_head=short_head(columns, logged)))
     if absences:
         blocks.append(Absences(tuple(absences)))
     return Section("resources", "Resources", tuple(blocks))

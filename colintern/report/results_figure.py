@@ -23,7 +23,7 @@ _LEFT, _RIGHT = 128.0, WIDTH - 44.0
 _ROW: Final = 22.0
 _HEAD: Final = 24.0
 _TOP: Final = 26.0
-_LABEL_CHARACTERS: Final = 20
+_LABEL_CHARACTERS: Final = 19
 _AXIS: Final = Scale(0.0, 1.0, _LEFT, _RIGHT)
 
 
@@ -224,4 +224,5 @@ def _caption(letter: str, table: ResultTable, guide: Guide) -> str:
 def short_name(name: str) -> str:
     """Return what tells a task from the others."""
     short = name.removeprefix("Vidore").removesuffix(".v2").removesuffix("Retrieval")
+    short = short.replace("SyntheticDocQA", "Synth. ")
     return printable(short or name, limit=_LABEL_CHARACTERS)

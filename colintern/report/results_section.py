@@ -5,6 +5,7 @@ from functools import partial
 from typing import Final
 
 from colintern.artifacts.printable import listed, printable
+from colintern.diagnostics.benchmarks import BENCHMARKS
 from colintern.diagnostics.published_models import PublishedModel, published_model
 from colintern.diagnostics.published_scores import PublishedScores, published_scores
 from colintern.diagnostics.result_table import BenchmarkRow, ResultTable, TaskRow, band_of
@@ -90,8 +91,12 @@ def _ndcg_table(
 
 
 def _task_names(tables: Mapping[str, ResultTable]) -> list[str]:
-    names = dict.fromkeys(task.name for table in tables.values() for task in table.tasks)
-    return list(names)[:MOST_TASKS]
+    """Return the tasks by benchmark, in the order in which the benchmarks appeared."""
+    tasks = {task.name: task for table in tables.values() for task in table.tasks}
+    order = {benchmark.name: place for place, benchmark in enumerate(BENCHMARKS)}
+    return sorted(tasks, key=lambda name: order.get(tasks[name].benchmark or "", len(order)))[
+        :MOST_TASKS
+    ]
 
 
 def _row_of(table: ResultTable, name: str) -> TaskRow | None:

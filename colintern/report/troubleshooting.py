@@ -19,7 +19,9 @@ class Advice(Struct, frozen=True):
     rules: frozenset[str]
     """Rules whose findings call for it."""
     code: tuple[str, ...] = ()
-    """Settings or commands, as the guide writes them; `{run}` stands for the run's path."""
+    """Settings or commands, as the guide writes them; `{run!r}` stands for the run's path."""
+    done_when: tuple[str, ...] = ()
+    """Rules that have passed where it is done already; empty for what only a fault calls for."""
 
 
 _POOR: Final = "Poor performance (NDCG@5 < 0.30)"
@@ -35,18 +37,21 @@ ADVICE: Final = (
         "Verify the hyperparameters.",
         frozenset({"CFG003", "CFG005", "ADP006", "ADP007", "ADP008"}),
         ("colintern plan",),
+        done_when=("CFG003", "ADP006"),
     ),
     Advice(
         _POOR,
         "Increase the training epochs.",
-        frozenset({"CFG001", "LOG013"}),
+        frozenset({"CFG001"}),
         ("num_train_epochs=5",),
+        done_when=("CFG001",),
     ),
     Advice(
         _POOR,
         "Fix the batch size.",
         frozenset({"CFG002", "CFG004", "LOG005"}),
         ("per_device_train_batch_size=16", "gradient_accumulation_steps=4"),
+        done_when=("CFG002", "CFG004"),
     ),
     Advice(
         _LOADING,
@@ -103,14 +108,28 @@ ADVICE: Final = (
         "Target modules include custom_text_proj, beside every linear layer of the language "
         "model. The guide writes them as a list of globs, which PEFT does not read.",
         frozenset({"ADP002", "ADP003", "ADP004"}),
+        done_when=("ADP002", "ADP003", "ADP004"),
     ),
-    Advice(_CHECKLIST, "PEFT is enabled.", frozenset({"ADP001"}), ("colintern train --peft ...",)),
-    Advice(_CHECKLIST, "BF16 training is enabled.", frozenset({"CFG006"}), ("bf16=True",)),
+    Advice(
+        _CHECKLIST,
+        "PEFT is enabled.",
+        frozenset({"ADP001"}),
+        ("colintern train --peft ...",),
+        done_when=("ADP001",),
+    ),
+    Advice(
+        _CHECKLIST,
+        "BF16 training is enabled.",
+        frozenset({"CFG006"}),
+        ("bf16=True",),
+        done_when=("CFG006",),
+    ),
     Advice(
         _CHECKLIST,
         "Flash attention is enabled.",
         frozenset({"CFG007"}),
         ('attn_implementation="flash_attention_2"',),
+        done_when=("CFG007",),
     ),
     Advice(
         "Poor settings",
@@ -134,9 +153,6 @@ ADVICE: Final = (
 UNEXPLAINED: Final = frozenset({"RES001", "RES002", "LOG002", "LOG003", "LOG004"})
 """Symptoms: where nothing explains one of them, the guide's whole list for them is gone through."""
 
-CHECKED_FIRST: Final = (_POOR, _CHECKLIST)
-"""Sections of that list."""
-
 
 def advice_for(rule: str) -> tuple[Advice, ...]:
     """Return what the guide says about a finding of `rule`, in the guide's order."""
@@ -145,4 +161,4 @@ def advice_for(rule: str) -> tuple[Advice, ...]:
 
 def checklist() -> tuple[Advice, ...]:
     """Return the guide's list for a model that scores poorly for no known reason."""
-    return tuple(advice for advice in ADVICE if advice.section in CHECKED_FIRST)
+    return tuple(advice for advice in ADVICE if advice.done_when)
