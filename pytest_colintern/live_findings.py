@@ -79,7 +79,8 @@ class LiveFindings:
             for each in self._found.values()
         ]
         explains = {name: rule.explains for name, rule in self._rules.items()}
-        roots = root_causes(findings, explains, self._passed)
+        # What was found once is no proof that a cause lacks its symptom, though it passed later.
+        roots = root_causes(findings, explains, self._passed - self._found.keys())
         for name, each in self._found.items():
             causes = tuple(root.rule for root in roots if name in root.explains)
             if causes != each.explained_by:

@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from auditing import audit
 from live_series import HEALTHY, SHUFFLED
 
+import colintern
+from colintern.artifacts.live_log import append_row
 from colintern.artifacts.live_record import LiveRecord, read_live_record, write_live_record
-from colintern.artifacts.run_manifest import SCHEMA, LossRecord, RunManifest
+from colintern.artifacts.run_manifest import SCHEMA, LossRecord, RunManifest, read_run_manifest
 from colintern.artifacts.trainer_state import as_trainer_state
 from colintern.diagnostics.trained_parts import TrainedParts
 from pytest_colintern.catalogue import shipped_rules
@@ -193,7 +196,7 @@ def test_only_rules_of_the_catalogue_are_judged_live():
 
 def test_a_finding_is_told_once_and_again_when_it_becomes_worse():
     found, log = LiveFindings(live_rules()), log_of([])
-    mild, grave = manifest(learning_rate=8e-3), manifest(learning_rate=0.2)
+    mild, grave = manifest(learning_rate=2e-2), manifest(learning_rate=0.2)
 
     def note(described, step):
         results = judge_live(AT_START, subject(described), log)
@@ -217,6 +220,32 @@ def test_symptoms_name_their_cause():
     assert causes == {"CFG003": (), "LOG002": ("CFG003",)}
 
 
+def test_a_symptom_that_passes_later_keeps_its_cause():
+    described = manifest(learning_rate=0.2)
+    found = LiveFindings(live_rules())
+    for rows in (rows_of(SHUFFLED, peak=0.2), rows_of(HEALTHY, peak=0.2)):
+        found.note(judge_live(AT_START, subject(described), log_of([])), 0)
+        found.note(judge_live(ON_COURSE, subject(described), log_of(rows)), 50)
+    causes = {each.rule: (each.holds, each.explained_by) for each in found.found}
+    assert causes == {"CFG003": (True, ()), "LOG002": (False, ("CFG003",))}
+
+
+def test_the_bundled_healthy_run_has_no_finding_at_any_row():
+    run = Path(colintern.__file__).parent / "assets" / "demo" / "healthy"
+    document = json.loads((run / "trainer_state.json").read_text())
+    described = read_run_manifest(run / "colintern_run.json", None)
+    history = document["log_history"]
+    for end in range(1, len(history) + 1):
+        last = history[end - 1]
+        part = {"log_history": history[:end], "global_step": last["step"], "epoch": last["epoch"]}
+        log = as_trainer_state(run / "trainer_state.json", {**document, **part})
+        results = judge_live(ON_COURSE, subject(described), log)
+        assert [each.rule for each in results if each.is_finding] == [], last["step"]
+    assert [
+        each.rule for each in judge_live(AT_START, subject(described), log) if each.is_finding
+    ] == []
+
+
 def test_a_waived_rule_says_nothing():
     policy = Policy(waivers={"CFG001": Waiver("a short run on purpose")})
     described = manifest(num_train_epochs=1)
@@ -230,6 +259,17 @@ def test_the_record_is_read_as_it_was_written(tmp_path):
     record = LiveRecord(status="training", stop_on="never", findings=found.found, step=7)
     write_live_record(tmp_path / "colintern_live.json", record)
     assert read_live_record(tmp_path / "colintern_live.json", None) == record
+
+
+def test_the_audit_takes_no_notice_of_the_live_files(pytester, healthy_run):
+    before = audit(pytester, "--checkpoint", healthy_run, "-v")
+    write_live_record(
+        healthy_run / "colintern_live.json", LiveRecord(status="ended", stop_on="never")
+    )
+    append_row(healthy_run / "colintern_log.jsonl", {"loss": math.nan}, step=1, time=1.0)
+    after = audit(pytester, "--checkpoint", healthy_run, "-v")
+    assert after.outcomes == before.outcomes
+    assert "colintern_l" not in after.output
 
 
 def test_no_healthy_public_run_is_accused_while_it_goes(corpus):
