@@ -1,7 +1,8 @@
-"""Three workers on one study, whose trials only sleep: `study_worker.py FOLDER TRIALS [URL]`.
+"""Three workers on one study, whose trials only sleep: `study_worker.py TRIALS FOLDER URL ...`.
 
 Each trial adds a line with its number to FOLDER/done.txt when it completes. The first worker ends
-as by kill -9 in the middle of its second trial. Prints how each process ended.
+as by kill -9 in the middle of its second trial. Prints how each process ended,
+study by study; the URL of a journal is empty.
 """
 
 import json
@@ -53,10 +54,15 @@ def work(folder, num_trials, url, *, dies):
 
 
 def main():
-    folder, num_trials, url = Path(sys.argv[1]), int(sys.argv[2]), (sys.argv[3:] or [None])[0]
+    num_trials, studies = int(sys.argv[1]), zip(sys.argv[2::2], sys.argv[3::2], strict=True)
     # One import for all: what is measured is the study.
     for module in ("study", "worker"):
         import_module(f"colintern.search.{module}")
+    codes = [exit_codes(Path(folder), num_trials, url or None) for folder, url in studies]
+    print(json.dumps(codes))  # noqa: T201 - what the test reads
+
+
+def exit_codes(folder, num_trials, url):
     children = []
     for number in range(3):
         child = os.fork()
@@ -65,7 +71,7 @@ def main():
         children.append(child)
     # The killed one is not waited for first: nobody reaps a worker on another machine either.
     codes = {child: os.waitpid(child, 0)[1] for child in reversed(children)}
-    print(json.dumps([os.waitstatus_to_exitcode(codes[child]) for child in children]))  # noqa: T201 - what the test reads
+    return [os.waitstatus_to_exitcode(codes[child]) for child in children]
 
 
 if __name__ == "__main__":

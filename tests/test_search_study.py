@@ -18,7 +18,7 @@ from colintern.search.places import best_of, places_of  # noqa: E402 - after the
 from colintern.search.presence import Watch, is_dead, this_worker  # noqa: E402 - after the skip
 from colintern.search.sampler import (  # noqa: E402 - after the skip
     OUT_OF_MEMORY,
-    BatchTooLargeError,
+    batch_limit,
     make_sampler,
 )
 from colintern.search.storage import (  # noqa: E402 - after the skip
@@ -33,25 +33,32 @@ from colintern.search.worker import Outcome, SearchError  # noqa: E402 - after t
 WORKER = Path(__file__).with_name("study_worker.py")
 
 
-def storages(folder):
-    return {"journal": None, "sqlite": f"sqlite:///{folder}/study.db"}
-
-
 def places(study):
     return places_of(study.get_trials(deepcopy=False))
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A study in a journal and one in SQLite, each done by three workers, of which one died."""
+    root = tmp_path_factory.mktemp("shared")
+    urls = {"journal": "", "sqlite": f"sqlite:///{root}/study.db"}
+    for name in urls:
+        (root / name).mkdir()
+    studies = [part for name, url in urls.items() for part in (str(root / name), url)]
+    command = [sys.executable, str(WORKER), "8", *studies]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert json.loads(done.stdout) == [[-signal.SIGKILL, 0, 0]] * 2, done.stderr
+    return {name: (root / name, url or None) for name, url in urls.items()}
+
+
 @pytest.mark.parametrize("name", ["journal", "sqlite"])
-def test_no_trial_is_lost_or_counted_twice(tmp_path, name):
-    url = storages(tmp_path)[name]
-    command = [sys.executable, str(WORKER), str(tmp_path), "8", *([url] if url else [])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-    assert json.loads(done.stdout) == [-signal.SIGKILL, 0, 0], done.stderr
-    study, _ = worker_of(tmp_path, url, None)
+def test_no_trial_is_lost_or_counted_twice(shared, name):
+    folder, url = shared[name]
+    study, _ = worker_of(folder, url, None)
     found = places(study)
     assert len(found) == 8
     assert all(place.trial.state == TrialState.COMPLETE for place in found)
-    completed = (tmp_path / "done.txt").read_text().split()
+    completed = (folder / "done.txt").read_text().split()
     assert sorted(map(int, completed)) == sorted(place.trial.number for place in found)
     died = [each for each in study.get_trials() if each.user_attrs.get("given_up") == "died"]
     assert len(died) == 1
@@ -113,6 +120,29 @@ def test_a_failed_trial_counts_and_is_recorded(tmp_path):
     rows = trial_rows(places(study))
     assert rows[1].note == "loss must be a finite number"
     assert "1      failed" in table_text(rows)
+
+
+def test_what_hyperparameters_do_ends_no_search(tmp_path):
+    outcome = Outcome("failed", reason="loss is nan", by_params=True)
+    study, worker = worker_of(tmp_path, None, lambda *_: outcome)
+    assert worker.run(5)
+    assert [each.state for each in study.trials] == [TrialState.FAIL] * 5
+
+
+def test_a_worker_that_can_do_no_trial_leaves_it_to_others(tmp_path):
+    _, broken = worker_of(tmp_path, None, lambda *_: Outcome("broken", reason="no such data"))
+    with pytest.raises(SearchError, match="no such data"):
+        broken.run(2)
+    study, sound = worker_of(tmp_path, None, complete)
+    assert sound.run(2)
+    assert [place.trial.state for place in places(study)] == [TrialState.COMPLETE] * 2
+
+
+@pytest.mark.parametrize("value", [None, float("nan")])
+def test_a_trial_without_a_value_has_failed(tmp_path, value):
+    study, worker = worker_of(tmp_path, None, lambda *_: Outcome("complete", value=value))
+    assert worker.run(1)
+    assert study.trials[0].state == TrialState.FAIL
 
 
 def test_failure_after_failure_ends_the_search(tmp_path):
@@ -231,11 +261,7 @@ def test_batches_that_ran_out_of_memory_are_not_tried_again(distribution):
             tried.append(trial.params[BATCH])
             study.tell(trial, tried[-1] / 100)
         assert max(tried) < limit
-    trial = study.ask({})
-    trial.set_user_attr(OUT_OF_MEMORY, 8)
-    study.tell(trial, state=TrialState.PRUNED)
-    with pytest.raises(BatchTooLargeError, match="a batch of 8 ran out of memory"):
-        study.ask({BATCH: distribution})
+    assert batch_limit(study) == 16
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,6 @@ from colintern.training.recipes import Recipe
 DEFAULT_FOLDER: Final = "runs/search"
 _TRIAL_FOLDERS: Final = "trial-*"
 
-logger = logging.getLogger(__name__)
-
 
 def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
     """Search, and print the study.
@@ -35,7 +33,8 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
     """
     prepare_environment(download=options["download"])
     # Before torch: without the extra, the message comes at once.
-    import optuna  # noqa: F401, PLC0415
+    from optuna.exceptions import OptunaError  # noqa: PLC0415
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
     from colintern.search.session import SearchSession  # noqa: PLC0415 - imports torch
     from colintern.search.storage import StorageError  # noqa: PLC0415 - as above
@@ -56,7 +55,12 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
         finished = _run(session, options["trials"])
     except SearchError as error:
         click.echo(session.report())
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{error}; the same command goes on") from error
+    except (OSError, OptunaError, SQLAlchemyError) as error:
+        reason = printable(str(error).partition("\n")[0])
+        raise click.ClickException(
+            f"the study cannot be kept: {type(error).__name__}: {reason}; the same command goes on"
+        ) from error
     click.echo(session.report())
     if not finished:
         click.echo("Stopped; the same command goes on.")
@@ -66,12 +70,17 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
 def _run(session: Any, num_trials: int) -> bool:
     """Work on the study; a signal between two trainings ends it as one within a training does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Each run keeps its findings; here, every trial would repeat those about the common settings.
+    findings = logging.getLogger("colintern.training.audit_callback")
+    level = findings.level
+    findings.setLevel(logging.CRITICAL)
     try:
         return bool(session.run(num_trials))
     except KeyboardInterrupt:
         return False
     finally:
         signal.signal(signal.SIGTERM, before)
+        findings.setLevel(level)
 
 
 def _recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:

@@ -15,10 +15,6 @@ OUT_OF_MEMORY: Final = "out_of_memory_batch"
 """Attribute of a trial: the batch that did not fit into memory."""
 
 
-class BatchTooLargeError(RuntimeError):
-    """Not even the smallest batch of the search space fits into memory."""
-
-
 class MemorySampler(TPESampler):
     """TPE; a batch as large as one that ran out of memory becomes the next smaller one."""
 
@@ -60,26 +56,17 @@ def make_sampler(num_trials: int, *, seed: int | None = None) -> TPESampler:
 
 
 def fitting_batch(study: Study, value: Any, distribution: BaseDistribution) -> Any:
-    """Return `value`, or the largest batch below those that ran out of memory.
-
-    Raises:
-        BatchTooLargeError: there is none.
-    """
-    trials = study.get_trials(deepcopy=False)
-    limits = [trial.user_attrs[OUT_OF_MEMORY] for trial in trials if _ran_out(trial)]
-    if not limits or value < min(limits):
+    """Return `value`, or the largest batch below those that ran out of memory, if there is one."""
+    limit = batch_limit(study)
+    if limit is None or value < limit:
         return value
-    smaller = [batch for batch in _values(distribution) if batch < min(limits)]
-    if not smaller:
-        raise BatchTooLargeError(
-            f"a batch of {min(limits)} ran out of memory, and the search space has no smaller one; "
-            f"give it one, or set --chunk-size, or --gradient-checkpointing"
-        )
-    return max(smaller)
+    return max((batch for batch in _values(distribution) if batch < limit), default=value)
 
 
-def _ran_out(trial: FrozenTrial) -> bool:
-    return isinstance(trial.user_attrs.get(OUT_OF_MEMORY), int)
+def batch_limit(study: Study) -> int | None:
+    """Return the smallest batch that ran out of memory; None when none did."""
+    found = (each.user_attrs.get(OUT_OF_MEMORY) for each in study.get_trials(deepcopy=False))
+    return min((batch for batch in found if isinstance(batch, int)), default=None)
 
 
 def _values(distribution: BaseDistribution) -> list[int]:

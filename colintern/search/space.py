@@ -43,7 +43,8 @@ MOST_CHOICES: Final = 100
 _MOST_BYTES: Final = 1 << 20
 _KEYS: Final = ("low", "high", "step", "log", "choices")
 _RATE_FACTOR: Final = 2.0
-"""Either way of the interval that suits the family: as far as the audit says nothing. Design 9."""
+"""Either way of the interval that suits the family, where it is narrow: as far as the audit says
+nothing. Design 9."""
 _TEMPERATURE_FACTOR: Final = 2.5
 """Either way of the recipe's: from colpali-engine's 0.02 to the tiny model's 0.05, and as far on
 either side."""
@@ -172,7 +173,10 @@ def _learning_rates(recipe: Recipe) -> tuple[float, float]:
         size = None
     interval = family.learning_rate_for(size) if family is not None else None
     rates = [recipe.learning_rate, *((interval.low, interval.high) if interval else ())]
-    return _two_digits(min(rates) / _RATE_FACTOR), _two_digits(max(rates) * _RATE_FACTOR)
+    low, high = min(rates), max(rates)
+    if high / low >= _RATE_FACTOR**2:
+        return low, high
+    return _two_digits(low / _RATE_FACTOR), _two_digits(high * _RATE_FACTOR)
 
 
 def _two_digits(value: float) -> float:

@@ -15,17 +15,23 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from colintern.artifacts.printable import printable
 from colintern.search.held_out import METRIC, HeldOutRetrieval
-from colintern.search.params import Value, with_params
-from colintern.search.sampler import OUT_OF_MEMORY, BatchTooLargeError
+from colintern.search.params import BATCH, Value, with_params
+from colintern.search.sampler import OUT_OF_MEMORY, batch_limit
 from colintern.search.study import SearchPlan, suggested
 from colintern.search.summary import value_text
-from colintern.search.worker import Outcome, SearchError
+from colintern.search.worker import Outcome
+from colintern.training.data_settings import DataError
 from colintern.training.finiteness import NotFiniteError
 from colintern.training.recipes import Recipe
 from colintern.training.run import train
 
 RUN: Final = "run"
 """Attribute of a trial: the folder of its run, on the machine of its worker."""
+
+_TOO_LARGE: Final = (
+    "a batch of {} ran out of memory, and the search has no smaller one; "
+    "give --space one, or pass --chunk-size or --gradient-checkpointing with another --study"
+)
 
 _MEMORY_TEXTS: Final = ("out of memory", "not enough memory", "can't allocate memory")
 """What torch says of GPUs and of CPUs, in RuntimeErrors of no class of their own."""
@@ -46,19 +52,17 @@ class TrainedTrial:
         self._folder = folder
 
     def __call__(self, trial: optuna.Trial, lost: Event) -> Outcome:
-        """Do one trial; whatever happens to it is its outcome.
-
-        Raises:
-            SearchError: no trial can be done at all.
-        """
-        try:
-            params = suggested(trial, self._plan.space)
-        except BatchTooLargeError as error:
-            raise SearchError(str(error)) from error
+        """Do one trial; whatever happens to it is its outcome."""
+        params = suggested(trial, self._plan.space)
+        recipe = trial_recipe(self._plan, params)
+        limit = batch_limit(trial.study)
+        if limit is not None and recipe.per_device_train_batch_size >= limit:
+            if smallest_batch(self._plan) < limit:
+                return Outcome("pruned", reason=f"a batch of {limit} ran out of memory before")
+            return Outcome("broken", reason=_TOO_LARGE.format(limit))
         run, resume = self._run_of(trial)
         watcher = TrialWatcher(trial, self._plan.evaluations, lost)
         logger.info("\ntrial %d: %s", trial.number, params_text(params))
-        recipe = trial_recipe(self._plan, params)
         try:
             return self._trained(trial, recipe, run, resume=resume, watcher=watcher)
         finally:
@@ -94,7 +98,7 @@ class TrainedTrial:
             return outcome
         if not finished:
             return Outcome("interrupted")
-        return Outcome("complete", value=watcher.value)
+        return Outcome("complete", value=watcher.final_value)
 
 
 class TrialWatcher(TrainerCallback):
@@ -103,13 +107,21 @@ class TrialWatcher(TrainerCallback):
     def __init__(self, trial: optuna.Trial, evaluations: int, lost: Event) -> None:
         """Report to `trial`, by the share of the run: trials have runs of different lengths."""
         self.value: float | None = None
-        """NDCG@5 of the trained model."""
+        """NDCG@5 at the last measurement of this process."""
         self._trial = trial
         self._evaluations = evaluations
         self._lost = lost
         self._measure: HeldOutRetrieval | None = None
         self._measured_step = -1
         self._pruned = ""
+
+    @property
+    def final_value(self) -> float | None:
+        """NDCG@5 of the trained model; measured before it was interrupted, if it was at its end."""
+        if self.value is not None:
+            return self.value
+        frozen = self._trial.study.get_trials(deepcopy=False)[self._trial.number]
+        return frozen.intermediate_values.get(self._evaluations)
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         """Stop at once when another worker has the trial.
@@ -178,6 +190,15 @@ def trial_recipe(plan: SearchPlan, params: dict[str, Value]) -> Recipe:
     return replace(recipe, save_total_limit=1, arguments={**recipe.arguments, **evaluated})
 
 
+def smallest_batch(plan: SearchPlan) -> float:
+    """Return the smallest batch that the search may try."""
+    for parameter in plan.space:
+        if parameter.name == BATCH:
+            numbers = [each for each in parameter.choices or () if isinstance(each, int)]
+            return min(numbers) if numbers else parameter.low or 0
+    return plan.recipe.per_device_train_batch_size
+
+
 def params_text(params: dict[str, Value]) -> str:
     """Return parameters on one line."""
     return ", ".join(f"{name} {value_text(value)}" for name, value in params.items())
@@ -192,7 +213,9 @@ def outcome_of(error: Exception, batch: int) -> Outcome:
     if _is_out_of_memory(error):
         return Outcome("pruned", reason=f"a batch of {batch} ran out of memory")
     if isinstance(error, NotFiniteError):
-        return Outcome("failed", reason=printable(error))
+        return Outcome("failed", reason=printable(error), by_params=True)
+    if isinstance(error, DataError | OSError):
+        return Outcome("broken", reason=printable(error))
     return Outcome("failed", reason=f"{type(error).__name__}: {printable(error)}")
 
 

@@ -5,6 +5,7 @@ machine: a trial whose worker has died is put up again, once.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from threading import Event
@@ -41,6 +42,7 @@ FAILURE: Final = "failure"
 """Attribute of a trial: why it failed or was pruned, for a person."""
 
 _STATES: Final = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}
+_RESUMED: Final = ("interrupted", "broken")
 _POLL_SECONDS: Final = 2.0
 _FAILURES_IN_A_ROW: Final = 3
 """After so many the fault is not in the hyperparameters."""
@@ -55,10 +57,13 @@ class SearchError(RuntimeError):
 class Outcome(Struct, frozen=True):
     """What became of a trial."""
 
-    state: Literal["complete", "pruned", "failed", "interrupted", "lost"]
-    """`interrupted`: a person stopped the worker. `lost`: another worker has the trial now."""
+    state: Literal["complete", "pruned", "failed", "interrupted", "broken", "lost"]
+    """`interrupted`: a person stopped the worker. `broken`: this worker can do no trial, and others
+    may do this one. `lost`: another worker has it now."""
     value: float | None = None
     reason: str = ""
+    by_params: bool = False
+    """Whether it failed because of its hyperparameters, as a search has to expect."""
 
 
 Objective = Callable[[optuna.Trial, Event], Outcome]
@@ -106,7 +111,7 @@ class Worker:
             True; False when a person stopped this worker.
 
         Raises:
-            SearchError: trial after trial fails.
+            SearchError: this worker can do no trial, or trial after trial fails.
         """
         while True:
             places = self.look_after()
@@ -139,13 +144,13 @@ class Worker:
             if place is None or place.number >= num_trials:
                 self._take_back(trial)
                 return True
-            outcome = self._outcome(trial, heart.lost)
+            outcome = _checked(self._outcome(trial, heart.lost))
         self._record(trial, outcome)
         self._after_trial()
-        if outcome.state == "interrupted":
-            return False
+        if outcome.state == "broken":
+            raise SearchError(outcome.reason)
         self._count_failures(outcome)
-        return True
+        return outcome.state != "interrupted"
 
     def _outcome(self, trial: optuna.Trial, lost: Event) -> Outcome:
         try:
@@ -159,7 +164,7 @@ class Worker:
         try:
             if outcome.reason:
                 trial.set_user_attr(FAILURE, outcome.reason)
-            if outcome.state == "interrupted":
+            if outcome.state in _RESUMED:
                 trial.set_user_attr(GIVEN_UP, INTERRUPTED)
             state = _STATES.get(outcome.state, TrialState.FAIL)
             self._study.tell(trial, outcome.value, state=state)
@@ -167,7 +172,7 @@ class Worker:
             # This worker was taken for dead, and another one does the trial.
             logger.warning("trial %d is another worker's now: not counted here", trial.number)
             return
-        if outcome.state == "interrupted":
+        if outcome.state in _RESUMED:
             self.look_after()
 
     def _take_back(self, trial: optuna.Trial) -> None:
@@ -197,9 +202,19 @@ class Worker:
         )
 
     def _count_failures(self, outcome: Outcome) -> None:
-        self._failures = self._failures + 1 if outcome.state == "failed" else 0
+        failed = outcome.state == "failed" and not outcome.by_params
+        self._failures = self._failures + 1 if failed else 0
         if self._failures >= _FAILURES_IN_A_ROW:
             raise SearchError(
                 f"{self._failures} trials in a row failed, the last one because "
                 f"{outcome.reason or 'of no known reason'}"
             )
+
+
+def _checked(outcome: Outcome) -> Outcome:
+    """Return `outcome`; a trial cannot complete without a value."""
+    if outcome.state != "complete":
+        return outcome
+    if outcome.value is None or not math.isfinite(outcome.value):
+        return Outcome("failed", reason=f"its value must be a number, but it is {outcome.value}")
+    return outcome
