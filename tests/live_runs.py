@@ -81,6 +81,16 @@ def freeze_projection(monkeypatch):
     monkeypatch.setattr(training, "apply_lora", frozen)
 
 
+def break_loss(monkeypatch, *, at=2):
+    compute = ColInternTrainer.compute_loss
+
+    def broken(self, *arguments, **options):
+        loss = compute(self, *arguments, **options)
+        return loss * float("nan") if self.state.global_step == at else loss
+
+    monkeypatch.setattr(ColInternTrainer, "compute_loss", broken)
+
+
 def explode_gradients(monkeypatch, *, since=20):
     compute = ColInternTrainer.compute_loss
 

@@ -15,6 +15,7 @@ from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer  # noq
 from live_runs import (  # noqa: E402 - after the skip
     FIRST_TENTH,
     audited,
+    break_loss,
     explode_gradients,
     freeze_projection,
     roots,
@@ -29,6 +30,7 @@ from colintern.cli import main  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.training import AuditCallback  # noqa: E402 - after the skip
+from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 
 pytestmark = [
@@ -189,6 +191,14 @@ def test_the_command_stops_with_a_checkpoint_and_its_own_code(tmp_path):
     assert resumed.exit_code == 0, resumed.output
     record = read_live_record(tmp_path / "run" / "colintern_live.json", None)
     assert (record.status, record.step) == ("ended", 4)
+
+
+def test_a_nan_that_ends_the_run_is_in_its_record(tmp_path, monkeypatch):
+    break_loss(monkeypatch)
+    with pytest.raises(NotFiniteError):
+        audited(tmp_path / "run", steps=4)
+    record = read_live_record(tmp_path / "run" / "colintern_live.json", None)
+    assert {each.rule for each in record.findings} == {"LOG001"}
 
 
 def test_a_batch_of_one_does_not_begin(tmp_path):

@@ -139,7 +139,8 @@ def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
     try:
         finished = train(recipe, folder, resume=options["resume"], audit=audit)
     except AuditStopError as error:
-        click.echo(f"Error: {error}; go on with --resume --stop-on never", err=True)
+        if os.environ.get("RANK", "0") == "0":
+            click.echo(f"Error: {error}; go on with --resume --stop-on never", err=True)
         return STOPPED
     except NotFiniteError as error:
         raise click.ClickException(str(error)) from error

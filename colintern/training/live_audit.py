@@ -128,7 +128,7 @@ class LiveAudit:
         write_live_record(self.subject.path / LIVE_RECORD, record)
 
     def _is_due(self, row: Mapping[str, float]) -> bool:
-        if any(not math.isfinite(value) for value in row.values()):
+        if not _is_finite(row):
             return True
         grown = len(self._rows) - self._judged_rows
         elapsed = time.monotonic() - self._began
@@ -157,12 +157,19 @@ class LiveAudit:
         # Those of a run that went on from a checkpoint are not its first.
         if num_rows >= MIN_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
             return self._rows
+        # A step that ended the run by a NaN is in the log only.
+        if not all(_is_finite(row) for row in self._rows):
+            return self._rows
         return [*steps, *(row for row in self._rows if "loss" not in row)]
 
     def _ask_to_stop(self, finding: LiveFinding) -> None:
         stops = {"never": (), "error": ("error",), "warning": ("error", "warning")}
         if self.stopped_by is None and finding.severity in stops[self._stop_on]:
             self.stopped_by = finding.rule
+
+
+def _is_finite(row: Mapping[str, float]) -> bool:
+    return all(math.isfinite(value) for value in row.values())
 
 
 def _essence(finding: LiveFinding) -> tuple[object, ...]:
