@@ -60,8 +60,8 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
 
     Why: a file that cannot be read is often the reason for everything else that is wrong, and rules
         that need it cannot be judged: they are blocked by this one.
-    Evidence: every artefact that a rule reads; the headers of all weights; the first bytes of all
-        other files that training writes.
+    Evidence: every artefact that a rule reads; the headers of all weights; the JSON of all other
+        files that training writes, of long ones the beginning and the end.
     Fix: restore or fetch the file again; `git lfs pull` for a pointer.
     Source: definition; safetensors format; FACTS 1 and 2 (LFS pointers under an artefact's name).
     """

@@ -55,9 +55,11 @@ def read_resource_log(path: Path, enclosure: Enclosure | None) -> ResourceLog:
         ArtifactError: a line is no row, or the file has more than `limits.RESOURCE_ROWS` rows.
     """
     content = read_bytes(path, enclosure, limit=limits.RESOURCE_LOG_BYTES)
-    *lines, _ = content.split(b"\n", limits.RESOURCE_ROWS + 1)
+    *lines, rest = content.split(b"\n", limits.RESOURCE_ROWS + 1)
     if len(lines) > limits.RESOURCE_ROWS:
         raise ArtifactError(path, expected=f"at most {limits.RESOURCE_ROWS:,} rows", found="more")
+    if rest.strip() and not rest.lstrip().startswith(b"{"):
+        lines.append(rest)  # no row that was cut off: its error is told
     return ResourceLog(
         path, tuple(_row(path, number, line) for number, line in enumerate(lines, 1))
     )

@@ -72,6 +72,7 @@ KNOWN_NAMES: Final = frozenset(
         "generation_config.json",
         "model_meta.json",
         "git_hash.txt",
+        "colintern_progress.json",
     }
 )
 """Files that training, PEFT, transformers and mteb write, and that a reader may open."""
