@@ -50,7 +50,7 @@ def write_page(
             written=datetime.now(UTC),
             name=printable(name),
             recipe=printable(recipe),
-            storage=storage,
+            storage=printable(storage),
             counts=counts_text(places),
             best=next((row for row in rows if row.is_best), None),
             run=printable(run),
@@ -59,7 +59,7 @@ def write_page(
             left_out=max(0, len(rows) - _MOST_ROWS),
             names=parameter_names(rows),
             figures=figures,
-            space=space,
+            space=[(printable(each.name), each.description()) for each in space],
         )
     )
     title = f"{printable(name)} (ColIntern search)"
