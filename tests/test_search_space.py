@@ -202,5 +202,5 @@ def test_hostile_names_are_text_on_the_page(tmp_path):
     assert "&lt;img src=x" in page
     assert "<img" not in page
     assert "\x1b" not in page
-    assert "default-src 'none'" in page
+    assert "script-src &#39;none&#39;" in page
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "")
