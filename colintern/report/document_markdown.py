@@ -1,5 +1,6 @@
 """A document as Markdown: every text escaped, so that nothing of an artefact acts in a page."""
 
+import re
 from collections.abc import Iterator
 
 from colintern.report.document import (
@@ -29,9 +30,15 @@ _MARKS = {
 """Signs of the outcomes; one that was not judged has none."""
 
 
+_HARMLESS = re.compile(
+    r"(?<=.)\\([-()+!])|(?<=[^\d])\\(\.)(?=\s|$)|(?<=\d)\\(\.)(?=\d)|&#58;(?=\s|$)"
+)
+"""Escapes that can be taken back."""
+
+
 def document_markdown(document: Document) -> str:
     """Render a document; its figures appear by what they say in words."""
-    lines = [f"# {escaped(document.title)}", "", escaped(document.stamp), ""]
+    lines = [f"# {_plain(document.title)}", "", _plain(document.stamp), ""]
     for summary in document.summaries:
         lines.extend(_summary_lines(summary))
     for section in document.sections:
@@ -41,16 +48,16 @@ def document_markdown(document: Document) -> str:
 
 def _summary_lines(summary: Summary) -> Iterator[str]:
     letter = f"{summary.letter}: " if summary.letter else ""
-    yield f"## {letter}{escaped(summary.name)}: {summary.verdict}"
+    yield f"## {letter}{_plain(summary.name)}: {summary.verdict}"
     yield ""
-    yield from (f"- **{escaped(name)}**: {_prose(text)}" for name, text in summary.lines)
-    yield f"- **Path**: {escaped(summary.path)}"
+    yield from (f"- **{_plain(name)}**: {_prose(text)}" for name, text in summary.lines)
+    yield f"- **Path**: {_plain(summary.path)}"
     yield ""
 
 
 def _section_lines(section: Section) -> Iterator[str]:
-    aside = f" ({escaped(section.aside)})" if section.aside else ""
-    yield f"## {escaped(section.title)}{aside}"
+    aside = f" ({_plain(section.aside)})" if section.aside else ""
+    yield f"## {_plain(section.title)}{aside}"
     yield ""
     for block in section.blocks:
         yield from _block_lines(block)
@@ -62,12 +69,12 @@ def _block_lines(block: Block) -> Iterator[str]:
         case Paragraph(text):
             yield _prose(text)
         case Heading(text):
-            yield f"### {escaped(text)}"
+            yield f"### {_plain(text)}"
         case Table():
             yield from _table_lines(block)
         case Figures(figures):
             yield from (
-                f"- **{escaped(figure.title)}**: {_prose(figure.caption)}" for figure in figures
+                f"- **{_plain(figure.title)}**: {_prose(figure.caption)}" for figure in figures
             )
         case Steps(steps):
             for number, step in enumerate(steps, 1):
@@ -75,14 +82,14 @@ def _block_lines(block: Block) -> Iterator[str]:
         case Absences(parts):
             for left_out in parts:
                 hint = f". {_prose(left_out.hint)}" if left_out.hint else ""
-                yield f"- **{escaped(left_out.title)}**: {_prose(left_out.reason)}{hint}"
+                yield f"- **{_plain(left_out.title)}**: {_prose(left_out.reason)}{hint}"
 
 
 def _table_lines(table: Table) -> Iterator[str]:
     if table.title:
-        yield f"**{escaped(table.title)}**"
+        yield f"**{_plain(table.title)}**"
         yield ""
-    yield f"| {' | '.join(escaped(name) or ' ' for name in table.head)} |"
+    yield f"| {' | '.join(_plain(name) or ' ' for name in table.head)} |"
     yield f"|---{'|---:' if table.numeric else '|---'}" + (
         ("|---:" if table.numeric else "|---") * (len(table.head) - 2) + "|"
     )
@@ -106,19 +113,31 @@ def _step_lines(number: int, step: Step) -> Iterator[str]:
     yield f"{number}. {mark}**{_prose(step.title)}**"
     if step.text:
         yield f"{indent}{_prose(step.text)}"
-    yield from (f"{indent}- {escaped(term)}: {_prose(text)}" for term, text in step.facts)
+    yield from (f"{indent}- {_plain(term)}: {_prose(text)}" for term, text in step.facts)
     if step.code:
-        yield ""
-        yield from (f"{indent}    {line}" for line in step.code)
-        yield ""
+        # Longer than any run of the sign in the lines, so that none of them ends the block.
+        fence = "~" * max([3, *(len(run) + 1 for run in re.findall("~+", "".join(step.code)))])
+        yield from (f"{indent}{line}" for line in (fence, *step.code, fence))
 
 
 def _prose(text: str) -> str:
     """Escape `text`; what stands between backticks stays code."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
-        return escaped(text)
+        return _plain(text)
     return "".join(
-        (f"`{part}`" if part.strip() else part) if index % 2 else escaped(part)
+        (f"`{part}`" if part.strip() else part) if index % 2 else _plain(part)
         for index, part in enumerate(parts)
     )
+
+
+def _plain(text: str) -> str:
+    r"""Escape `text`, but leave signs that cannot act where they stand, for those who read source.
+
+    A colon before a space ends no address, a dash behind a letter begins no list, and a bracket
+    that is escaped makes no link of the parenthesis behind it.
+
+    >>> _plain("loss: 4-5 (a [b](c))")
+    'loss: 4-5 (a \\[b\\](c))'
+    """
+    return _HARMLESS.sub(lambda found: found[1] or found[2] or found[3] or ":", escaped(text))
