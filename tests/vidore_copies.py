@@ -24,7 +24,7 @@ def write_copy(folder, *, num_pages, languages=("english",), readme=True):
     ]
     qrels = [{"query-id": n, "corpus-id": page, "score": 1} for n, (_, page) in enumerate(asked)]
     parts = {"corpus": corpus, "queries": queries, "qrels": qrels}
-    _write(folder, parts, readme=readme)
+    write_parts(folder, parts, readme=readme)
 
 
 def write_version_3(folder, *, num_pages):
@@ -45,10 +45,10 @@ def write_version_3(folder, *, num_pages):
             {"query-id": f"query-{n}", "corpus-id": f"corpus-{page}", "score": 2}
             for n, (_, page) in enumerate(asked)
         ]
-    _write(folder, parts, readme=True)
+    write_parts(folder, parts, readme=True)
 
 
-def _write(folder, parts, *, readme):
+def write_parts(folder, parts, *, readme=True):
     for name, rows in parts.items():
         (folder / name).mkdir(parents=True)
         table = pa.Table.from_pylist(rows)

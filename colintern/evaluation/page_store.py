@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,13 @@ from colintern.evaluation.retriever import Retriever
 
 BLOCK_BATCHES: Final = 4
 """Batches of a block: what a kill can cost."""
+_LAYOUT: Final = 2
+"""Which pages are in which block: a store of another layout is not gone on with."""
 _HALF: Final = (torch.bfloat16, torch.float16)
+
+
+Batch = tuple[int, ...]
+"""Row numbers of pages that are embedded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +39,15 @@ class Corpus:
 
     dataset: Dataset
     identifiers: tuple[str, ...]
-    blocks: tuple[tuple[int, ...], ...]
-    """Row numbers, the longest pages first: if the memory does not suffice, that shows at once."""
+    blocks: tuple[tuple[Batch, ...], ...]
+    """Row numbers in batches, the longest pages first: if the memory does not suffice, that shows
+    at once."""
     fingerprint: str
-    """Of the pages' bytes, their order and the size of a block."""
+    """Of the pages' bytes, their order and the size of a batch."""
+
+    def rows(self, number: int) -> tuple[int, ...]:
+        """Return the row numbers of a block."""
+        return tuple(row for batch in self.blocks[number] for row in batch)
 
     def image(self, row: int) -> Image.Image:
         """Decode a page."""
@@ -47,21 +58,52 @@ def survey(dataset: Dataset, retriever: Retriever, batch_size: int) -> Corpus:
     """Read the size of every page, without decoding it, and sort the pages by it."""
     if isinstance(dataset.features["image"], ImageFeature):
         dataset = dataset.cast_column("image", ImageFeature(decode=False))
-    digest = hashlib.sha256(f"{batch_size}".encode())
+    digest = hashlib.sha256(f"{_LAYOUT} {batch_size}".encode())
     lengths = []
     for row in dataset.select_columns("image"):
         page = row["image"]
         image = _decoded(page)
         digest.update(hashlib.sha256(_bytes(page, image)).digest())
-        lengths.append(retriever.num_tokens(*image.size))
-    order = sorted(range(len(lengths)), key=lambda number: (-lengths[number], number))
-    size = batch_size * BLOCK_BATCHES
+        lengths.append(page_tokens(retriever.processor, *image.size))
+    batches = list(batches_of(lengths, batch_size))
     return Corpus(
         dataset=dataset,
         identifiers=tuple(str(identifier) for identifier in dataset["id"]),
-        blocks=tuple(tuple(order[at : at + size]) for at in range(0, len(order), size)),
+        blocks=tuple(
+            tuple(batches[at : at + BLOCK_BATCHES]) for at in range(0, len(batches), BLOCK_BATCHES)
+        ),
         fingerprint=digest.hexdigest(),
     )
+
+
+def page_tokens(processor: Any, width: int, height: int) -> int:
+    """Return a figure in proportion to the tokens of a page, whatever its size in pixels.
+
+    A processor that cannot tell makes all pages alike.
+    """
+    if (count := getattr(processor, "num_visual_tokens", None)) is not None:
+        return int(count((height, width)))
+    images = getattr(processor, "image_processor", None)
+    if (count := getattr(images, "get_number_of_image_patches", None)) is None:
+        return 1
+    patches = count(height, width)
+    return int(patches[0] if isinstance(patches, tuple) else patches)
+
+
+def batches_of(lengths: Sequence[int], batch_size: int) -> Iterator[Batch]:
+    """Put pages of like lengths together, the longest first.
+
+    A batch has at most `batch_size` pages, and no more tokens than that many pages have on average:
+    a few pages that are much longer than the others must not decide how much memory is needed.
+    """
+    order = sorted(range(len(lengths)), key=lambda number: (-lengths[number], number))
+    budget = batch_size * sum(lengths) / max(1, len(lengths))
+    start = 0
+    while start < len(order):
+        longest = max(1, lengths[order[start]])
+        count = min(batch_size, max(1, int(budget / longest)))
+        yield tuple(order[start : start + count])
+        start += count
 
 
 class PageStore:

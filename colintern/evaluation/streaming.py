@@ -1,7 +1,8 @@
 """The streaming evaluator: MTEB's tasks and metrics, our own search.
 
 MTEB's search embeds a whole corpus, pads it to its longest page and then scores it. Here pages are
-embedded longest first, kept without padding in half precision on disk, and scored block by block.
+embedded longest first, in batches of about as many tokens each, kept without padding in half
+precision on disk, and scored block by block.
 
 Shape letters: Q queries, P pages, K best pages.
 """
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 
 from colintern.evaluation.maxsim import maxsim_scores
 from colintern.evaluation.model_meta import model_meta_of
-from colintern.evaluation.page_store import Corpus, PageStore, survey
+from colintern.evaluation.page_store import Batch, Corpus, PageStore, survey
 from colintern.evaluation.processes import Processes
 from colintern.evaluation.retriever import NotFiniteError, Retriever
 from colintern.evaluation.wrapper import ColIntern3_5Wrapper
@@ -43,13 +44,12 @@ class StreamingSearch:
             self._corpus = survey(corpus, self.retriever, batch_size)
             self._store = PageStore(self._work / self._key(), self.retriever.dtype)
             missing = self._missing()
-            total = sum(len(self._corpus.blocks[number]) for number in missing)
+            total = sum(len(self._corpus.rows(number)) for number in missing)
             with tqdm(
                 total=total, desc="Embedding pages", disable=not self._processes.is_first
             ) as bar:
                 for number in missing:
-                    pages = self._embedded(self._corpus.blocks[number], batch_size, bar)
-                    self._store.write(number, pages)
+                    self._store.write(number, self._embedded(self._corpus.blocks[number], bar))
 
     def search(
         self, queries: Dataset, *, top_k: int, encode_kwargs: Any, **_: Any
@@ -99,10 +99,9 @@ class StreamingSearch:
         shared = [n for n in range(len(corpus.blocks)) if self._processes.share(n)]
         return [number for number in shared if not store.has(number)]
 
-    def _embedded(self, rows: Sequence[int], batch_size: int, bar: Any) -> list[torch.Tensor]:
+    def _embedded(self, batches: Sequence[Batch], bar: Any) -> list[torch.Tensor]:
         """Embed pages; a thread prepares the next batch meanwhile."""
         corpus, _ = self._current()
-        batches = [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
         embedded: list[torch.Tensor] = []
         with ThreadPoolExecutor(1) as ahead:
             pending = ahead.submit(self._prepared, corpus, batches[0])
@@ -122,9 +121,10 @@ class StreamingSearch:
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the best pages of each of this process's blocks: scores and row numbers."""
         corpus, store = self._current()
-        for number, rows in enumerate(corpus.blocks):
+        for number in range(len(corpus.blocks)):
             if not self._processes.share(number):
                 continue
+            rows = corpus.rows(number)
             scores_QP = maxsim_scores(queries, store.read(number), self.retriever.device)  # noqa: N806
             if not torch.isfinite(scores_QP).all():
                 raise NotFiniteError("every score must be finite, but some are NaN or infinite")
