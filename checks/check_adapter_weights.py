@@ -9,7 +9,7 @@ from colintern.diagnostics.merge_verification import MergeVerification, merge_te
 from colintern.diagnostics.untrained_parts import UntrainedParts
 from colintern.diagnostics.weight_statistics import WeightStatistics
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
-from pytest_colintern.evidence.adapter import RepeatedCheckpoints
+from pytest_colintern.evidence.checkpoints import RepeatedCheckpoints
 
 OUTLIER_Z: Final = 14.0
 """Robust standard deviations; of 393 public adapters about 5 % hold such a module (peers.md)."""
