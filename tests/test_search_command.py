@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 import subprocess
 import sys
 
@@ -27,6 +29,7 @@ from colintern.training.data import load_data  # noqa: E402 - after the skip
 from colintern.training.data_settings import DataSettings  # noqa: E402 - after the skip
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.page_pairs import pair_dataset  # noqa: E402 - after the skip
+from colintern.training.resources import ResourceLogger  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -254,3 +257,31 @@ def test_processes_of_one_launch_are_no_workers(monkeypatch):
     result = invoke("--recipe", "tiny")
     assert result.exit_code == 2
     assert "a worker of a search is one process" in " ".join(result.output.split())
+
+
+def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(base, tmp_path, monkeypatch):
+    original = ResourceLogger.on_step_begin
+
+    def interrupted(self, args, state, *more, **rest):
+        if state.global_step == 2 and state.max_steps == 4 and not interrupts:
+            interrupts.append(state.global_step)
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, args, state, *more, **rest)
+
+    interrupts = []
+    monkeypatch.setattr(ResourceLogger, "on_step_begin", interrupted)
+    folder = tmp_path / "runs"
+    options = ("--trials", 1, "--output-dir", folder, "--base", base, *SHORT)
+    stopped = invoke(*options)
+    assert stopped.exit_code == 143, stopped.output
+    assert "Stopped; the same command goes on." in stopped.output
+    assert (folder / "trial-0000" / "checkpoint-3").is_dir()
+    result = invoke(*options)
+    assert result.exit_code == 0, result.output
+    (place,) = places_of(trials_of(folder))
+    assert [each.number for each in place.trials] == [0, 1]
+    assert place.trial.state == TrialState.COMPLETE
+    assert [path.name for path in folder.glob("trial-*")] == ["trial-0000"]
+    rows = (folder / "trial-0000" / "trainer_state.json").read_text()
+    steps = [row["step"] for row in json.loads(rows)["log_history"] if "loss" in row]
+    assert steps == [1, 2, 3, 4]
