@@ -16,31 +16,34 @@ class LearningRates(NamedTuple):
 
 
 class Family(Struct, frozen=True, kw_only=True):
-    """What an audit needs to know of a family; figures that nobody published are None."""
+    """What an audit needs to know of a family; figures that nobody published are None.
+
+    Defaults are what most classes of colpali-engine have in common.
+    """
 
     name: str
     """As a user types it after `--family`."""
-    projection: str
+    projection: str = "custom_text_proj"
     """Module name of the last linear layer."""
-    dimension: int | None
+    dimension: int | None = 128
     """Size of one vector; None where the base's config sets it (`dim`)."""
-    padding_side: Literal["left", "right"]
+    padding_side: Literal["left", "right"] = "left"
     """Side on which the processor pads."""
-    model_types: frozenset[str]
+    model_types: frozenset[str] = frozenset()
     """`model_type` in the base's config.json."""
-    architectures: frozenset[str]
+    architectures: frozenset[str] = frozenset()
     """Retriever classes, as a config's `architectures` names them."""
-    processor_classes: frozenset[str]
+    processor_classes: frozenset[str] = frozenset()
     """`processor_class` in the processor's or tokenizer's configuration."""
     raw_bases: re.Pattern[str]
     """Names of vision-language models that have no projection of the family."""
     saved_bases: re.Pattern[str]
     """Names of repositories that hold the same model with a projection."""
-    raw_organisations: frozenset[str]
+    raw_organisations: frozenset[str] = frozenset()
     """Owners on the Hub of those raw models."""
     learning_rates: tuple[LearningRates, ...]
     """Accepted intervals by base size, smallest first."""
-    min_epochs: float | None
+    min_epochs: float | None = None
     """Fewest epochs that a published recipe uses; None: the guide's figure, or none known."""
     follows_guide: bool = False
     """The guide was written for it: its numbers judge as errors."""
@@ -67,7 +70,6 @@ class Family(Struct, frozen=True, kw_only=True):
 
 
 _ANY: Final = float("inf")
-_DIMENSION: Final = 128
 
 
 def _names(pattern: str) -> re.Pattern[str]:
@@ -76,9 +78,6 @@ def _names(pattern: str) -> re.Pattern[str]:
 
 COLINTERN: Final = Family(
     name="ColIntern3.5",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"internvl"}),
     architectures=frozenset({"ColIntern3_5", "ColInternVL3_5"}),
     processor_classes=frozenset({"ColIntern3_5Processor", "ColInternVL3_5Processor"}),
@@ -91,14 +90,11 @@ COLINTERN: Final = Family(
         LearningRates(4e9, 1e-5, 3e-5),
         LearningRates(_ANY, 1e-5, 3e-5),
     ),
-    min_epochs=None,
     follows_guide=True,
     source="The guide: all its learning rates for the size, and 2e-5 where training is unstable.",
 )
 COLPALI: Final = Family(
     name="ColPali",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
     padding_side="right",
     model_types=frozenset({"paligemma"}),
     architectures=frozenset({"ColPali"}),
@@ -112,9 +108,6 @@ COLPALI: Final = Family(
 )
 COLQWEN2: Final = Family(
     name="ColQwen2",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"qwen2_vl"}),
     architectures=frozenset({"ColQwen2"}),
     processor_classes=frozenset({"ColQwen2Processor"}),
@@ -127,9 +120,6 @@ COLQWEN2: Final = Family(
 )
 COLQWEN2_5: Final = Family(
     name="ColQwen2.5",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"qwen2_5_vl"}),
     architectures=frozenset({"ColQwen2_5"}),
     processor_classes=frozenset({"ColQwen2_5_Processor"}),
@@ -142,9 +132,7 @@ COLQWEN2_5: Final = Family(
 )
 COLQWEN3: Final = Family(
     name="ColQwen3",
-    projection="custom_text_proj",
     dimension=320,
-    padding_side="left",
     model_types=frozenset({"qwen3_vl"}),
     architectures=frozenset({"ColQwen3"}),
     processor_classes=frozenset({"ColQwen3Processor"}),
@@ -157,9 +145,7 @@ COLQWEN3: Final = Family(
 )
 COLQWEN3_5: Final = Family(
     name="ColQwen3.5",
-    projection="custom_text_proj",
     dimension=None,
-    padding_side="left",
     model_types=frozenset({"qwen3_5"}),
     architectures=frozenset({"ColQwen3_5"}),
     processor_classes=frozenset({"ColQwen3_5Processor"}),
@@ -172,9 +158,6 @@ COLQWEN3_5: Final = Family(
 )
 COLQWEN_OMNI: Final = Family(
     name="ColQwen-Omni",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"qwen2_5_omni", "qwen2_5_omni_thinker"}),
     architectures=frozenset({"ColQwen2_5Omni"}),
     processor_classes=frozenset({"ColQwen2_5OmniProcessor"}),
@@ -188,8 +171,6 @@ COLQWEN_OMNI: Final = Family(
 COLIDEFICS3: Final = Family(
     name="ColIdefics3",
     projection="linear",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"idefics3", "smolvlm"}),
     architectures=frozenset({"ColIdefics3"}),
     processor_classes=frozenset({"ColIdefics3Processor"}),
@@ -202,9 +183,6 @@ COLIDEFICS3: Final = Family(
 )
 COLMODERNVBERT: Final = Family(
     name="ColModernVBert",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"modernvbert"}),
     architectures=frozenset({"ColModernVBert"}),
     processor_classes=frozenset({"ColModernVBertProcessor"}),
@@ -212,14 +190,10 @@ COLMODERNVBERT: Final = Family(
     saved_bases=_names(r"colmodernvbert[\w.-]{0,40}-base"),
     raw_organisations=frozenset({"ModernVBERT"}),
     learning_rates=(LearningRates(_ANY, 1e-5, 1e-3),),
-    min_epochs=None,
     source="No shipped configuration; failure-modes F09: any LoRA between 1e-5 and 1e-3.",
 )
 COLGEMMA3: Final = Family(
     name="ColGemma3",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
     model_types=frozenset({"gemma3"}),
     architectures=frozenset({"ColGemma3"}),
     processor_classes=frozenset({"ColGemmaProcessor3"}),
@@ -227,20 +201,12 @@ COLGEMMA3: Final = Family(
     saved_bases=_names(r"colgemma-?3[\w.-]{0,40}-base"),
     raw_organisations=frozenset({"google"}),
     learning_rates=(LearningRates(_ANY, 1e-5, 1e-3),),
-    min_epochs=None,
     source="No shipped configuration; failure-modes F09: any LoRA between 1e-5 and 1e-3.",
 )
 COLINTERN_TINY: Final = Family(
     name="ColIntern-tiny",
-    projection="custom_text_proj",
-    dimension=_DIMENSION,
-    padding_side="left",
-    model_types=frozenset(),
-    architectures=frozenset(),
-    processor_classes=frozenset(),
     raw_bases=_names(r"\b\B"),
     saved_bases=_names(r"tiny-base"),
-    raw_organisations=frozenset(),
     learning_rates=(LearningRates(_ANY, 1e-3, 5e-3),),
     min_epochs=5,
     follows_guide=True,
