@@ -24,8 +24,10 @@ MOST_TRIALS: Final = 2000
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, WIDTH - 12.0, 22.0, 200.0
 _HEIGHT: Final = 240.0
 _RADIUS: Final = 3.5
-_LOG_RATIO: Final = 8.0
+_LOG_RATIO: Final = 4.0
 """Largest over smallest value from which an axis of values is logarithmic."""
+_MOST_STEPS: Final = 7
+"""Up to so many values have equal distances, as choices have: 8, 16, 32."""
 _LEAST_COMPLETED: Final = 4
 """Below so many, importance is noise."""
 
@@ -124,9 +126,11 @@ def slice_figure(name: str, places: Sequence[Place]) -> Figure:
     if len({each.params[name] for each in known}) < 2:  # noqa: PLR2004 - one value shows nothing
         raise NothingToDraw(f"{printable(name)} has had fewer than two values")
     values = [each.params[name] for each in known]
-    numeric = all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in values)
+    numeric = numbers and len(set(values)) > _MOST_STEPS
     ends = _numeric_axis(values) if numeric else None
-    words = sorted({value_text(each) for each in values})
+    ordered = sorted(set(values)) if numbers else sorted(set(values), key=str)
+    words = list(dict.fromkeys(value_text(each) for each in ordered))
     places_of = [
         float(each) if numeric else float(words.index(value_text(each))) for each in values
     ]
@@ -227,7 +231,7 @@ def _vertical(values: Sequence[float]) -> Scale:
 
 def _numeric_axis(values: Sequence[float]) -> Scale:
     low, high = float(min(values)), float(max(values))
-    if low > 0 and high / low >= _LOG_RATIO / 2:
+    if low > 0 and high / low >= _LOG_RATIO:
         return Scale(low / 1.2, high * 1.2, _LEFT, _RIGHT, log=True)
     margin = (high - low) * 0.06
     return Scale(low - margin, high + margin, _LEFT, _RIGHT)

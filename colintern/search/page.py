@@ -21,10 +21,13 @@ _STYLE: Final = """
 .wide { overflow-x: auto; }
 .wide th, .wide td { text-align: left; padding: 0.3rem 0.8rem 0.3rem 0; vertical-align: top; }
 .wide td { font-variant-numeric: tabular-nums; }
-.wide th { font-weight: 500; white-space: nowrap; }
+.wide th, .wide td:not(:last-child) { white-space: nowrap; }
+.wide th { font-weight: 500; }
+.wide td:last-child { min-width: 12rem; }
 .wide tbody tr { border-top: 1px solid var(--line); }
 .wide .best { background: var(--soft); font-weight: 600; }
 .details { grid-template-columns: max-content minmax(0, 1fr); }
+@media (max-width: 700px) { .details { grid-template-columns: minmax(0, 1fr); } }
 .figure .fig-hollow { stroke: var(--muted); stroke-width: 1.4; }
 """
 
