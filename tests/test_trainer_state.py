@@ -9,7 +9,8 @@ from log_judging import judge_log
 
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.trainer_state import NO_STEP, read_trainer_state
+from colintern.artifacts.log_table import NO_STEP
+from colintern.artifacts.trainer_state import read_trainer_state
 
 GENERATIONS = {
     "13 keys": (

@@ -1,11 +1,21 @@
 """Every pickle opcode, protocols 0 to 5, as a step of the inert machine."""
 
-import codecs
 import struct
-from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from colintern.artifacts.pickle_machine import Machine
+from colintern.artifacts.pickle_operands import (
+    Handler,
+    action,
+    fixed,
+    quoted,
+    sized,
+    text,
+    two_lines,
+    utf8,
+    value,
+    whole,
+)
 from colintern.artifacts.pickle_stand_ins import (
     BUFFER,
     BYTE_ARRAY,
@@ -19,8 +29,6 @@ from colintern.artifacts.pickle_stand_ins import (
     StandIn,
 )
 
-Handler: TypeAlias = Callable[[Machine, int], int]
-
 _STOP: Final = ord(".")
 _BINPUT: Final = ord("q")
 _LONG_BINPUT: Final = ord("r")
@@ -28,84 +36,6 @@ _BINGET: Final = ord("h")
 _BININT1: Final = ord("K")
 _MARK: Final = ord("(")
 _FAULTS: Final = (IndexError, KeyError, ValueError, TypeError, OverflowError, struct.error)
-
-
-def _value(make: Callable[[], Any]) -> Handler:
-    def handle(machine: Machine, position: int) -> int:
-        machine.push(make())
-        return position
-
-    return handle
-
-
-def _action(act: Callable[[Machine], Any]) -> Handler:
-    def handle(machine: Machine, position: int) -> int:
-        act(machine)
-        return position
-
-    return handle
-
-
-def _fixed(layout: str, act: Callable[[Machine, Any], Any]) -> Handler:
-    """Handle an opcode with one number of fixed size behind it."""
-    packed = struct.Struct(layout)
-
-    def handle(machine: Machine, position: int) -> int:
-        act(machine, packed.unpack_from(machine.content, position)[0])
-        return position + packed.size
-
-    return handle
-
-
-def _sized(layout: str, act: Callable[[Machine, bytes], Any]) -> Handler:
-    """Handle an opcode with a length and as many bytes behind it."""
-    packed = struct.Struct(layout)
-
-    def handle(machine: Machine, position: int) -> int:
-        (length,) = packed.unpack_from(machine.content, position)
-        start = position + packed.size
-        act(machine, machine.take(start, length))
-        return int(start + length)
-
-    return handle
-
-
-def _text(act: Callable[[Machine, bytes], Any]) -> Handler:
-    """Handle an opcode with a line of text behind it."""
-
-    def handle(machine: Machine, position: int) -> int:
-        line, position = machine.line(position)
-        act(machine, line)
-        return position
-
-    return handle
-
-
-def _two_lines(act: Callable[[Machine, Global], Any]) -> Handler:
-    def handle(machine: Machine, position: int) -> int:
-        module, position = machine.line(position)
-        name, position = machine.line(position)
-        act(machine, machine.load(module.decode(), name.decode()))
-        return position
-
-    return handle
-
-
-def _quoted(line: bytes) -> str:
-    line = line.strip()
-    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in {b"'", b'"'}:  # noqa: PLR2004
-        raise ValueError("quotes")
-    return codecs.escape_decode(line[1:-1])[0].decode("latin-1")
-
-
-def _whole(line: bytes) -> int | bool:
-    if line in {b"00", b"01"}:
-        return line == b"01"
-    return int(line.rstrip(b"L"), 0)
-
-
-def _utf8(content: bytes) -> str:
-    return content.decode("utf-8", "surrogatepass")
 
 
 def _made_set(machine: Machine, callee: Global, values: list[Any]) -> None:
@@ -124,7 +54,7 @@ def _tuple(length: int) -> Handler:
     def act(machine: Machine) -> None:
         machine.push(tuple(reversed([machine.pop() for _ in range(length)])))
 
-    return _action(act)
+    return action(act)
 
 
 def _stack_global(machine: Machine) -> None:
@@ -186,73 +116,73 @@ def _check_protocol(_machine: Machine, version: int) -> None:
 
 
 _TABLE: Final[dict[bytes, Handler]] = {
-    b"N": _value(lambda: None),
-    b"\x88": _value(lambda: True),
-    b"\x89": _value(lambda: False),
-    b"]": _value(list),
-    b"}": _value(Pairs),
-    b")": _value(tuple),
-    b"\x8f": _value(lambda: StandIn(SET)),
-    b"\x97": _value(lambda: StandIn(BUFFER)),
-    b"\x98": _action(lambda machine: machine.top),
-    b"I": _text(lambda machine, line: machine.push(_whole(line))),
-    b"L": _text(lambda machine, line: machine.push(_whole(line))),
-    b"F": _text(lambda machine, line: machine.push(float(line))),
-    b"K": _fixed("<B", Machine.push),
-    b"M": _fixed("<H", Machine.push),
-    b"J": _fixed("<i", Machine.push),
-    b"G": _fixed(">d", Machine.push),
-    b"\x8a": _sized("<B", lambda m, data: m.push(int.from_bytes(data, "little", signed=True))),
-    b"\x8b": _sized("<I", lambda m, data: m.push(int.from_bytes(data, "little", signed=True))),
-    b"S": _text(lambda machine, line: machine.push(_quoted(line))),
-    b"T": _sized("<I", lambda machine, data: machine.push(data.decode("latin-1"))),
-    b"U": _sized("<B", lambda machine, data: machine.push(data.decode("latin-1"))),
-    b"V": _text(lambda machine, line: machine.push(line.decode("raw-unicode-escape"))),
-    b"X": _sized("<I", lambda machine, data: machine.push(_utf8(data))),
-    b"\x8c": _sized("<B", lambda machine, data: machine.push(_utf8(data))),
-    b"\x8d": _sized("<Q", lambda machine, data: machine.push(_utf8(data))),
-    b"B": _sized("<I", Machine.push),
-    b"C": _sized("<B", Machine.push),
-    b"\x8e": _sized("<Q", Machine.push),
-    b"\x96": _sized("<Q", lambda machine, data: machine.push(StandIn(BYTE_ARRAY, (data,)))),
-    b"(": _action(Machine.mark),
-    b"0": _action(Machine.discard),
-    b"1": _action(Machine.group),
-    b"2": _action(lambda machine: machine.push(machine.top)),
-    b"l": _action(lambda machine: machine.push(machine.group())),
-    b"d": _action(lambda machine: _pushed_dict(machine, machine.group())),
-    b"t": _action(lambda machine: machine.push(tuple(machine.group()))),
+    b"N": value(lambda: None),
+    b"\x88": value(lambda: True),
+    b"\x89": value(lambda: False),
+    b"]": value(list),
+    b"}": value(Pairs),
+    b")": value(tuple),
+    b"\x8f": value(lambda: StandIn(SET)),
+    b"\x97": value(lambda: StandIn(BUFFER)),
+    b"\x98": action(lambda machine: machine.top),
+    b"I": text(lambda machine, line: machine.push(whole(line))),
+    b"L": text(lambda machine, line: machine.push(whole(line))),
+    b"F": text(lambda machine, line: machine.push(float(line))),
+    b"K": fixed("<B", Machine.push),
+    b"M": fixed("<H", Machine.push),
+    b"J": fixed("<i", Machine.push),
+    b"G": fixed(">d", Machine.push),
+    b"\x8a": sized("<B", lambda m, data: m.push(int.from_bytes(data, "little", signed=True))),
+    b"\x8b": sized("<I", lambda m, data: m.push(int.from_bytes(data, "little", signed=True))),
+    b"S": text(lambda machine, line: machine.push(quoted(line))),
+    b"T": sized("<I", lambda machine, data: machine.push(data.decode("latin-1"))),
+    b"U": sized("<B", lambda machine, data: machine.push(data.decode("latin-1"))),
+    b"V": text(lambda machine, line: machine.push(line.decode("raw-unicode-escape"))),
+    b"X": sized("<I", lambda machine, data: machine.push(utf8(data))),
+    b"\x8c": sized("<B", lambda machine, data: machine.push(utf8(data))),
+    b"\x8d": sized("<Q", lambda machine, data: machine.push(utf8(data))),
+    b"B": sized("<I", Machine.push),
+    b"C": sized("<B", Machine.push),
+    b"\x8e": sized("<Q", Machine.push),
+    b"\x96": sized("<Q", lambda machine, data: machine.push(StandIn(BYTE_ARRAY, (data,)))),
+    b"(": action(Machine.mark),
+    b"0": action(Machine.discard),
+    b"1": action(Machine.group),
+    b"2": action(lambda machine: machine.push(machine.top)),
+    b"l": action(lambda machine: machine.push(machine.group())),
+    b"d": action(lambda machine: _pushed_dict(machine, machine.group())),
+    b"t": action(lambda machine: machine.push(tuple(machine.group()))),
     b"\x85": _tuple(1),
     b"\x86": _tuple(2),
     b"\x87": _tuple(3),
-    b"a": _action(_append),
-    b"e": _action(_appends),
-    b"\x90": _action(_appends),
-    b"s": _action(_set_item),
-    b"u": _action(_set_items),
-    b"\x91": _action(lambda machine: _made_set(machine, FROZEN_SET, machine.group())),
-    b"p": _text(lambda machine, line: machine.remember(int(line))),
-    b"q": _fixed("<B", Machine.remember),
-    b"r": _fixed("<I", Machine.remember),
-    b"\x94": _action(Machine.remember_next),
-    b"g": _text(lambda machine, line: machine.recall(int(line))),
-    b"h": _fixed("<B", Machine.recall),
-    b"j": _fixed("<I", Machine.recall),
-    b"c": _two_lines(Machine.push),
-    b"i": _two_lines(_instance),
-    b"\x93": _action(_stack_global),
-    b"o": _action(_object),
-    b"R": _action(_reduce),
-    b"\x81": _action(_new),
-    b"\x92": _action(_new_with_keywords),
-    b"b": _action(lambda machine: machine.build(machine.pop())),
-    b"\x82": _fixed("<B", _extension),
-    b"\x83": _fixed("<H", _extension),
-    b"\x84": _fixed("<i", _extension),
-    b"P": _text(lambda machine, line: machine.push(StandIn(PERSISTENT, (line,)))),
-    b"Q": _action(lambda machine: machine.push(StandIn(PERSISTENT, (machine.pop(),)))),
-    b"\x80": _fixed("<B", _check_protocol),
-    b"\x95": _fixed("<Q", lambda *_: None),
+    b"a": action(_append),
+    b"e": action(_appends),
+    b"\x90": action(_appends),
+    b"s": action(_set_item),
+    b"u": action(_set_items),
+    b"\x91": action(lambda machine: _made_set(machine, FROZEN_SET, machine.group())),
+    b"p": text(lambda machine, line: machine.remember(int(line))),
+    b"q": fixed("<B", Machine.remember),
+    b"r": fixed("<I", Machine.remember),
+    b"\x94": action(Machine.remember_next),
+    b"g": text(lambda machine, line: machine.recall(int(line))),
+    b"h": fixed("<B", Machine.recall),
+    b"j": fixed("<I", Machine.recall),
+    b"c": two_lines(Machine.push),
+    b"i": two_lines(_instance),
+    b"\x93": action(_stack_global),
+    b"o": action(_object),
+    b"R": action(_reduce),
+    b"\x81": action(_new),
+    b"\x92": action(_new_with_keywords),
+    b"b": action(lambda machine: machine.build(machine.pop())),
+    b"\x82": fixed("<B", _extension),
+    b"\x83": fixed("<H", _extension),
+    b"\x84": fixed("<i", _extension),
+    b"P": text(lambda machine, line: machine.push(StandIn(PERSISTENT, (line,)))),
+    b"Q": action(lambda machine: machine.push(StandIn(PERSISTENT, (machine.pop(),)))),
+    b"\x80": fixed("<B", _check_protocol),
+    b"\x95": fixed("<Q", lambda *_: None),
 }
 
 

@@ -12,24 +12,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from colintern.artifacts import limits
 from colintern.artifacts.early_stopping import EarlyStopping, read_early_stopping
-from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json_document import convert, read_json_object
+from colintern.artifacts.log_table import MAX_STEP, LogTable, floats, log_table
 from colintern.artifacts.wrong_value import wrong_value
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-
-NO_STEP: Final = -1
-"""Stands in `LogTable.step` for a row without one: printed logs and `Trainer.predict` have such."""
-
-MAX_MAGNITUDE: Final = 1e100
-"""Finite numbers are clipped here, so that sums and squares of an absurd log stay finite."""
 
 _SUMMARY_KEYS: Final = frozenset(
     {"train_loss", "train_runtime", "train_samples_per_second", "train_steps_per_second"}
@@ -37,42 +26,9 @@ _SUMMARY_KEYS: Final = frozenset(
 )
 """Numbers of the closing row that are ours to judge."""
 
-_MAX_STEP: Final = 2**53
-"""Whole numbers up to here are exact as floats; JSON may write a step as `1.0`."""
-
-_NUMBERS: Final = frozenset({float, int, type(None)})
-"""Exact types: `true` is no number although Python counts it as one."""
 
 _REINFORCEMENT_KEYS: Final = ("reward", "completion_length", "completions/mean_length")
 """Rows of trl's GRPO, RLOO and PPO trainers. DPO logs `rewards/chosen`, but not these."""
-
-
-@dataclass(frozen=True, eq=False)
-class LogTable:
-    """Rows of one kind as columns of equal length. NaN marks what a row lacks, or holds as NaN."""
-
-    row: Integers
-    """Index of each row in `log_history`."""
-    step: Integers
-    """Optimiser step, or `NO_STEP`."""
-    epoch: Floats
-    """Fraction of epochs done."""
-    loss: Floats
-    """`loss` of training rows, `eval_loss` of evaluation rows. NaN and infinity are as logged."""
-    learning_rate: Floats
-    """Per optimiser step; absent in evaluation rows."""
-    grad_norm: Floats
-    """Before clipping; logged by transformers 4.38 and later."""
-    has_grad_norm: NDArray[np.bool_]
-    """Whether the row has a `grad_norm`: its value may be NaN."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.step)
-
-    def steps_known(self) -> bool:
-        """Whether every row has a step."""
-        return bool(len(self)) and bool(np.all(self.step != NO_STEP))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,8 +118,8 @@ def as_trainer_state(path: Path, document: Mapping[str, Any]) -> TrainerState:
     summary_rows = tuple(index for index, row in enumerate(rows) if "train_runtime" in row)
     return TrainerState(
         path=path,
-        training=_table(path, rows, "loss"),
-        evaluations=_table(path, rows, "eval_loss"),
+        training=log_table(path, rows, "loss"),
+        evaluations=log_table(path, rows, "eval_loss"),
         num_rows=len(rows),
         global_step=_count(path, "global_step", header.global_step),
         max_steps=_count(path, "max_steps", header.max_steps),
@@ -183,66 +139,11 @@ def as_trainer_state(path: Path, document: Mapping[str, Any]) -> TrainerState:
     )
 
 
-def _table(path: Path, rows: list[dict[str, Any]], key: str) -> LogTable:
-    values = [row.get(key) for row in rows]
-    index = [number for number, value in enumerate(values) if value is not None]
-    if len(index) > limits.LOG_ROWS:
-        raise ArtifactError(
-            path,
-            expected=f"at most {limits.LOG_ROWS:,} rows with `{key}` in log_history",
-            found=f"{len(index):,}",
-            remedy="Log less often; the audit reads no longer log.",
-        )
-    chosen = [rows[number] for number in index]
-    grad_norm = [row.get("grad_norm") for row in chosen]
-    return LogTable(
-        row=np.array(index, dtype=np.int64),
-        step=_steps(path, index, chosen),
-        epoch=_floats(path, "epoch", index, [row.get("epoch") for row in chosen]),
-        loss=_floats(path, key, index, [value for value in values if value is not None]),
-        learning_rate=_floats(
-            path, "learning_rate", index, [row.get("learning_rate") for row in chosen]
-        ),
-        grad_norm=_floats(path, "grad_norm", index, grad_norm),
-        has_grad_norm=np.array([value is not None for value in grad_norm], dtype=np.bool_),
-    )
-
-
-def _floats(path: Path, key: str, index: list[int], values: list[Any]) -> Floats:
-    """Make a column; the types are looked at once for the whole column, which is cheap."""
-    types = set(map(type, values))
-    if not types <= _NUMBERS:
-        bad = next(n for n, value in enumerate(values) if type(value) not in _NUMBERS)
-        raise wrong_value(path, f"log_history[{index[bad]}].{key}", "a number", values[bad])
-    if type(None) in types:
-        values = [math.nan if value is None else value for value in values]
-    try:
-        column = np.array(values, dtype=np.float64)
-    except OverflowError as error:
-        raise ArtifactError(
-            path, expected=f"numbers in log_history[].{key}", found="an integer beyond 10^308"
-        ) from error
-    finite = np.isfinite(column)
-    return np.where(finite, np.clip(column, -MAX_MAGNITUDE, MAX_MAGNITUDE), column)
-
-
-def _steps(path: Path, index: list[int], rows: list[dict[str, Any]]) -> Integers:
-    steps = _floats(path, "step", index, [row.get("step") for row in rows])
-    known = ~np.isnan(steps)
-    bad = known & ~((steps >= 0) & (steps <= _MAX_STEP) & (steps == np.floor(steps)))
-    if bad.any():
-        first = int(np.flatnonzero(bad)[0])
-        raise wrong_value(
-            path, f"log_history[{index[first]}].step", "a whole number", rows[first]["step"]
-        )
-    return np.where(known, steps, NO_STEP).astype(np.int64)
-
-
 def _count(path: Path, key: str, value: float | None) -> int | None:
     if value is None:
         return None
     # Compared before anything else: an integer of a thousand digits is no float.
-    if not (abs(value) <= _MAX_STEP and value == math.floor(value)):
+    if not (abs(value) <= MAX_STEP and value == math.floor(value)):
         raise wrong_value(path, key, "a whole number", value)
     return int(value)
 
@@ -253,5 +154,5 @@ def _summary(path: Path, rows: list[dict[str, Any]]) -> dict[str, float]:
         row = rows[index]
         if "train_runtime" in row or "train_loss" in row:
             keys = [key for key in row if key in _SUMMARY_KEYS]
-            return {key: float(_floats(path, key, [index], [row[key]])[0]) for key in keys}
+            return {key: float(floats(path, key, [index], [row[key]])[0]) for key in keys}
     return {}

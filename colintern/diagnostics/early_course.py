@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.trainer_state import LogTable, TrainerState
+from colintern.artifacts.log_table import LogTable
+from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.contrastive_loss import COLD_START_LIMIT, COLLAPSED_RATIO, Chance
 from colintern.diagnostics.loss_trajectory import chance_level
 from colintern.diagnostics.noise import Floats, finite_part, median, step_noise

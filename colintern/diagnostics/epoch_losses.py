@@ -8,7 +8,8 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from colintern.artifacts.trainer_state import NO_STEP, LogTable, TrainerState
+from colintern.artifacts.log_table import NO_STEP, LogTable
+from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.loss_trajectory import chance_level
 from colintern.diagnostics.noise import Floats
 from colintern.guide import Guide

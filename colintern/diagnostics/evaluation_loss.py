@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.trainer_state import NO_STEP, TrainerState
+from colintern.artifacts.log_table import NO_STEP
+from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.noise import (
     MIN_BAND_RATIO,
     Floats,

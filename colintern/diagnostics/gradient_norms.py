@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from colintern.artifacts.trainer_state import LogTable
+from colintern.artifacts.log_table import LogTable
 from colintern.diagnostics.loss_oscillation import MAX_SAMPLE_CV
 from colintern.diagnostics.noise import Floats, median, step_noise
 

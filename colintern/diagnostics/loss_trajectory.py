@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.trainer_state import LogTable
+from colintern.artifacts.log_table import LogTable
 from colintern.diagnostics.noise import (
     MIN_BAND_RATIO,
     Floats,

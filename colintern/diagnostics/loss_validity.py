@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.trainer_state import NO_STEP, LogTable, TrainerState
+from colintern.artifacts.log_table import NO_STEP, LogTable
+from colintern.artifacts.trainer_state import TrainerState
 
 ZERO_LOSS: Final = 1e-7
 """A loss below this in magnitude is zero: logs are rounded to four decimals (failure-modes E01)."""

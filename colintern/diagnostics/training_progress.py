@@ -6,6 +6,7 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
+from colintern.artifacts.log_table import Integers, LogTable
 from colintern.artifacts.run_layout import (
     ADAPTER_PICKLE,
     ADAPTER_WEIGHTS,
@@ -16,7 +17,7 @@ from colintern.artifacts.run_layout import (
     RunLayout,
 )
 from colintern.artifacts.run_manifest import RunManifest
-from colintern.artifacts.trainer_state import Integers, LogTable, TrainerState
+from colintern.artifacts.trainer_state import TrainerState
 
 
 class TrainingProgress(Struct, frozen=True):

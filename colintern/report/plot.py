@@ -7,7 +7,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from colintern.artifacts.trainer_state import LogTable
+from colintern.artifacts.log_table import LogTable
 from colintern.diagnostics.noise import Floats, bin_starts, binned
 from colintern.report.canvas import CHARACTER_WIDTH, WIDTH, Canvas, line_path
 from colintern.report.scale import Scale, shown

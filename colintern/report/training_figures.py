@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from colintern.artifacts.trainer_state import NO_STEP, LogTable, TrainerState
+from colintern.artifacts.log_table import NO_STEP, LogTable
+from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
 from colintern.diagnostics.epoch_losses import healthy_losses
 from colintern.diagnostics.evaluation_loss import EvaluationLoss

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from colintern.artifacts.log_table import NO_STEP
 from colintern.artifacts.printable import printable
-from colintern.artifacts.trainer_state import NO_STEP
 from colintern.diagnostics.batch_size import BatchSize
 from colintern.diagnostics.contrastive_loss import ContrastiveLoss
 from colintern.diagnostics.evaluation_loss import EvaluationLoss
