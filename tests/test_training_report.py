@@ -192,6 +192,18 @@ def test_figures_are_those_of_the_files():
     assert f"| Effective batch | ✓ {manifest['effective_batch_size']} | at least 64 |" in recipe
 
 
+def test_epochs_stand_beside_the_guide():
+    folder = find_subjects(["demo"], Path("/"))[0].path
+    log = read_trainer_state(folder / "trainer_state.json", None)
+    table = section(markdown("demo"), "Training").split("Loss after each epoch")[1]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    healthy = healthy_losses(GUIDE, 64)
+    for cells, expected in zip(rows[1:], epoch_losses(log, most=12), strict=True):
+        assert cells[2] == f"{expected.training:.3f}"
+        assert cells[3] == f"{expected.training / np.log(64):.0%}"
+        assert cells[4] == f"{healthy[int(expected.epoch)]:.3f}"
+
+
 def test_runs_of_other_batches_share_chance(together):
     text = document_markdown(together)
     training = section(text, "Training")
