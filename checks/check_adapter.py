@@ -178,7 +178,7 @@ def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     "key-layout-unknown",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV004", "LIV006", "LIV007", "RES001", "RES005"},
+    explains={"ADP009", "LIV004", "LIV006", "LIV007", "LIV010", "RES001", "RES005"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:
     """Tensor names follow no layout that PEFT and transformers load: LoRA would be dropped.

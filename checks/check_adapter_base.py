@@ -95,6 +95,7 @@ def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConf
         "LIV006",
         "LIV007",
         "LIV009",
+        "LIV010",
         "PRJ002",
         "RES001",
         "RES002",

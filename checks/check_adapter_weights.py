@@ -25,7 +25,7 @@ COLLAPSED_SHARE: Final = 0.05
     "ADP010",
     "non-finite-weights",
     severity=ERROR,
-    explains={"LIV001", "RES001", "RES004"},
+    explains={"LIV001", "LIV010", "RES001", "RES004"},
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -195,7 +195,13 @@ def check_checkpoints_differ(repeated_checkpoints: RepeatedCheckpoints) -> Verdi
     )
 
 
-@rule("ADP020", "merge-wrong", severity=ERROR, requires={"ADP001"}, explains={"LIV008", "RES001"})
+@rule(
+    "ADP020",
+    "merge-wrong",
+    severity=ERROR,
+    requires={"ADP001"},
+    explains={"LIV008", "LIV010", "RES001"},
+)
 def check_merge_is_exact(merge: MergeVerification) -> Verdict:
     """The merged model is not its base plus the adapter.
 

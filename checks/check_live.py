@@ -7,9 +7,6 @@ from colintern.artifacts.run_layout import RunLayout
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
-    MergeEffect,
-    Retrieval,
-    Spread,
     VectorNorms,
 )
 from pytest_colintern import ERROR, WARNING, Verdict, rule
@@ -28,20 +25,13 @@ SAME_SCORE: Final = 0.01
 LEAST_EFFECT: Final = 1e-3
 """Change of a number in a unit vector below which an adapter does nothing (failure-modes B06)."""
 
-MERGE_TOLERANCE: Final = 0.02
-"""Share of a score; a merge in bfloat16 changes a loss of 2.1178 to 2.1214 (PEFT issue 1388)."""
-
-COLLAPSED_COSINE: Final = 0.9
-COLLAPSED_SCORES: Final = 1e-3
-"""Cosine between vectors of different pages, and variation of scores, of a collapse (F06)."""
-
 
 @rule(
     "LIV001",
     "embeddings-not-unit",
     severity=ERROR,
     requires={"LIV006"},
-    explains={"RES001", "RES004", "RES005"},
+    explains={"LIV010", "RES001", "RES004", "RES005"},
 )
 def check_embeddings_are_unit(live_norms: VectorNorms, layout: RunLayout) -> Verdict:
     """Embeddings are NaN, not of length 1, or not zero where there is padding.
@@ -68,7 +58,7 @@ def check_embeddings_are_unit(live_norms: VectorNorms, layout: RunLayout) -> Ver
     "not-deterministic",
     severity=ERROR,
     requires={"LIV006"},
-    explains={"LIV003", "LIV007", "LIV008"},
+    explains={"LIV003", "LIV007", "LIV008", "LIV010"},
 )
 def check_passes_are_equal(live_repeat_difference: float, layout: RunLayout) -> Verdict:
     """Two passes over the same pages differ: something random is left on.
@@ -86,7 +76,7 @@ def check_passes_are_equal(live_repeat_difference: float, layout: RunLayout) -> 
     )
 
 
-@rule("LIV003", "batch-changes-scores", severity=WARNING, requires={"LIV006"})
+@rule("LIV003", "batch-changes-scores", severity=WARNING, requires={"LIV006"}, explains={"LIV010"})
 def check_batches_agree(live_batch_effect: BatchEffect, layout: RunLayout) -> Verdict:
     """A page or query is embedded otherwise in a batch than alone: padding leaks.
 
@@ -132,7 +122,7 @@ def check_adapter_has_effect(live_adapter_effect: float, layout: RunLayout) -> V
     "loads-disagree",
     severity=ERROR,
     requires={"LIV006"},
-    explains={"LIV007", "RES001", "RES005"},
+    explains={"LIV007", "LIV010", "RES001", "RES005"},
 )
 def check_loads_agree(live_load_difference: float, layout: RunLayout) -> Verdict:
     """Two loads give different projections: its matrix is in no file, and drawn anew.
@@ -167,77 +157,5 @@ def check_weights_are_loaded(live_load: LoadReport, layout: RunLayout) -> Verdic
         live_load.ok,
         observed=printable(live_load.text, limit=300),
         expected="every tensor loaded once, and a model that embeds pages and queries",
-        where=layout.path,
-    )
-
-
-@rule(
-    "LIV007",
-    "cannot-find-its-pages",
-    severity=ERROR,
-    requires={"LIV006"},
-    explains={"RES001", "RES002", "RES005"},
-)
-def check_pages_are_found(live_retrieval: Retrieval, layout: RunLayout) -> Verdict:
-    """The model ranks the pages that it was trained for like a random ranking.
-
-    Why: whatever the files say, it did not learn.
-    Evidence: NDCG@5 on the generated pages, for a model trained on such pages, or on those of
-        `--live-pages`.
-    Fix: see which rule on the adapter, the projection or the training log fails too.
-    Source: definition: a random ranking of N pages has 2.9485 / N; it counts as chance below three
-        times that and within three standard errors of it, as in RES005 (failure-modes I18).
-    """
-    limit = live_retrieval.limit
-    return Verdict(
-        live_retrieval.ndcg_at_5 > limit,
-        observed=f"NDCG@5 {live_retrieval.ndcg_at_5:.3f} on {live_retrieval.num_pages} pages",
-        expected=f"above {limit:.3f}, which a random ranking may reach",
-        where=layout.path,
-    )
-
-
-@rule("LIV008", "merge-changes-scores", severity=WARNING, requires={"LIV006"})
-def check_merge_keeps_scores(live_merge_effect: MergeEffect, layout: RunLayout) -> Verdict:
-    """Scores after the merge differ from those before by more than rounding.
-
-    Why: the merged model is what is served; a merge in half precision, or a wrong one, loses what
-        was trained.
-    Evidence: MaxSim of eight queries and eight pages, with the adapter and with `--merged`, else
-        merged in memory.
-    Fix: merge once, on the recorded base, in its own type: `colintern merge`.
-    Source: failure-modes B15; PEFT issue 1388.
-    """
-    change, error = live_merge_effect.largest_score_change, live_merge_effect.error
-    return Verdict(
-        error is None and change <= MERGE_TOLERANCE,
-        observed=f"the merged model: {printable(error, limit=300)}"
-        if error
-        else f"scores change by up to {change:.2%}",
-        expected=f"by at most {MERGE_TOLERANCE:.0%}",
-        where=layout.path,
-    )
-
-
-@rule(
-    "LIV009",
-    "query-page-collapse",
-    severity=ERROR,
-    requires={"LIV006"},
-    explains={"LIV007", "RES001"},
-)
-def check_pages_are_told_apart(live_spread: Spread, layout: RunLayout) -> Verdict:
-    """Different pages have the same vectors, or the same scores.
-
-    Why: embeddings that fall into one narrow cone rank at random, however low the loss looked.
-    Evidence: the mean cosine between vectors of different pages, and how scores vary over pages.
-    Fix: lower the learning rate, lengthen the warm-up, check temperature and normalisation.
-    Source: failure-modes F06; colpali issue 294.
-    """
-    cosine, variation = live_spread.mean_cosine, live_spread.score_variation
-    return Verdict(
-        cosine <= COLLAPSED_COSINE and variation >= COLLAPSED_SCORES,
-        observed=f"mean cosine {cosine:.3f} between pages, scores vary by {variation:.2%}",
-        expected=f"cosine at most {COLLAPSED_COSINE}, variation at least {COLLAPSED_SCORES:.1%}",
         where=layout.path,
     )

@@ -36,7 +36,12 @@ def check_processor_is_saved(family: Family, processor_files: ProcessorFiles) ->
     )
 
 
-@rule("PRC002", "wrong-padding-side", severity=ERROR, explains={"LIV003", "RES001", "RES002"})
+@rule(
+    "PRC002",
+    "wrong-padding-side",
+    severity=ERROR,
+    explains={"LIV003", "LIV010", "RES001", "RES002"},
+)
 def check_padding_side(
     family: Family,
     layout: RunLayout,
@@ -74,7 +79,7 @@ def check_padding_side(
     )
 
 
-@rule("PRC003", "query-format-changed", severity=ERROR, explains={"RES002"})
+@rule("PRC003", "query-format-changed", severity=ERROR, explains={"LIV010", "RES002"})
 def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     """Queries were evaluated in another format than they were trained in.
 
@@ -100,7 +105,7 @@ def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     )
 
 
-@rule("PRC004", "resolution-changed", severity=WARNING, explains={"CFG011", "RES002"})
+@rule("PRC004", "resolution-changed", severity=WARNING, explains={"CFG011", "LIV010", "RES002"})
 def check_resolution_is_kept(
     manifest: RunManifest | None,
     processor: ProcessorConfig | None,

@@ -28,7 +28,7 @@ NATIVE_PROJECTION: Final = "embedding_proj_layer"
     "projection-base-lost",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV005", "LIV007", "LIV009", "RES001", "RES002", "RES005"},
+    explains={"LIV005", "LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES005"},
 )
 def check_projection_is_kept(
     coverage: AdapterCoverage,
@@ -64,7 +64,7 @@ def check_projection_is_kept(
     "projection-untrained",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV007", "LIV009", "RES001", "RES002"},
+    explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002"},
 )
 def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,

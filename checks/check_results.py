@@ -127,7 +127,7 @@ def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTabl
     "result-of-other-weights",
     severity=WARNING,
     up_to=ERROR,
-    explains={"RES001", "RES002", "RES005", "RES009"},
+    explains={"LIV010", "RES001", "RES002", "RES005", "RES009"},
 )
 def check_results_are_of_these_weights(
     task_results: TaskResults,

@@ -10,7 +10,7 @@ from colintern.diagnostics.score_validity import main_scores, score_faults, summ
 from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
 
 
-@rule("RES004", "score-invalid", severity=ERROR)
+@rule("RES004", "score-invalid", severity=ERROR, explains={"LIV010"})
 def check_scores_are_possible(
     task_results: TaskResults, changed_results: ChangedResults | None
 ) -> Verdict:
@@ -37,7 +37,7 @@ def check_scores_are_possible(
     )
 
 
-@rule("RES006", "main-score-mixed", severity=ERROR, explains={"RES001"})
+@rule("RES006", "main-score-mixed", severity=ERROR, explains={"LIV010", "RES001"})
 def check_main_score_is_the_benchmarks_metric(task_results: TaskResults) -> Verdict:
     """The main score of a task is not the metric of its benchmark.
 

@@ -13,7 +13,8 @@ from types import ModuleType
 from pytest_colintern.rule import Rule, rule_of
 
 CHECK_FILES = "check_*.py"
-LIVE_CHECKS = "check_live.py"
+LIVE_FAMILY = "LIV"
+LIVE_CHECKS = "check_live*.py"
 """The rules that load the model; collected only with `--live`."""
 
 

@@ -11,10 +11,7 @@ from msgspec import Struct
 
 from pytest_colintern.audit_report import AuditReport, audit_report
 from pytest_colintern.catalogue import (
-    LIVE_CHECKS,
-    checks_folder,
-    load_check_file,
-    rules_in,
+    LIVE_FAMILY,
     shipped_rules,
 )
 from pytest_colintern.evidence_registry import Resolver
@@ -64,9 +61,7 @@ def audit_directly(
 
 
 def _judged(catalogue: Mapping[str, Rule]) -> list[Rule]:
-    live = checks_folder() / LIVE_CHECKS
-    loading = rules_in(load_check_file(live)).values() if live.exists() else ()
-    return [rule for rule in catalogue.values() if rule not in loading]
+    return [rule for rule in catalogue.values() if rule.family != LIVE_FAMILY]
 
 
 def _policy(settings: Settings) -> Policy:

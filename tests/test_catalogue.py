@@ -22,7 +22,7 @@ FAMILIES = {
     "SEC": 4,
     "ENV": 2,
     "HWU": 4,
-    "LIV": 9,
+    "LIV": 10,
 }
 """Rules a family in the first edition."""
 

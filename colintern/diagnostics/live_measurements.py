@@ -88,6 +88,14 @@ class Spread(Struct, frozen=True):
     """Standard deviation of a query's scores over pages, relative to their mean; the median."""
 
 
+class Reproduction(Struct, frozen=True):
+    """NDCG@5 on the generated pages, twice."""
+
+    now: float
+    recorded: float
+    """In the results of the checkpoint."""
+
+
 class MergeEffect(Struct, frozen=True):
     """Scores before and after merging."""
 

@@ -17,14 +17,11 @@ from safetensors import safe_open
 from torch import nn
 from transformers.utils import logging as transformers_logging
 
-from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.printable import printable
-from colintern.artifacts.processor_config import ProcessorConfig
 from colintern.artifacts.run_layout import ADAPTER_WEIGHTS
-from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.live_measurements import LoadReport
 from colintern.diagnostics.tensor_names import is_dropped, key_of
-from colintern.evaluation.checkpoint import Checkpoint, classes_of
+from colintern.evaluation.checkpoint import classes_of
 from colintern.evaluation.engine_repairs import tie_output_layer
 from colintern.evaluation.live_bounds import (
     TooLargeError,
@@ -33,6 +30,7 @@ from colintern.evaluation.live_bounds import (
     refuse_unbounded_config,
     refuse_unbounded_processor,
 )
+from colintern.evaluation.live_source import LiveSource
 from colintern.model.loading import choose_attention
 
 _MOST_NAMED: Final = 20
@@ -41,25 +39,6 @@ _SENTENCE_CHARACTERS: Final = 240
 """Of an error that a library raised."""
 _PREFIX: Final = "base_model.model."
 """PEFT's, before the name of every adapted module."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSource:
-    """What a model is loaded from: all of it read by the audit's own readers before."""
-
-    checkpoint: Checkpoint
-    config: dict[str, Any]
-    """config.json of the whole model, or of the base."""
-    weights: TensorStore
-    """Of the whole model, or of the base."""
-    processor: ProcessorConfig
-    adapter: AdapterConfig | None = None
-    adapter_weights: TensorStore | None = None
-
-    @property
-    def folder(self) -> str:
-        """Where the whole model, or the base, is."""
-        return self.checkpoint.base or str(self.checkpoint.folder)
 
 
 @dataclass(frozen=True, slots=True)

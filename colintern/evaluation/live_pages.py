@@ -39,6 +39,8 @@ class LivePages:
     """Empty where no answers are known."""
     generated: bool
     """Whether they are the bundled ones."""
+    revision: str | None
+    """Of the bundled ones, as in a result of the benchmark `pages`."""
     probes: tuple[Image.Image, ...]
     """Pages of several sizes, so that a batch of them has padding where the family pads pages."""
 
@@ -48,7 +50,12 @@ def bundled_pages() -> LivePages:
     task = retrieval_task()
     images = tuple(Image.fromarray(page.pixels()) for page in task.pages)
     return LivePages(
-        images, task.queries, task.relevant, generated=True, probes=tuple(_drawn_probes())
+        images,
+        task.queries,
+        task.relevant,
+        generated=True,
+        revision=task.revision,
+        probes=tuple(_drawn_probes()),
     )
 
 
@@ -76,7 +83,7 @@ def pages_in(folder: Path) -> LivePages:
         raise _unreadable(folder, str(error)) from error
     if len(images) < 2:  # noqa: PLR2004 - a page has to differ from another
         raise _unreadable(folder, f"{len(images)} images")
-    return LivePages(images, _QUERIES, (), generated=False, probes=images[:PROBES])
+    return LivePages(images, _QUERIES, (), generated=False, revision=None, probes=images[:PROBES])
 
 
 def _benchmark(folder: Path) -> LivePages:
@@ -95,7 +102,9 @@ def _benchmark(folder: Path) -> LivePages:
         raise _unreadable(folder, f"{len(corpus)} pages and {len(asked)} queries with one answer")
     images = tuple(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB") for row in corpus)
     queries, relevant = zip(*asked, strict=True)
-    return LivePages(images, queries, relevant, generated=False, probes=images[:PROBES])
+    return LivePages(
+        images, queries, relevant, generated=False, revision=None, probes=images[:PROBES]
+    )
 
 
 def _rows(folder: Path, most: int | None) -> list[dict[str, Any]]:

@@ -26,13 +26,13 @@ from colintern.evaluation.checkpoint import classes_of
 from colintern.evaluation.engine_repairs import with_prefix_attention
 from colintern.evaluation.live_bounds import TooLargeError
 from colintern.evaluation.live_model import (
-    LiveSource,
     load_live,
     projection_of,
     quiet_libraries,
     sentence_of,
 )
 from colintern.evaluation.live_pages import PROBES, LivePages
+from colintern.evaluation.live_source import LiveSource
 from colintern.evaluation.maxsim import maxsim_scores
 from colintern.evaluation.ranking import ranking_metrics
 from colintern.evaluation.retriever import AUGMENTATION_TOKENS

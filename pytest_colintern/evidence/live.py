@@ -4,42 +4,34 @@ Everything is made from one `live_session`, so the model is loaded once.
 """
 
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from colintern.artifacts.base_model import BaseModel
-from colintern.artifacts.files import Enclosure
-from colintern.artifacts.json_document import read_json_object
 from colintern.artifacts.printable import printable
-from colintern.artifacts.processor_config import ProcessorConfig, read_processor_config
-from colintern.artifacts.run_layout import (
-    MODEL_CONFIG,
-    PREPROCESSOR_CONFIG,
-    PROCESSOR_CONFIG,
-    RunLayout,
-)
+from colintern.artifacts.results_folder import TaskResults
 from colintern.artifacts.run_manifest import RunManifest
+from colintern.diagnostics.benchmarks import PAGES
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
     MergeEffect,
+    Reproduction,
     Retrieval,
     Spread,
     VectorNorms,
 )
+from colintern.diagnostics.result_table import TaskRow, result_table
 from pytest_colintern.evidence_registry import Resolver, evidence
 from pytest_colintern.subject import AuditOptions, Subject
 from pytest_colintern.verdict import NoEvidence
 
 if TYPE_CHECKING:
-    from colintern.evaluation.checkpoint import Checkpoint
-    from colintern.evaluation.live_model import LiveSource
     from colintern.evaluation.live_pages import LivePages
     from colintern.evaluation.live_session import LiveSession
 
 _NEEDED: Final = ("torch", "transformers", "peft", "colpali_engine")
+_PAGES_TASK: Final = PAGES.tasks[0].name
 _GENERATED: Final = "colintern/pages"
 """The training set in the manifest of a model that was trained on the generated pages."""
 
@@ -57,6 +49,7 @@ def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) ->
     from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
     from colintern.evaluation.live_bounds import TooLargeError  # noqa: PLC0415 - imports torch
     from colintern.evaluation.live_session import LiveSession  # noqa: PLC0415 - imports torch
+    from colintern.evaluation.live_source import live_source  # noqa: PLC0415 - imports torch
 
     def say(text: str) -> None:
         if options.progress is not None:
@@ -64,7 +57,7 @@ def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) ->
 
     try:
         checkpoint = checkpoint_of(resolver)
-        return LiveSession(_source(checkpoint, resolver), _pages(options), say)
+        return LiveSession(live_source(checkpoint, resolver), _pages(options), say)
     except TooLargeError as error:
         raise NoEvidence(str(error), needed_for="running the model") from error
     except ImportError as error:
@@ -119,8 +112,18 @@ def live_load_difference(live_session: "LiveSession", live_load: LoadReport) -> 
 
 
 @evidence
+def live_ranking(live_session: "LiveSession", live_load: LoadReport) -> Retrieval:
+    """NDCG@5 on all pages; the longest measurement, made only when a rule needs it."""
+    _require_finite(live_session, live_load)
+    return live_session.retrieval()
+
+
+@evidence
 def live_retrieval(
-    live_session: "LiveSession", live_load: LoadReport, manifest: RunManifest | None
+    live_session: "LiveSession",
+    live_load: LoadReport,
+    manifest: RunManifest | None,
+    resolver: Resolver,
 ) -> Retrieval:
     """NDCG@5 on pages that the model should know."""
     _require_finite(live_session, live_load)
@@ -133,13 +136,30 @@ def live_retrieval(
         )
     if not pages.relevant:
         raise NoEvidence("queries with their answers", needed_for="whether it finds its pages")
-    found = live_session.retrieval()
+    found: Retrieval = resolver.get("live_ranking")
     if not found.tells:
         raise NoEvidence(
             f"more than {found.num_pages} pages with {found.num_queries} queries",
             needed_for="telling a model from chance",
         )
     return found
+
+
+@evidence
+def live_reproduction(
+    live_session: "LiveSession", task_results: TaskResults, resolver: Resolver
+) -> Reproduction:
+    """NDCG@5 on the generated pages, now and as the results have it."""
+    pages = live_session.pages
+    result, row = task_results.tasks.get(_PAGES_TASK), _row(task_results)
+    recorded = row.ndcg_at_5 if row is not None else None
+    if result is None or recorded is None or result.dataset_revision != pages.revision:
+        raise NoEvidence(
+            f"a result of {_PAGES_TASK} on the pages of this version",
+            needed_for="whether it can be reproduced",
+        )
+    found: Retrieval = resolver.get("live_ranking")
+    return Reproduction(found.ndcg_at_5, recorded)
 
 
 @evidence
@@ -152,6 +172,7 @@ def live_merge_effect(
     if options.merged is None:
         return live_session.merge_effect(None)
     from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
+    from colintern.evaluation.live_source import live_source  # noqa: PLC0415 - imports torch
 
     family = live_session.checkpoint.family.name
     merged = Resolver(
@@ -162,7 +183,7 @@ def live_merge_effect(
         },
     )
     try:
-        return live_session.merge_effect(_source(checkpoint_of(merged), merged))
+        return live_session.merge_effect(live_source(checkpoint_of(merged), merged))
     except CheckpointError as error:
         raise NoEvidence(
             f"a merged model that can be run: {printable(error, limit=300)}",
@@ -177,45 +198,9 @@ def live_spread(live_session: "LiveSession", live_load: LoadReport) -> Spread:
     return live_session.spread()
 
 
-def _source(checkpoint: "Checkpoint", resolver: Resolver) -> "LiveSource":
-    """Read, by the audit's own readers, everything that decides what is loaded."""
-    from colintern.evaluation.live_model import LiveSource  # noqa: PLC0415 - imports torch
-
-    if not checkpoint.is_adapter:
-        return LiveSource(
-            checkpoint,
-            _config_in(checkpoint.layout.weights_folder.get(MODEL_CONFIG), checkpoint.layout),
-            weights=resolver.get("tensors"),
-            processor=_processor_in(checkpoint),
-        )
-    adapter = resolver.get("adapter")
-    base: BaseModel = resolver.get("base")
-    if resolver.get("base_reference").is_adapter:
-        raise NoEvidence("a base that is no adapter itself", needed_for="running the model")
-    return LiveSource(
-        checkpoint,
-        read_json_object(base.config, base.enclosure) if base.config else {},
-        weights=resolver.get("base_tensors"),
-        processor=_processor_in(checkpoint),
-        adapter=adapter,
-        adapter_weights=resolver.get("adapter_tensors"),
-    )
-
-
-def _config_in(path: Path | None, layout: RunLayout) -> dict[str, Any]:
-    if path is None:
-        raise NoEvidence(f"{MODEL_CONFIG} beside the weights", needed_for="running the model")
-    return read_json_object(path, layout.enclosure)
-
-
-def _processor_in(checkpoint: "Checkpoint") -> ProcessorConfig:
-    """Read the processor's files where the checkpoint's processor is loaded from."""
-    folder = checkpoint.processor
-    paths = [folder / name for name in (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)]
-    is_own = folder.is_relative_to(checkpoint.layout.path)
-    enclosure = checkpoint.layout.enclosure if is_own else Enclosure.around(folder)
-    whole, image = (path if path.exists() else None for path in paths)
-    return read_processor_config(whole, image, enclosure)
+def _row(results: TaskResults) -> TaskRow | None:
+    rows = (row for row in result_table(results).tasks if row.name == _PAGES_TASK)
+    return next(rows, None)
 
 
 def _pages(options: AuditOptions) -> "LivePages":

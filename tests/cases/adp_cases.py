@@ -13,10 +13,10 @@ from builders.adapter import (
     write_tensors,
 )
 from builders.processor import write_processor
-from colintern.artifacts.tensor_store import read_tensor_store
-from colintern.diagnostics.base_identity import layers_sha256
 
 from cases.case import Case
+from colintern.artifacts.tensor_store import read_tensor_store
+from colintern.diagnostics.base_identity import layers_sha256
 
 LAYER = f"{PREFIX}language_model.layers"
 HUB_BASE = "OpenGVLab/InternVL3_5-1B-HF"
