@@ -32,12 +32,14 @@ def recipe_of(base, **changes):
 
 
 def kill_after(num_files):
-    """Die when the run has opened its files for writing so many times."""
+    """Die when the run has opened its files for writing so many times, the live audit's aside."""
     seen = 0
 
     def hook(event, arguments):
         nonlocal seen
-        if event == "open" and "run" in str(arguments[0]) and "w" in str(arguments[1]):
+        if event != "open" or "colintern_live" in str(arguments[0]):
+            return
+        if "run" in str(arguments[0]) and "w" in str(arguments[1]):
             seen += 1
             if seen == num_files:
                 os.kill(os.getpid(), signal.SIGKILL)
