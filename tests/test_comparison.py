@@ -64,32 +64,75 @@ def model_of_ranks(folder, ranks, *, task=ARXIV):
     return evaluated(folder)
 
 
-@pytest.mark.parametrize(("num_queries", "kept"), [(50, 0.0), (100, 0.8), (100, 0.95)])
-def test_equal_models_are_seldom_called_different(monkeypatch, num_queries, kept):
-    monkeypatch.setattr(paired_bootstrap, "NUM_RESAMPLES", 2_000)
-    random = np.random.default_rng(7)
-    called = 0
-    for _ in range(200):
+LONG = pytest.mark.acceptance
+SHIFTED = [0.5, 0.12, 0.1, 0.08, 0.05, 0.15]
+
+
+def draws(num_queries, shares, kept, *, simulations):
+    """Yield the differences of two models, of which the second keeps a share of the first's."""
+    random = np.random.default_rng(num_queries + 7)
+    for _ in range(simulations):
         first = random.choice(GAINS, num_queries, p=SHARES)
-        again = random.choice(GAINS, num_queries, p=SHARES)
-        second = np.where(random.random(num_queries) < kept, first, again)
-        interval = paired_interval(second - first, [str(i) for i in range(num_queries)])
-        called += interval.verdict != "no difference"
-    assert called / 200 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 200)
+        again = random.choice(GAINS, num_queries, p=shares)
+        yield np.where(random.random(num_queries) < kept, first, again) - first
 
 
-def test_interval_covers_the_true_difference(monkeypatch):
+def names(num_queries):
+    return [str(index) for index in range(num_queries)]
+
+
+def room(share, simulations):
+    """Three standard errors of a simulated share."""
+    return 3 * math.sqrt(share * (1 - share) / simulations)
+
+
+@pytest.mark.parametrize(
+    ("num_queries", "kept", "num_comparisons", "simulations"),
+    [
+        (50, 0.0, 1, 200),
+        (100, 0.8, 1, 200),
+        (100, 0.95, 1, 200),
+        pytest.param(52, 0.9, 1, 2_000, marks=LONG),
+        pytest.param(300, 0.9, 1, 2_000, marks=LONG),
+        pytest.param(500, 0.9, 1, 2_000, marks=LONG),
+        pytest.param(52, 0.5, 11, 1_000, marks=LONG),
+        pytest.param(300, 0.9, 11, 1_000, marks=LONG),
+    ],
+)
+def test_equal_models_are_seldom_called_different(
+    monkeypatch, num_queries, kept, num_comparisons, simulations
+):
+    resamples = 2_000 if num_comparisons == 1 else 10_000
+    monkeypatch.setattr(paired_bootstrap, "NUM_RESAMPLES", resamples)
+    called = sum(
+        paired_interval(each, names(num_queries), num_comparisons=num_comparisons).verdict
+        != "no difference"
+        for each in draws(num_queries, SHARES, kept, simulations=simulations)
+    )
+    share = 0.05 / num_comparisons
+    assert called / simulations <= share + room(share, simulations)
+
+
+@pytest.mark.parametrize(
+    ("num_queries", "kept", "simulations"),
+    [
+        (100, 0.0, 200),
+        pytest.param(52, 0.0, 2_000, marks=LONG),
+        pytest.param(100, 0.5, 2_000, marks=LONG),
+        pytest.param(300, 0.5, 2_000, marks=LONG),
+        pytest.param(500, 0.0, 2_000, marks=LONG),
+        pytest.param(500, 0.5, 2_000, marks=LONG),
+        pytest.param(500, 0.9, 2_000, marks=LONG),
+    ],
+)
+def test_interval_covers_the_true_difference(monkeypatch, num_queries, kept, simulations):
     monkeypatch.setattr(paired_bootstrap, "NUM_RESAMPLES", 2_000)
-    random = np.random.default_rng(11)
-    shifted = [0.5, 0.12, 0.1, 0.08, 0.05, 0.15]
-    true = float(GAINS @ shifted - GAINS @ SHARES)
+    true = float(GAINS @ SHIFTED - GAINS @ SHARES) * (1 - kept)
     covered = 0
-    for _ in range(200):
-        first = random.choice(GAINS, 100, p=SHARES)
-        second = random.choice(GAINS, 100, p=shifted)
-        interval = paired_interval(second - first, [str(i) for i in range(100)])
+    for each in draws(num_queries, SHIFTED, kept, simulations=simulations):
+        interval = paired_interval(each, names(num_queries))
         covered += interval.low <= true <= interval.high
-    assert 0.95 - 3 * math.sqrt(0.05 * 0.95 / 200) <= covered / 200 < 1
+    assert abs(covered / simulations - 0.95) <= 0.01 + room(0.95, simulations)
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,20 @@ from peft.tuners.tuners_utils import BaseTuner
 
 from colintern.artifacts.evaluation_record import read_evaluation_record
 from colintern.artifacts.files import Enclosure
+from colintern.artifacts.predictions import read_task_queries
 from colintern.artifacts.results_folder import read_results_folder
 from colintern.cli import main
+from colintern.diagnostics.comparison import compare
+from colintern.diagnostics.query_scores import query_scores
 from colintern.diagnostics.result_table import result_table
 from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
 from colintern.evaluation.merging import MergeError
+from colintern.evaluation.pages import evaluate_pages
 from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
 from colintern.evaluation.task_names import UnknownNameError, task_names
 from colintern.evaluation.wrapper import ColIntern3_5Wrapper
 from colintern.pages.world import TASK
+from colintern.report.compared_runs import read_evaluated
 
 # Warnings of others, by their exact words; pytest would make them errors.
 pytestmark = [
@@ -27,6 +32,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
 ]
 HEALTHY = Path(main.callback.__code__.co_filename).parent / "assets" / "demo" / "healthy"
+POOR = HEALTHY.with_name("poor-settings")
 
 
 def evaluate(*arguments, model=HEALTHY):
@@ -88,6 +94,53 @@ def test_query_scores_average_to_the_result(evaluated):
     result = TaskResult.from_disk(evaluated / f"{TASK}.json").scores["test"][0]
     assert len(scores) == 300
     assert sum(scores) / len(scores) == pytest.approx(result["ndcg_at_5"], abs=1e-5)
+
+
+def test_rankings_score_to_the_result(evaluated):
+    results = read_results_folder(evaluated, Enclosure.around(evaluated))
+    scored = query_scores(results.tasks[TASK], read_task_queries(results, TASK))
+    assert scored.reason == ""
+    kept = json.loads((evaluated / "per_query" / f"{TASK}_predictions.json").read_text())
+    by_query = kept["scores"]["test"]["default"]
+    assert {each.query for each in scored.scores} == by_query.keys()
+    for each in scored.scores:
+        assert each.ndcg_at_5 == pytest.approx(by_query[each.query]["ndcg_at_5"], abs=1e-5)
+
+
+def compared(first, second):
+    models = [read_evaluated(path, path.name) for path in (first, second)]
+    (task,) = compare(*models).tasks
+    return task
+
+
+def test_a_checkpoint_is_no_different_from_itself(evaluated, tmp_path):
+    again = evaluate_pages(HEALTHY, tmp_path / "healthy-again")
+    task = compared(evaluated, tmp_path / "healthy-again")
+    assert task.second == again
+    assert (task.basis, task.verdict) == ("queries", "no difference")
+    assert len(task.pairs) == 300
+    assert task.wins + task.losses <= 1
+
+
+def test_a_poor_checkpoint_is_certainly_worse(evaluated, tmp_path):
+    evaluate_pages(POOR, tmp_path / "poor")
+    task = compared(evaluated, tmp_path / "poor")
+    assert (task.basis, task.verdict, task.wins) == ("queries", "worse", 0)
+    assert task.interval.high < -0.8
+    assert task.losses > 250
+
+
+@pytest.mark.acceptance
+def test_two_seeds_are_not_called_different(tmp_path):
+    for seed in ("1", "2"):
+        run = tmp_path / f"seed-{seed}"
+        words = ["train", "--recipe", "tiny", "--output-dir", str(run), "--seed", seed]
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 0, done.output
+        evaluate_pages(run, run / "results")
+    task = compared(tmp_path / "seed-1", tmp_path / "seed-2")
+    assert task.first != task.second
+    assert (task.basis, task.verdict) == ("queries", "no difference")
 
 
 @pytest.mark.usefixtures("no_embedding")
