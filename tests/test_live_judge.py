@@ -128,6 +128,16 @@ def test_the_first_tenth_names_the_fault(rows, expected):
 
 
 @pytest.mark.parametrize(
+    ("steps", "max_steps", "is_named"),
+    [(44, 400, False), (45, 400, True), (45, 500, True), (45, 501, False)],
+)
+def test_a_run_has_the_steps_that_it_takes_to_learn(steps, max_steps, is_named):
+    log = log_of(rows_of(SHUFFLED[:steps], peak=2e-3), max_steps=max_steps)
+    found = judge_live(("LOG002",), subject(manifest()), log)
+    assert [each.is_finding for each in found] == [is_named]
+
+
+@pytest.mark.parametrize(
     ("peak", "candidates", "is_named"),
     [(2e-3, 64, True), (8e-3, 64, False), (2e-3, 16, False)],
 )
