@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
-from pytest_colintern.atomic_file import write_text_atomically
+from colintern.artifacts.written_text import write_text_atomically
 from pytest_colintern.audit_report import AuditReport
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.html_figures import MOST_SUBJECTS, SubjectFigures, subject_figures

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from pytest_colintern.atomic_file import write_text_atomically
+from colintern.artifacts.written_text import write_text_atomically
 from pytest_colintern.audit_report import AuditReport
 from pytest_colintern.github_actions import annotations, append_summary
 from pytest_colintern.json_report import json_report

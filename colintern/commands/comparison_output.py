@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.printable import printable
+from colintern.artifacts.written_text import write_text_atomically
 from colintern.diagnostics.comparison import (
     Comparison,
     ScoreTable,
@@ -18,7 +19,6 @@ from colintern.diagnostics.comparison import (
     reasons_of_pairing,
 )
 from colintern.report.compared_runs import METRIC_NAMES, Compared
-from pytest_colintern.atomic_file import write_text_atomically
 from pytest_colintern.markdown_report import escaped
 
 Rows = list[list[str]]

@@ -17,9 +17,6 @@ from colintern.diagnostics.safe_pattern import SafePattern, fresh_pattern, safe_
 ALL_LINEAR: Final = "all-linear"
 """Every linear module but the output layer; PEFT writes the list of names when it saves."""
 
-METACHARACTERS: Final = frozenset("*?[]{}()|^$\\+")
-"""In no module's name: an entry that has one was meant as a glob or a regular expression."""
-
 _PLAIN: Final = re.compile(r"[\w.]+")
 
 

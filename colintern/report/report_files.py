@@ -11,12 +11,12 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
+from colintern.artifacts.written_text import write_text_atomically
 from colintern.families import FAMILIES, family_named
 from colintern.report.document import Document
 from colintern.report.document_html import document_html
 from colintern.report.document_markdown import document_markdown
 from colintern.report.training_report import MOST_RUNS, training_report
-from pytest_colintern.atomic_file import write_text_atomically
 from pytest_colintern.direct_audit import audit_directly
 from pytest_colintern.recorded_audit import RecordedAuditError
 from pytest_colintern.settings import Settings, SettingsError, read_settings

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from colintern.artifacts.printable import printable
+from colintern.artifacts.written_text import write_text_atomically
 from colintern.report.figure import Figure
 from colintern.report.page_shell import html_page, templates
 from colintern.search.places import Place
 from colintern.search.space import Space
 from colintern.search.summary import counts_text, parameter_names, trial_rows
-from pytest_colintern.atomic_file import write_text_atomically
 
 PAGE: Final = "search.html"
 

@@ -13,20 +13,17 @@ from torch import nn
 from transformers import InternVLConfig
 
 from colintern.artifacts.tiny_base import resolve_base
+from colintern.diagnostics.module_outline import BUILT_IN
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
 from colintern.training.estimates import memory_text, time_text
 from colintern.training.recipes import Recipe
 
-_LANGUAGE: Final[dict[str, dict[str, int]]] = {
-    "1B": {"hidden_size": 1024, "num_hidden_layers": 28, "intermediate_size": 3072, "heads": 16},
-    "2B": {"hidden_size": 2048, "num_hidden_layers": 28, "intermediate_size": 6144, "heads": 16},
-    "4B": {"hidden_size": 2560, "num_hidden_layers": 36, "intermediate_size": 9728, "heads": 32},
-    "8B": {"hidden_size": 4096, "num_hidden_layers": 36, "intermediate_size": 12288, "heads": 32},
-}
-"""The Qwen3 models in InternVL3.5, by the size in its name; from their published configurations."""
-
-_VOCABULARY: Final = 151936
+_DIMENSIONS: Final = (
+    *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"),
+    *("num_attention_heads", "num_key_value_heads", "vocab_size"),
+)
+"""What a published outline tells of its language model."""
 
 
 class PlanError(ValueError):
@@ -139,13 +136,15 @@ def base_config(name: str) -> InternVLConfig:
     path = Path(resolve_base(name)) / "config.json"
     if path.is_file():
         return InternVLConfig(**json.loads(path.read_text()))
-    size = next((size for size in _LANGUAGE if f"-{size}" in name and "InternVL3_5" in name), None)
+    sizes = {hub_id.rsplit("-", 2)[1]: config for hub_id, config in BUILT_IN.items()}
+    size = next((size for size in sizes if f"-{size}" in name and "InternVL3_5" in name), None)
     if size is None:
         raise PlanError(
-            f"{name} is neither a folder here nor an InternVL3.5 of {', '.join(_LANGUAGE)}; "
+            f"{name} is neither a folder here nor an InternVL3.5 of {', '.join(sizes)}; "
             "name a folder with its config.json"
         )
-    return InternVLConfig(text_config=_language(size), vision_config=_VISION)
+    text = {dimension: getattr(sizes[size].text, dimension) for dimension in _DIMENSIONS}
+    return InternVLConfig(text_config={**text, "tie_word_embeddings": True}, vision_config=_VISION)
 
 
 _VISION: Final[dict[str, Any]] = {
@@ -158,19 +157,6 @@ _VISION: Final[dict[str, Any]] = {
     "attention_bias": True,
 }
 """InternViT-300M, the vision tower of these sizes."""
-
-
-def _language(size: str) -> dict[str, Any]:
-    dimensions = dict(_LANGUAGE[size])
-    return {
-        "model_type": "qwen3",
-        "num_attention_heads": dimensions.pop("heads"),
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "vocab_size": _VOCABULARY,
-        "tie_word_embeddings": True,
-        **dimensions,
-    }
 
 
 def _parts(matched: tuple[str, ...]) -> dict[str, int]:

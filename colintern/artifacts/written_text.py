@@ -1,4 +1,4 @@
-"""Writing an output so that nobody ever reads half of it."""
+"""Writing a file whole: a reader sees the old file or the new one, never a part."""
 
 import os
 import tempfile
@@ -15,6 +15,8 @@ def write_text_atomically(path: Path, text: str) -> None:
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except BaseException:
