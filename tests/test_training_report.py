@@ -288,6 +288,15 @@ def test_targets_and_published_are_shown(healthy_run):
     assert "mean of ViDoRe" not in text
 
 
+def test_own_thresholds_are_said_so(here):
+    (here / "strict.toml").write_text("min_epochs = 9\n")
+    done = report("demo", "--guide", "strict.toml", "-o", "out.md")
+    assert "CFG001 too-few-epochs" in done.output
+    text = (here / "out.md").read_text("utf-8")
+    assert "The recipe beside the guide (with your own thresholds)" in text
+    assert "CFG001: at least 9 epochs" in section(text, "The recipe beside the guide")
+
+
 # What to try next
 
 

@@ -31,9 +31,11 @@ _MARKS = {
 
 
 _HARMLESS = re.compile(
-    r"(?<=.)\\([-()+!])|(?<=[^\d])\\(\.)(?=\s|$)|(?<=\d)\\(\.)(?=\d)|&#58;(?=\s|$)"
+    r"(?<=.)\\[-()+!]|(?<=.)\\\.(?=\s|$|(?<=\d\\\.)\d)|&#58;(?=\s|$)|(?<=\d)&#58;(?=\d)"
+    r"|(?<=NDCG)&#64;|(?<=Recall)&#64;"
 )
 """Escapes that can be taken back."""
+_SIGNS = {"&#58;": ":", "&#64;": "@"}
 
 
 def document_markdown(document: Document) -> str:
@@ -140,4 +142,13 @@ def _plain(text: str) -> str:
     >>> _plain("loss: 4-5 (a [b](c))")
     'loss: 4-5 (a \\[b\\](c))'
     """
-    return _HARMLESS.sub(lambda found: found[1] or found[2] or found[3] or ":", escaped(text))
+    return _HARMLESS.sub(_taken_back, escaped(text))
+
+
+def _taken_back(found: re.Match[str]) -> str:
+    if found[0] in _SIGNS:
+        return _SIGNS[found[0]]
+    # "2." begins a list where nothing but digits stands before it, and "2.5" does not.
+    number = found.string[found.end() : found.end() + 1].isdigit()
+    begins_list = found.string[: found.start()].isdigit() and not number
+    return found[0] if begins_list else found[0][-1]
