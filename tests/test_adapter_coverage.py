@@ -11,6 +11,7 @@ from builders.adapter import (
 
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.tensor_store import read_tensor_store
+from colintern.diagnostics import adapter_faults
 from colintern.diagnostics.adapter_coverage import measure_coverage
 
 NEW, OLD = f"{PREFIX}language_model.layers", f"{PREFIX}model.layers"
@@ -35,8 +36,20 @@ def coverage(folder, *, config=None, known=True, family=True, **changes):
 @pytest.mark.parametrize("known", [True, False])
 def test_healthy_adapter_has_no_gap(tmp_path, known):
     found = coverage(tmp_path, known=known)
-    assert found.unmatched == found.unpaired == found.wrong_ranks == found.wrong_shapes == ()
-    assert found.missing == found.undeclared == found.unsaved == found.language_missing == ()
+    assert (
+        found.unmatched
+        == adapter_faults.unpaired(found.tensors)
+        == adapter_faults.wrong_ranks(found)
+        == adapter_faults.wrong_shapes(found)
+        == ()
+    )
+    assert (
+        found.missing
+        == found.undeclared
+        == adapter_faults.unsaved(found)
+        == found.language_missing
+        == ()
+    )
     assert found.missing_layers == ()
     assert found.projection_saved
 
@@ -81,7 +94,7 @@ def test_older_layouts_are_covered(tmp_path, layout, targets):
     rename = (NEW, f"{PREFIX}{layout}layers")
     found = coverage(tmp_path, rename=rename, config={"target_modules": targets})
     assert found.unmatched == found.undeclared == found.missing == found.language_missing == ()
-    assert found.wrong_shapes == ()
+    assert adapter_faults.wrong_shapes(found) == ()
 
 
 def test_names_of_an_older_layout_in_the_configuration(tmp_path):
@@ -125,14 +138,20 @@ def test_dora_and_embedding_and_bias_names(tmp_path):
         tensors[f"{embedding}.lora_embedding_B"] = tensors[f"{up}.lora_B.weight"]
 
     found = coverage(tmp_path, edit=others, config={"target_modules": f"{TARGETS}|.*embed_tokens"})
-    assert found.unpaired == found.wrong_ranks == found.undeclared == found.language_missing == ()
+    assert (
+        adapter_faults.unpaired(found.tensors)
+        == adapter_faults.wrong_ranks(found)
+        == found.undeclared
+        == found.language_missing
+        == ()
+    )
     assert found.tensors.modules["language_model.embed_tokens"].is_embedding
     assert found.tensors.modules["language_model.layers.0.mlp.up_proj"].magnitude is not None
 
 
 def test_adapter_name_in_the_keys(tmp_path):
     found = coverage(tmp_path, rename=(".lora_", ".lora_"), edit=named_default)
-    assert found.unpaired == found.language_missing == ()
+    assert adapter_faults.unpaired(found.tensors) == found.language_missing == ()
     assert len(found.tensors.pairs) == 14
 
 
@@ -153,7 +172,7 @@ def named_default(tensors):
     ],
 )
 def test_modules_to_save(tmp_path, names, unsaved):
-    assert coverage(tmp_path, config={"modules_to_save": names}).unsaved == unsaved
+    assert adapter_faults.unsaved(coverage(tmp_path, config={"modules_to_save": names})) == unsaved
 
 
 def test_classifier_heads_are_alternatives(tmp_path):
@@ -164,7 +183,7 @@ def test_classifier_heads_are_alternatives(tmp_path):
         ]
 
     names = {"modules_to_save": [PROJECTION, "classifier", "score"]}
-    assert coverage(tmp_path, edit=head, config=names).unsaved == ()
+    assert adapter_faults.unsaved(coverage(tmp_path, edit=head, config=names)) == ()
 
 
 def test_wrong_rank_and_shape(tmp_path):
@@ -175,10 +194,10 @@ def test_wrong_rank_and_shape(tmp_path):
         tensors[down] = tensors[down][:, :60]
 
     found = coverage(tmp_path, edit=wrong)
-    assert found.wrong_ranks == ("language_model.layers.0.mlp.up_proj",)
-    assert found.wrong_shapes == ("language_model.layers.0.mlp.down_proj",)
+    assert adapter_faults.wrong_ranks(found) == ("language_model.layers.0.mlp.up_proj",)
+    assert adapter_faults.wrong_shapes(found) == ("language_model.layers.0.mlp.down_proj",)
     patterned = {"rank_pattern": {"up_proj": 4}}
-    assert len(coverage(tmp_path, config=patterned).wrong_ranks) == 2
+    assert len(adapter_faults.wrong_ranks(coverage(tmp_path, config=patterned))) == 2
 
 
 def test_pattern_that_cannot_be_tried(tmp_path):

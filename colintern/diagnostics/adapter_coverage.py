@@ -19,12 +19,8 @@ from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.target_matching import (
     ALL_LINEAR,
     TargetMatcher,
-    rank_of,
     suffixes,
 )
-
-_CLASSIFIER_HEADS: Final = frozenset({"classifier", "score"})
-"""PEFT adds both to `modules_to_save` of a classifier; a model has one of them (corpus)."""
 
 _MOST_RENAMED: Final = 20_000
 """Modules that are also looked for under the names of other layouts."""
@@ -76,34 +72,6 @@ class AdapterCoverage:
         return tuple(entry for entry in self.entries if entry in left)
 
     @cached_property
-    def unpaired(self) -> tuple[str, ...]:
-        """Modules that have A without B, or B without A."""
-        return tuple(
-            name for name, module in sorted(self.tensors.modules.items()) if not module.is_pair
-        )
-
-    @cached_property
-    def wrong_ranks(self) -> tuple[str, ...]:
-        """Modules whose matrices have another rank than the configuration, or differ in rank."""
-        if self.config.is_variant:
-            return ()
-        return tuple(module.name for module in self.tensors.pairs if not self._rank_agrees(module))
-
-    @cached_property
-    def wrong_shapes(self) -> tuple[str, ...]:
-        """Modules whose matrices do not fit the base's, where the outline knows them."""
-        if self.outline is None or self.config.is_variant:
-            return ()
-        shapes = _shapes(self.outline)
-        return tuple(
-            module.name
-            for module in self.tensors.pairs
-            if not module.is_embedding
-            and (shape := shapes.get(_key(module.name))) is not None
-            and shape != (module.out_features, module.in_features)
-        )
-
-    @cached_property
     def missing(self) -> tuple[str, ...]:
         """Modules of the outline that the configuration matches and the file has no LoRA for."""
         if self.outline is None or self.problem is not None:
@@ -128,15 +96,6 @@ class AdapterCoverage:
             for name in sorted(self.tensors.modules)
             if not any(self._matcher.targets(other) is not False for other in language_names(name))
         )
-
-    @cached_property
-    def unsaved(self) -> tuple[str, ...]:
-        """Names of `modules_to_save` of which the file holds no tensor."""
-        names = dict.fromkeys(self.config.modules_to_save or ())
-        absent = [name for name in names if not self._is_saved(name)]
-        if set(names) >= _CLASSIFIER_HEADS and len(_CLASSIFIER_HEADS & set(absent)) == 1:
-            absent = [name for name in absent if name not in _CLASSIFIER_HEADS]
-        return tuple(absent)
 
     @cached_property
     def language_missing(self) -> tuple[_LoraKey, ...]:
@@ -248,18 +207,6 @@ class AdapterCoverage:
         projection = () if self.projection is None or self.outline is None else (self.projection,)
         return (*self.tensors.modules, *self.tensors.full, *outline, *projection)
 
-    def _rank_agrees(self, module: LoraModule) -> bool:
-        rank = rank_of(self.config, module.name)
-        b = module.b
-        columns = b.shape[1] if b is not None and len(b.shape) > 1 else None
-        return module.rank == columns and (rank is None or rank == module.rank)
-
-    def _is_saved(self, name: str) -> bool:
-        return any(
-            module == name or module.endswith(f".{name}") or f".{name}." in f".{module}."
-            for module in self.tensors.full
-        )
-
     def _is_projection(self, name: str) -> bool:
         return self.projection is not None and name.removeprefix("model.") == self.projection
 
@@ -277,9 +224,3 @@ def measure_coverage(
 
 def _key(name: str) -> tuple[str, int | None, str]:
     return tuple(place_of(name))  # type: ignore[return-value]
-
-
-def _shapes(outline: ModuleOutline) -> dict[tuple[str, int | None, str], tuple[int, int]]:
-    return {
-        _key(module.name): (module.out_features, module.in_features) for module in outline.language
-    }

@@ -5,25 +5,81 @@ from typing import Final
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
-from colintern.diagnostics.adapter_tensors import AdapterTensors
-from colintern.diagnostics.module_name import LANGUAGE_PREFIXES
+from colintern.diagnostics.adapter_tensors import AdapterTensors, LoraModule
+from colintern.diagnostics.module_name import LANGUAGE_PREFIXES, place_of
 from colintern.diagnostics.target_matching import rank_of, scaling_of
 
 _SAME: Final = 1e-6
+
+_CLASSIFIER_HEADS: Final = frozenset({"classifier", "score"})
+"""PEFT adds both to `modules_to_save` of a classifier; a model has one of them (corpus)."""
+
 Fault = tuple[str, tuple[str, ...]]
 
 
 def disagreements(coverage: AdapterCoverage) -> tuple[Fault, ...]:
     """List how tensors and configuration disagree, as (what, names), the gravest first."""
     found: tuple[Fault, ...] = (
-        ("without their A or B", coverage.unpaired),
-        (f"of another rank than {coverage.config.r}", coverage.wrong_ranks),
-        ("of another shape than the base", coverage.wrong_shapes),
+        ("without their A or B", unpaired(coverage.tensors)),
+        (f"of another rank than {coverage.config.r}", wrong_ranks(coverage)),
+        ("of another shape than the base", wrong_shapes(coverage)),
         ("targeted but without tensors", coverage.missing),
         ("with tensors but not targeted", coverage.undeclared),
-        ("of modules_to_save without a tensor", coverage.unsaved),
+        ("of modules_to_save without a tensor", unsaved(coverage)),
     )
     return tuple(fault for fault in found if fault[1])
+
+
+def unpaired(tensors: AdapterTensors) -> tuple[str, ...]:
+    """Modules that have A without B, or B without A."""
+    return tuple(name for name, module in sorted(tensors.modules.items()) if not module.is_pair)
+
+
+def wrong_ranks(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Modules whose matrices have another rank than the configuration, or differ in rank."""
+    if coverage.config.is_variant:
+        return ()
+    pairs = coverage.tensors.pairs
+    return tuple(module.name for module in pairs if not _rank_agrees(coverage.config, module))
+
+
+def _rank_agrees(config: AdapterConfig, module: LoraModule) -> bool:
+    rank, b = rank_of(config, module.name), module.b
+    columns = b.shape[1] if b is not None and len(b.shape) > 1 else None
+    return module.rank == columns and (rank is None or rank == module.rank)
+
+
+def wrong_shapes(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Modules whose matrices do not fit the base's, where the outline knows them."""
+    if coverage.outline is None or coverage.config.is_variant:
+        return ()
+    shapes = {
+        place_of(module.name): (module.out_features, module.in_features)
+        for module in coverage.outline.language
+    }
+    return tuple(
+        module.name
+        for module in coverage.tensors.pairs
+        if not module.is_embedding
+        and (shape := shapes.get(module.place)) is not None
+        and shape != (module.out_features, module.in_features)
+    )
+
+
+def unsaved(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Names of `modules_to_save` of which the file holds no tensor."""
+    names = dict.fromkeys(coverage.config.modules_to_save or ())
+    absent = [name for name in names if not _is_saved(name, coverage.tensors)]
+    if set(names) >= _CLASSIFIER_HEADS and len(_CLASSIFIER_HEADS & set(absent)) == 1:
+        absent = [name for name in absent if name not in _CLASSIFIER_HEADS]
+    return tuple(absent)
+
+
+def _is_saved(name: str, tensors: AdapterTensors) -> bool:
+    return any(
+        module == name or module.endswith(f".{name}") or f".{name}." in f".{module}."
+        for module in tensors.full
+    )
 
 
 def faults_text(faults: tuple[Fault, ...]) -> str:
