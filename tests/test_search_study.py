@@ -163,6 +163,19 @@ def test_a_trial_that_another_worker_took_is_not_counted_here(tmp_path):
     assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE"]
 
 
+@pytest.mark.parametrize("attributes", [{}, {"worker": "elsewhere/1/1", "heartbeat": 4}])
+def test_a_trial_left_on_another_machine_is_done_again(tmp_path, attributes):
+    study, worker = worker_of(tmp_path, None, complete, grace=0.3)
+    left = study.ask()
+    for name, value in attributes.items():
+        left.set_user_attr(name, value)
+    assert worker.run(2)
+    (place, other) = places(study)
+    assert [each.number for each in place.trials] == [0, 2]
+    assert place.trials[0].user_attrs["given_up"] == "died"
+    assert {place.trial.state, other.trial.state} == {TrialState.COMPLETE}
+
+
 def trial(number, state="COMPLETE", value=0.5, **attributes):
     made = create_trial(
         state=TrialState[state],
