@@ -81,14 +81,15 @@ def check_padding_side(
 
 @rule("PRC003", "query-format-changed", severity=ERROR, explains={"LIV010", "RES002"})
 def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
-    """Queries were evaluated in another format than they were trained in.
+    """Queries were evaluated, or will be, in another format than they were trained in.
 
     Why: a prefix that is added, doubled or left out, or another number of augmentation tokens,
         costs 0.02 to 0.03 NDCG without any warning. colpali-engine dropped "Query: " in 0.3.13;
         MTEB's wrappers doubled prefix and augmentation from 2.0.1 to 2.12.15 and force "Query: "
         from 2.19.2 on.
-    Evidence: prefix and suffix in colintern_run.json and colintern_eval.json; else the version of
-        colpali-engine in training and of MTEB in the results, for MTEB's own wrappers only.
+    Evidence: prefix and suffix in colintern_run.json, in colintern_eval.json and in the saved
+        processor; else the version of colpali-engine in training and of MTEB in the results, for
+        MTEB's own wrappers only.
     Fix: evaluate with the prefix and suffix that the run recorded.
     Source: colpali pull request 339; mteb issues 4360, 4361, 5166; failure-modes D02, D03.
     """
@@ -99,7 +100,8 @@ def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     return Verdict(
         query_formats.agree,
         observed=f"trained with {query_formats.trained}; "
-        f"evaluated with {' and '.join(str(way) for way in query_formats.evaluated)}",
+        f"evaluated with {' and '.join(map(str, query_formats.evaluated)) or 'nothing'}"
+        + (f"; saved with {query_formats.saved}" if query_formats.saved else ""),
         expected="one query format in training and evaluation",
         where=None,
     )

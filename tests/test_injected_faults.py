@@ -122,6 +122,10 @@ def prefix_in_evaluation(run):
     edit_json(run / RECORD, query_prefix="Query: ")
 
 
+def prefix_in_the_processor(run):
+    edit_json(run / "processor_config.json", query_prefix="Query: ")
+
+
 def padding_in_evaluation(run):
     edit_json(run / RECORD, padding_side="right")
 
@@ -174,6 +178,7 @@ FAULTS = {
     base_projection_drawn_again: "ADP022",
     nan_in_one_tensor: "ADP010",
     prefix_in_evaluation: "PRC003",
+    prefix_in_the_processor: "PRC003",
     padding_in_evaluation: "PRC002",
     half_the_resolution: "PRC004",
     results_of_yesterday: "RES007",

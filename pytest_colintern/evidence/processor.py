@@ -18,6 +18,7 @@ from colintern.artifacts.run_layout import (
     MODEL_WEIGHTS,
     PREPROCESSOR_CONFIG,
     PROCESSOR_CONFIG,
+    RUN_MANIFEST,
     TOKENIZER,
     TOKENIZER_CONFIG,
     RunLayout,
@@ -30,7 +31,12 @@ from colintern.artifacts.tokenizer_config import (
     read_tokenizer_config,
 )
 from colintern.diagnostics.processor_files import missing_processor_parts
-from colintern.diagnostics.query_format import QueryFormat, evaluation_formats, training_format
+from colintern.diagnostics.query_format import (
+    AUGMENTATION_TOKENS,
+    QueryFormat,
+    evaluation_formats,
+    training_format,
+)
 from colintern.diagnostics.vocabulary import Vocabulary, embedding_rows
 from colintern.families import COLINTERN, COLQWEN_OMNI, Family
 from pytest_colintern.evidence_registry import artifact, evidence
@@ -54,13 +60,15 @@ class QueryFormats(Struct, frozen=True):
     trained: QueryFormat
     evaluated: tuple[QueryFormat, ...]
     """One entry for each way in which tasks were evaluated."""
+    saved: QueryFormat | None = None
+    """Of the saved processor, which whoever loads the model will use."""
 
     @property
     def agree(self) -> bool | None:
-        """Whether all evaluations fed what was trained; None when nothing can be compared."""
+        """Whether all of them feed what was trained; None when nothing can be compared."""
         known = [
             agrees
-            for evaluated in self.evaluated
+            for evaluated in (*self.evaluated, *([self.saved] if self.saved else []))
             if (agrees := self.trained.agrees_with(evaluated)) is not None
         ]
         return all(known) if known else None
@@ -118,7 +126,21 @@ def query_formats(  # noqa: PLR0917 - the resolver calls it by name
         engine_version=versions.get(ENGINE) or card,
         by_engine=family is not None and family not in (COLINTERN, COLQWEN_OMNI),
     )
-    return QueryFormats(trained, evaluation_formats(evaluation_record, task_results, model_meta))
+    return QueryFormats(
+        trained,
+        evaluation_formats(evaluation_record, task_results, model_meta),
+        # Without a manifest the saved one is where the trained format is from.
+        _saved_format(processor) if trained.source == RUN_MANIFEST else None,
+    )
+
+
+def _saved_format(processor: ProcessorConfig | None) -> QueryFormat | None:
+    """Return the format that the saved processor itself holds; colpali-engine's hold none."""
+    if processor is None or processor.query_prefix is None:
+        return None
+    token = processor.query_augmentation_token
+    suffix = None if token is None else token * AUGMENTATION_TOKENS
+    return QueryFormat(processor.query_prefix, suffix, source="processor_config.json")
 
 
 @artifact
