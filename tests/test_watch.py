@@ -159,6 +159,21 @@ def test_another_trainers_run_is_judged_from_its_checkpoint(tmp_path):
     assert "verdicts: 0 errors, 0 warnings" in shown(tmp_path)
 
 
+@pytest.mark.parametrize(("steps", "text"), [(300, "it may have been killed"), (600, "ended")])
+def test_the_end_of_another_trainers_run_is_told(tmp_path, steps, text):
+    folder = tmp_path / "checkpoint-600"
+    folder.mkdir()
+    path = write_training_log(folder, steps=steps, max_steps=600, closing=False)
+    os.utime(path, (NOW, NOW))
+    assert text in shown(tmp_path, now=NOW + 3600)
+
+
+def test_a_file_is_no_run(tmp_path):
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(main, ["watch", str(tmp_path / "file"), "--once"])
+    assert (result.exit_code, "it is a file" in result.output) == (2, True)
+
+
 def test_broken_files_are_told_and_do_no_harm(tmp_path):
     folder = write_run(tmp_path / "run")
     (folder / "colintern_live.json").write_text('{"schema": "colintern.live/9"}')

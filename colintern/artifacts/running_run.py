@@ -1,5 +1,6 @@
 """What a run's folder shows while it trains, also one that does not exist yet."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -54,7 +55,7 @@ class RunningRun(Struct, frozen=True, kw_only=True):
 
 def read_running_run(path: Path) -> RunningRun:
     """Look at the run in `path`; files that cannot be read are told, not raised."""
-    if not path.is_dir():
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises without permission
         return RunningRun(path=path, exists=False)
     faults: list[str] = []
     layout = _attempt(faults, lambda: read_run_layout(path))

@@ -42,8 +42,11 @@ def watch(context: click.Context, /, run: str, *, once: bool, interval: float) -
       colintern watch runs/colintern-1b --once
       colintern watch runs/colintern-1b --interval 30 | tee watch.log
     """
-    from pathlib import Path  # noqa: PLC0415 - for a quick --help
+    import os  # noqa: PLC0415 - for a quick --help
+    from pathlib import Path  # noqa: PLC0415
 
+    if os.path.isfile(run):  # noqa: PTH113 - Path.is_file raises without permission
+        raise click.UsageError("RUN must be the folder of a run, but it is a file")
     try:
         if once:
             _show(Path(run))

@@ -54,7 +54,10 @@ def _end_of(run: RunningRun) -> str | None:
         return manifest.status if manifest.status in {"completed", "interrupted"} else None
     if record is not None:
         return "ended" if record.status == "ended" else None
-    return "ended" if state is not None and state.has_training_loss_summary else None
+    if state is None or not state.max_steps or state.max_steps < 0:
+        return None
+    done = state.has_training_loss_summary or (state.global_step or 0) >= state.max_steps
+    return "ended" if done else None
 
 
 def screen(run: RunningRun, findings: Sequence[LiveFinding], style: Style, now: float) -> list[str]:
