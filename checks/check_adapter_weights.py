@@ -3,19 +3,13 @@
 from typing import Final
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.artifacts.printable import listed, printable
-from colintern.diagnostics.lora_update import LoraUpdates
+from colintern.artifacts.printable import listed
+from colintern.diagnostics.lora_update import OUTLIER_RATIO, OUTLIER_Z, LoraUpdates
 from colintern.diagnostics.merge_verification import MergeVerification, merge_text
 from colintern.diagnostics.untrained_parts import UntrainedParts
 from colintern.diagnostics.weight_statistics import WeightStatistics
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 from pytest_colintern.evidence.checkpoints import RepeatedCheckpoints
-
-OUTLIER_Z: Final = 14.0
-"""Robust standard deviations; of 393 public adapters about 5 % hold such a module (peers.md)."""
-
-OUTLIER_RATIO: Final = 2.0
-"""Times the trend, or its inverse: modules that agree closely would stand out by a few per cent."""
 
 COLLAPSED_SHARE: Final = 0.05
 """Effective rank by rank below which a module uses one direction of many (rules.md, ADP014)."""
@@ -134,16 +128,10 @@ def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     """
     if not updates.outliers:
         raise NoEvidence("eight trained layers of a kind", needed_for="telling an outlier")
-    guilty = [
-        one
-        for one in updates.outliers
-        if one.z >= OUTLIER_Z and not 1 / OUTLIER_RATIO < one.ratio < OUTLIER_RATIO
-    ]
-    worst = (guilty or updates.outliers)[0]
-    name = printable(worst.update.name)
+    worst = (updates.suspects or updates.outliers)[0]
     return Verdict(
-        not guilty,
-        observed=f"{name} at {worst.ratio:.3g} times its kind, z {worst.z:.0f}",
+        not updates.suspects,
+        observed=str(worst),
         expected=f"z below {OUTLIER_Z:.0f} or within a factor {OUTLIER_RATIO:.0f}",
         where=updates.path,
     )

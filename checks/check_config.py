@@ -114,15 +114,19 @@ def check_warmup(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
     is_short = warmup.is_shorter(guide.min_warmup_steps, guide.min_warmup_epoch_ratio)
     if is_short is None:
         raise NoEvidence("trainer_state.json", needed_for=f"an epoch's share of {warmup}")
-    is_long = warmup.of_run is not None and warmup.of_run >= guide.max_warmup_run_ratio
+    is_long = warmup.is_longer(guide.max_warmup_run_ratio)
     return Verdict(
         not is_short and not is_long,
         observed=f"warm-up of {warmup}",
-        expected=f"{guide.min_warmup_steps} steps or {guide.min_warmup_epoch_ratio:.0%} of an"
-        f" epoch, below {guide.max_warmup_run_ratio:.0%} of the run",
+        expected=_warmup_text(guide),
         where=warmup.steps.where,
         severity=ERROR if is_long else WARNING,
     )
+
+
+def _warmup_text(guide: Guide) -> str:
+    epoch, run = f"{guide.min_warmup_epoch_ratio:.0%}", f"{guide.max_warmup_run_ratio:.0%}"
+    return f"{guide.min_warmup_steps} steps or {epoch} of an epoch, below {run} of the run"
 
 
 @rule("CFG008", "evaluation-off", severity=WARNING)

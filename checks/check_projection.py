@@ -119,20 +119,23 @@ def check_vector_size(
     """
     expected = vector_sizes(family, model_config, model_meta)
     if embedding_dimension is None:
-        parts = {part for name in tensors.entries for part in name.split(".")}
-        if tensors.path.name == ADAPTER_WEIGHTS or parts & {family.projection, NATIVE_PROJECTION}:
-            raise NoEvidence(
-                f"{family.projection} in the weights", needed_for="the size of a vector"
-            )
-        return Verdict(
-            False,
-            observed=f"none of {len(tensors.entries)} tensors is of a projection",
-            expected=f"the matrix of {family.projection}, which {family.name} ends with",
-            where=tensors.path,
-        )
+        return _without_projection(tensors, family)
     return Verdict(
         all(size == embedding_dimension for size in expected.values()),
         observed=f"vectors of {embedding_dimension}",
         expected=", ".join(f"{size} ({source})" for source, size in expected.items()),
+        where=tensors.path,
+    )
+
+
+def _without_projection(tensors: TensorStore, family: Family) -> Verdict:
+    """Judge weights that hold no projection of the family's name: a whole model must hold it."""
+    parts = {part for name in tensors.entries for part in name.split(".")}
+    if tensors.path.name == ADAPTER_WEIGHTS or parts & {family.projection, NATIVE_PROJECTION}:
+        raise NoEvidence(f"{family.projection} in the weights", needed_for="the size of a vector")
+    return Verdict(
+        False,
+        observed=f"none of {len(tensors.entries)} tensors is of a projection",
+        expected=f"the matrix of {family.projection}, which {family.name} ends with",
         where=tensors.path,
     )

@@ -19,14 +19,14 @@ from pytest_colintern.catalogue import (
 )
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
 from pytest_colintern.evidence_registry import Provider, Resolver
-from pytest_colintern.finding_text import finding_text
 from pytest_colintern.identity import subject_identity
 from pytest_colintern.judge import Judge
-from pytest_colintern.outcome import CheckResult, Outcome
+from pytest_colintern.outcome import CheckResult
+from pytest_colintern.outcome_reports import OutcomeReports, letters_text
 from pytest_colintern.outputs import tell_ci, write_outputs
 from pytest_colintern.policy_in_force import policy_in_force
 from pytest_colintern.providers import GIVEN, judge_of, shipped_providers
-from pytest_colintern.rule_item import RuleFile, RuleItem, skipped_outcomes
+from pytest_colintern.rule_item import RuleFile, RuleItem
 from pytest_colintern.setup import AuditSetup, audit_setup
 from pytest_colintern.subject import Subject
 from pytest_colintern.terminal import finding_lines, verdict_lines
@@ -34,16 +34,6 @@ from pytest_colintern.terminal import finding_lines, verdict_lines
 EXIT_INCONCLUSIVE: Final = pytest.ExitCode.NO_TESTS_COLLECTED
 """5: nothing was judged, as pytest says it when there was nothing to test."""
 
-_LETTERS: Final = {
-    Outcome.PASSED: (".", {"green": True}),
-    Outcome.FAILED: ("F", {"red": True}),
-    Outcome.WARNED: ("w", {"yellow": True}),
-    Outcome.NOTED: ("i", {"blue": True}),
-    Outcome.NO_EVIDENCE: ("n", {"yellow": True}),
-    Outcome.BLOCKED: ("b", {"yellow": True}),
-    Outcome.WAIVED: ("v", {"yellow": True}),
-    Outcome.ERROR: ("E", {"red": True}),
-}
 _REPLACEABLE: Final = (
     pytest.ExitCode.OK,
     pytest.ExitCode.TESTS_FAILED,
@@ -62,6 +52,7 @@ def register_audit(config: pytest.Config) -> None:
     config.option.reportchars = ""
     session = AuditSession(config, setup)
     config.pluginmanager.register(session, "colintern-audit")
+    config.pluginmanager.register(OutcomeReports(), "colintern-outcomes")
     if config.getoption("htmlpath", default=None) and not hasattr(config, "workerinput"):
         from pytest_colintern.html_plugin import register_html  # noqa: PLC0415 - rarely needed
 
@@ -104,10 +95,7 @@ class AuditSession:
             f"subject: {subject.name} ({printable(subject.path, limit=1_000)})"
             for subject in self._setup.subjects
         ]
-        letters = ", ".join(
-            f"{letter} {outcome.label}" for outcome, (letter, _) in _LETTERS.items()
-        )
-        return [f"colintern audit, {first}", *others, *subjects, letters]
+        return [f"colintern audit, {first}", *others, *subjects, letters_text()]
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """Leave everything but `check_*.py` files uncollected: an audit runs no other tests."""
@@ -156,28 +144,6 @@ class AuditSession:
             raise pytest.UsageError("\n".join(mistakes))
         items[:] = [item for item in items if isinstance(item, RuleItem)]
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_makereport(
-        self, item: pytest.Item, call: pytest.CallInfo[None]
-    ) -> pytest.TestReport | None:
-        """Turn a result into pytest's report; ours travels beside pytest's own outcome."""
-        if not isinstance(item, RuleItem) or call.when != "call" or item.result is None:
-            return None
-        result = item.result
-        report = pytest.TestReport.from_item_and_call(item, call)
-        if result.gates:
-            report.outcome = "failed"
-            report.longrepr = finding_text(result)
-            if result.outcome is Outcome.ERROR:
-                # What pytest calls an error, not a failure: so JUnit and others tell it.
-                report.when = "setup"
-        elif result.outcome in skipped_outcomes():
-            report.outcome = "skipped"
-            reason = f"{result.outcome.label}: {result.waiver or result.observed}"
-            report.longrepr = (str(item.path), item.reportinfo()[1] + 1, reason)
-        report.colintern = msgspec.to_builtins(result)  # type: ignore[attr-defined]
-        return report
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather results; under xdist this is where they arrive from the workers."""
         if (found := getattr(report, "colintern", None)) is not None:
@@ -185,16 +151,6 @@ class AuditSession:
             self._results[result.subject, result.rule] = result
         elif report.failed:
             self._note_breakdown(report)
-
-    def pytest_report_teststatus(
-        self, report: pytest.CollectReport | pytest.TestReport
-    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
-        """Show the eight outcomes instead of pytest's three."""
-        if (found := getattr(report, "colintern", None)) is None:
-            return None
-        outcome = Outcome(found["outcome"])
-        letter, markup = _LETTERS[outcome]
-        return outcome.label, letter, (outcome.label.upper(), markup)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(

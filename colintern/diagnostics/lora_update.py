@@ -16,6 +16,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from colintern.artifacts.adapter_config import AdapterConfig
+from colintern.artifacts.printable import printable
 from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.adapter_tensors import AdapterTensors, LoraModule
 from colintern.diagnostics.module_name import Place
@@ -34,6 +35,12 @@ _NORMAL_MAD: Final = 1.4826
 Array = NDArray[np.float64]
 Read = Callable[[str], NDArray[np.float32]]
 """Reads the tensor of a name."""
+
+OUTLIER_Z: Final = 14.0
+"""Robust standard deviations; of 393 public adapters about 5 % hold such a module (peers.md)."""
+
+OUTLIER_RATIO: Final = 2.0
+"""Times the trend, or its inverse: modules that agree closely would stand out by a few per cent."""
 
 
 class ModuleUpdate(Struct, frozen=True):
@@ -57,6 +64,15 @@ class Outlier(Struct, frozen=True):
     ratio: float
     """Its norm over the trend's."""
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it stands out by more than healthy adapters show."""
+        return self.z >= OUTLIER_Z and not 1 / OUTLIER_RATIO < self.ratio < OUTLIER_RATIO
+
+    def __str__(self) -> str:
+        name = printable(self.update.name, limit=160)
+        return f"{name} at {self.ratio:.3g} times its kind, z {self.z:.0f}"
+
 
 @dataclass(frozen=True)
 class LoraUpdates:
@@ -72,6 +88,11 @@ class LoraUpdates:
         """Every module of a large enough kind, the one that stands out most first."""
         found = [outlier for group in self._groups.values() for outlier in _outliers(group)]
         return tuple(sorted(found, key=lambda outlier: -outlier.z))
+
+    @property
+    def suspects(self) -> tuple[Outlier, ...]:
+        """Those that stand out too far."""
+        return tuple(outlier for outlier in self.outliers if outlier.is_suspect)
 
     @property
     def moved(self) -> tuple[ModuleUpdate, ...]:

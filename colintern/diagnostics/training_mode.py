@@ -38,6 +38,10 @@ class Warmup(Struct, frozen=True):
             return self.steps.value == 0
         return None if self.of_epoch is None else self.of_epoch < epoch_ratio
 
+    def is_longer(self, run_ratio: float) -> bool:
+        """Whether it is known to take that share of the run."""
+        return self.of_run is not None and self.of_run >= run_ratio
+
     def __str__(self) -> str:
         shares = [
             f"{share:.1%} of {whole}"
