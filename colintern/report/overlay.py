@@ -88,22 +88,26 @@ def overlay(
     plot = Plot(f"{title} over the run", Course(xs, unit), (low, high))
     for level in levels:
         _draw_level(plot, level, float(xs.max()))
-    told, ends = [], []
-    for each in drawable:
-        values = np.clip(each.ys, plot.y.low, plot.y.high)
-        course = binned(values, _POINTS)
-        # Bins would end the line before the run does.
-        places = np.append(binned(each.xs, _POINTS), each.xs[-1])
-        plot.line(places, np.append(course, course[-1]), each.css)
-        ends.append((float(places[-1]), float(course[-1]), each.letter))
-        if each.letter:
-            plot.legend(each.letter, each.css)
-        told.append(each.told(tells, course))
-    plot.marks(ends)
+    courses = {each.letter: _draw(plot, each) for each in drawable}
+    plot.marks(
+        [(float(each.xs[-1]), float(courses[each.letter][-1]), each.letter) for each in drawable]
+    )
     for level in levels:
         plot.legend(level.name, level.css)
+    told = [each.told(tells, courses[each.letter]) for each in drawable]
     text = f"{', '.join(told)}.{f' {caption}' if caption else ''}"
     return Figure(title, text, plot.markup())
+
+
+def _draw(plot: Plot, series: Series) -> Floats:
+    """Draw the course of one run; return it."""
+    course = binned(np.clip(series.ys, plot.y.low, plot.y.high), _POINTS)
+    # Bins would end the line before the run does.
+    places = np.append(binned(series.xs, _POINTS), series.xs[-1])
+    plot.line(places, np.append(course, course[-1]), series.css)
+    if series.letter:
+        plot.legend(series.letter, series.css)
+    return course
 
 
 def _range(series: Sequence[Series], levels: Sequence[Level]) -> tuple[float, float]:

@@ -87,7 +87,17 @@ def _ndcg_table(
         f"{guide.ndcg_at_5_poor:.2f}, else broken. The mean of a part of a benchmark is not shown: "
         f"it compares with nothing."
     )
-    return Table("NDCG@5", head(runs, "Task", *columns), tuple(rows), bands, numeric=True)
+    note = f"{_published_note(names)}{bands}"
+    return Table("NDCG@5", head(runs, "Task", *columns), tuple(rows), note, numeric=True)
+
+
+def _published_note(names: Sequence[str]) -> str:
+    counts = [published_scores()[name].models for name in names if name in published_scores()]
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    number = f"{low}" if low == high else f"{low} to {high}"
+    return f"Published: of {number} late-interaction models. "
 
 
 def _task_names(tables: Mapping[str, ResultTable]) -> list[str]:
@@ -129,8 +139,7 @@ def _published_cells(
     cells = [Cell(""), Cell("")]
     if published is not None:
         middle = f"{published.lower_quartile:.3f} to {published.upper_quartile:.3f}"
-        models = f"of {published.models} models"
-        cells = [Cell(middle, note=models), Cell(_number(published.best))]
+        cells = [Cell(middle), Cell(_number(published.best))]
     if yardstick is not None:
         task = yardstick.tasks.get(name)
         cells.append(Cell(_number(task.ndcg_at_5) if task else ""))
