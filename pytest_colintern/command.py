@@ -22,6 +22,7 @@ _VALUES: Final = (
     "base",
     "family",
     "guide",
+    "live_pages",
     "audit_baseline",
     "fail_on",
     "audit_json",

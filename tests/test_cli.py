@@ -4,6 +4,9 @@ import sys
 
 import pytest
 
+from colintern.commands.audit import audit
+from pytest_colintern import command
+
 
 def colintern(*arguments, cwd, **environment):
     import os  # noqa: PLC0415 - one use
@@ -23,6 +26,12 @@ def test_help_has_examples(tmp_path):
         done = colintern(*arguments, cwd=tmp_path)
         assert done.returncode == 0
         assert "Examples:" in done.stdout
+
+
+def test_audit_passes_every_option_on():
+    own = {"paths", "checks", "workers", "verbose"}
+    passed = {*command._VALUES, *command._LISTS, *command._SWITCHES}
+    assert {parameter.name for parameter in audit.params} - own == passed
 
 
 def test_audit_gives_the_verdict_of_pytest_from_anywhere(healthy_run, tmp_path):

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -252,3 +253,16 @@ def test_equal_pages_have_no_spread():
     assert spread_of([page, page], np.ones((2, 2), np.float32)).mean_cosine == 1
     assert spread_of([page, page], np.ones((2, 2), np.float32)).score_variation == 0
     assert spread_of([page, other], np.array([[1, 0]], np.float32)).mean_cosine == 0
+
+
+def test_a_model_without_room_is_no_evidence(pytester, run, monkeypatch):
+    memory = SimpleNamespace(available=1_000_000)
+    monkeypatch.setattr("colintern.evaluation.live_bounds.psutil.virtual_memory", lambda: memory)
+    result = live(pytester, "--checkpoint", run, rule="LIV006")
+    assert result.outcomes["LIV006"] == "no_evidence"
+    assert "0.0 are free" in result.check("LIV006")["observed"]
+
+
+def test_progress_is_told_while_it_runs(pytester, run):
+    result = live(pytester, "--checkpoint", run, rule="LIV006")
+    assert "live: healthy: loading" in result.output

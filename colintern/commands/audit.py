@@ -59,6 +59,7 @@ def audit(context: click.Context, /, **options: object) -> None:
       colintern audit runs/colintern-1b
       colintern audit runs/a runs/b --results results/mteb_evaluation
       colintern audit runs/a --select ADP,PRJ --fail-on warning
+      colintern audit runs/a --live --live-pages scans/
       colintern audit 'runs/*' --audit-baseline known.json --min-evidence RES001,LOG
     """
     from pytest_colintern.command import run_audit  # noqa: PLC0415 - pytest costs 0.3 s to import

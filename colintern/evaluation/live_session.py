@@ -94,9 +94,7 @@ class LiveSession:
             _ = self._probe_pages
             what = "it cannot embed a query"
             _ = self._probe_queries
-        except torch.OutOfMemoryError as error:
-            raise TooLargeError("more memory for eight pages") from error
-        except ImportError:
+        except (TooLargeError, ImportError):
             raise
         except Exception as error:  # noqa: BLE001 - a stranger's files can raise anything
             self.report = replaced(self.report, error=f"{what}: {sentence_of(error)}")
@@ -147,6 +145,8 @@ class LiveSession:
         """Return the largest difference of the projection in two loads."""
         self._say("loading it a second time")
         other = load_live(self._source, seed=2, device=torch.device("cpu"))
+        if not other.report.ok:
+            raise TooLargeError(f"a second load ({other.report.text})")
         name = self.checkpoint.family.projection
         one = projection_of(self._live, name).cpu()
         return float((one - projection_of(other, name)).abs().max())
@@ -233,8 +233,11 @@ class LiveSession:
         if "pixel_values" in values:
             kind = next(model.parameters()).dtype
             values["pixel_values"] = values["pixel_values"].to(kind)
-        with torch.inference_mode():
-            found: torch.Tensor = model(**values)
+        try:
+            with torch.inference_mode():
+                found: torch.Tensor = model(**values)
+        except torch.OutOfMemoryError as error:
+            raise TooLargeError("more memory for a batch of pages") from error
         return _Embedded(found.float().cpu(), values["attention_mask"].bool().cpu())
 
 

@@ -3,6 +3,8 @@
 Everything is made from one `live_session`, so the model is loaded once.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -108,14 +110,16 @@ def live_adapter_effect(live_session: "LiveSession", live_load: LoadReport) -> f
 def live_load_difference(live_session: "LiveSession", live_load: LoadReport) -> float:
     """Largest difference of the projection between two loads."""
     _require(live_load)
-    return live_session.load_difference()
+    with _room():
+        return live_session.load_difference()
 
 
 @evidence
 def live_ranking(live_session: "LiveSession", live_load: LoadReport) -> Retrieval:
     """NDCG@5 on all pages; the longest measurement, made only when a rule needs it."""
     _require_finite(live_session, live_load)
-    return live_session.retrieval()
+    with _room():
+        return live_session.retrieval()
 
 
 @evidence
@@ -170,7 +174,8 @@ def live_merge_effect(
     _require_finite(live_session, live_load)
     _require_adapter(live_session)
     if options.merged is None:
-        return live_session.merge_effect(None)
+        with _room():
+            return live_session.merge_effect(None)
     from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
     from colintern.evaluation.live_source import live_source  # noqa: PLC0415 - imports torch
 
@@ -183,7 +188,8 @@ def live_merge_effect(
         },
     )
     try:
-        return live_session.merge_effect(live_source(checkpoint_of(merged), merged))
+        with _room():
+            return live_session.merge_effect(live_source(checkpoint_of(merged), merged))
     except CheckpointError as error:
         raise NoEvidence(
             f"a merged model that can be run: {printable(error, limit=300)}",
@@ -196,6 +202,17 @@ def live_spread(live_session: "LiveSession", live_load: LoadReport) -> Spread:
     """How different pages are for the model."""
     _require_finite(live_session, live_load)
     return live_session.spread()
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """What this machine has no room for is not the checkpoint's fault."""
+    from colintern.evaluation.live_bounds import TooLargeError  # noqa: PLC0415 - imports torch
+
+    try:
+        yield
+    except TooLargeError as error:
+        raise NoEvidence(str(error), needed_for="running the model") from error
 
 
 def _row(results: TaskResults) -> TaskRow | None:
