@@ -69,14 +69,12 @@ def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConf
     Source: failure-modes B08, B09; colpali issues 171, 281 and 282.
     """
     found, stacked = base_reference.folder is not None, base_reference.is_adapter
-    name = printable(base_reference.recorded or "the base", limit=120)
     if not found and base_reference.is_hub_id:
+        name = printable(base_reference.recorded, limit=120)
         raise NoEvidence(f"{name} in the local Hub cache", needed_for="whether the base is whole")
-    absent = "is not on this machine" if base_reference.recorded else "is not named"
-    state = "holds an adapter" if stacked else "is here" if found else absent
     return Verdict(
         found and not stacked,
-        observed=f"{name} {state}",
+        observed=str(base_reference),
         expected="a Hub id, or a folder with a whole model",
         where=adapter.path,
         severity=ERROR if stacked else WARNING,

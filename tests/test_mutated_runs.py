@@ -170,8 +170,9 @@ def test_file_without_permission_is_named(healthy_run, tmp_path_factory):
     for folder in (shared, *list(shared.parents)[:3]):
         folder.chmod(folder.stat().st_mode | 0o055)
     runs = [shutil.copytree(healthy_run, shared / name) for name in (*FILES, "results")]
-    for run in runs:
-        (run / run.name).chmod(0)
+    shutil.copytree(healthy_run.parent / "base", shared / "base")
+    for locked in (shared / "base", *(run / run.name for run in runs)):
+        locked.chmod(0)
     tests = os.path.dirname(__file__)  # noqa: PTH120 - a plain text for the script
     script = WITHOUT_RIGHTS.format(tests=tests, root=os.path.dirname(tests))  # noqa: PTH120
     result = subprocess.run(

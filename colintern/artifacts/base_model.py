@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
+from colintern.artifacts.printable import printable
 from colintern.artifacts.run_layout import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -17,6 +18,8 @@ from colintern.artifacts.run_layout import (
     MODEL_WEIGHTS,
 )
 from colintern.artifacts.tiny_base import bundled_base
+
+_NAME_CHARACTERS: Final = 120
 
 
 class BaseReference(Struct, frozen=True):
@@ -34,7 +37,17 @@ class BaseReference(Struct, frozen=True):
     def is_adapter(self) -> bool:
         """Whether the folder holds an adapter, so that this one would be stacked on it."""
         names = (ADAPTER_CONFIG, ADAPTER_WEIGHTS)
-        return self.folder is not None and any((self.folder / name).exists() for name in names)
+        # Path.exists raises where the folder may not be entered.
+        return self.folder is not None and any(
+            os.path.exists(self.folder / name)  # noqa: PTH110
+            for name in names
+        )
+
+    def __str__(self) -> str:
+        name = printable(self.recorded or "the base", limit=_NAME_CHARACTERS)
+        absent = "is not on this machine" if self.recorded else "is not named"
+        here = "holds an adapter" if self.is_adapter else "is here"
+        return f"{name} {absent if self.folder is None else here}"
 
 
 class BaseModel(Struct, frozen=True):
