@@ -14,6 +14,7 @@ from colintern.artifacts.files import Enclosure
 from colintern.artifacts.predictions import read_task_queries
 from colintern.artifacts.results_folder import read_results_folder
 from colintern.cli import main
+from colintern.diagnostics.changed_results import changed_results
 from colintern.diagnostics.comparison import compare
 from colintern.diagnostics.query_scores import query_scores
 from colintern.diagnostics.result_table import result_table
@@ -86,6 +87,13 @@ def test_the_record_names_the_weights(evaluated):
     assert record.weights_sha256 == find_checkpoint(str(HEALTHY)).weights_sha256
     assert record.started < record.ended
     assert record.versions["mteb"]
+
+
+def test_the_record_knows_its_own_results(evaluated):
+    record = read_evaluation_record(evaluated / "colintern_eval.json", Enclosure.around(evaluated))
+    results = read_results_folder(evaluated, Enclosure.around(evaluated))
+    found = changed_results(results, [record])
+    assert (found.num_known, found.edited, found.replaced) == (1, (), ())
 
 
 def test_query_scores_average_to_the_result(evaluated):

@@ -13,7 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from colintern.artifacts.run_layout import read_run_layout
+from colintern.artifacts.tensor_store import read_tensor_store
 from colintern.cli import main
+from colintern.diagnostics.base_identity import layers_sha256
 from colintern.diagnostics.live_measurements import (
     BatchEffect,
     LoadReport,
@@ -27,6 +29,7 @@ from colintern.diagnostics.live_measurements import (
     vector_norms,
 )
 from colintern.evaluation.merged_model import write_merged
+from colintern.training import manifest
 from pytest_colintern.catalogue import shipped_rules
 
 pytestmark = [
@@ -266,3 +269,9 @@ def test_a_model_without_room_is_no_evidence(pytester, run, monkeypatch):
 def test_progress_is_told_while_it_runs(pytester, run):
     result = live(pytester, "--checkpoint", run, rule="LIV006")
     assert "live: healthy: loading" in result.output
+
+
+def test_training_records_the_layers_that_the_audit_compares():
+    base = read_tensor_store(ASSETS / "tiny-base" / "model.safetensors", None)
+    assert manifest._layers_sha256("colintern/tiny-base") == layers_sha256(base)
+    assert manifest._layers_sha256("nobody/nothing") is None
