@@ -57,6 +57,13 @@ SHORT = (
 )
 
 
+RECORDS = {
+    *("colintern_run.json", "colintern_resources.jsonl"),
+    *("colintern_live.json", "colintern_log.jsonl"),
+}
+"""What a run writes about itself while it trains."""
+
+
 def test_the_command_trains_a_cached_batch_and_records_it(base, tmp_path):
     result = invoke("--output-dir", tmp_path / "run", "--base", base, "--lr", "1e-3", *SHORT)
     assert result.exit_code == 0, result.output
@@ -351,7 +358,7 @@ def test_a_full_disk_leaves_nothing_half_written(base, tmp_path, num_bytes, what
     assert what in shown
     assert f"go on with --resume --output-dir {tmp_path / 'run'}" in shown
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left <= {"colintern_run.json", "colintern_resources.jsonl"}
+    assert left <= RECORDS
     assert (
         json.loads((tmp_path / "run" / "colintern_run.json").read_text())["status"] != "completed"
     )
@@ -370,7 +377,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_checkpoint(base, tmp_path, mon
         result = invoke(*SHORT, *options)
     assert result.exit_code == 1
     left = {path.name for path in (tmp_path / "run").iterdir()}
-    assert left <= {"checkpoint-2", "colintern_run.json", "colintern_resources.jsonl"}
+    assert left <= {"checkpoint-2", *RECORDS}
     again = invoke(*SHORT, *options, "--resume")
     assert again.exit_code == 0, again.output
     assert (
