@@ -111,7 +111,7 @@ def test_a_run_that_trains_is_shown(tmp_path):
     assert "40%" in text
     assert "5 min left" in text
     assert "loss      3.9 -> 2" in text
-    assert "verdicts: 1 errors, 0 warnings; 1 rules judged as it trains" in text
+    assert "verdicts: 1 error, 0 warnings; 1 rules judged as it trains" in text
     assert "error CFG003 learning-rate-off-target at step 0: learning rate 0.2" in text
     assert "fix: lower it" in text
 

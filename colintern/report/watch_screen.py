@@ -183,11 +183,16 @@ def _verdicts(run: RunningRun, findings: Sequence[LiveFinding]) -> Iterator[str]
     else:
         return
     errors = sum(each.severity == "error" for each in findings)
-    yield f"verdicts: {errors} errors, {len(findings) - errors} warnings; {judged}"
+    counts = (_count(errors, "error"), _count(len(findings) - errors, "warning"))
+    yield f"verdicts: {', '.join(counts)}; {judged}"
     for each in findings[-_MOST_FINDINGS:]:
         yield f"  {each.text}" + ("" if each.holds else " (no longer)")
         if each.holds and not each.explained_by:
             yield f"    fix: {printable(each.fix)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
