@@ -1,6 +1,7 @@
 """The catalogue as text: generated from the rules' own declarations and docstrings."""
 
 import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pytest_colintern.catalogue import matches, shipped_rules, unknown_selector
@@ -26,19 +27,17 @@ def catalogue_text(selector: str | None = None) -> str:
     if unknown := unknown_selector(wanted, catalogue):
         raise LookupError(unknown)
     if wanted in catalogue:
-        return rule_page(catalogue[wanted])
+        return rule_page(catalogue[wanted], catalogue)
     return _listing([rule for rule in catalogue.values() if matches(rule.id, wanted)])
 
 
-def rule_page(rule: Rule) -> str:
-    """Return one rule's page."""
+def rule_page(rule: Rule, catalogue: Mapping[str, Rule]) -> str:
+    """Return one rule's page; the catalogue gives the rules that it is related to."""
     fields = {
         "Why": rule.why,
         "Evidence": rule.evidence,
         "Fix": rule.fix,
         "Source": rule.source,
-        "Requires": ", ".join(sorted(rule.requires)),
-        "Explains": ", ".join(sorted(rule.explains)),
     }
     lines = [
         f"{rule.id} {rule.name} ({severity_text(rule)})",
@@ -52,7 +51,24 @@ def rule_page(rule: Rule) -> str:
                 heading,
                 *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  "),
             ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_relations(rule, catalogue)])
+
+
+def _relations(rule: Rule, catalogue: Mapping[str, Rule]) -> Iterator[str]:
+    """Say which rules block this one, fail because of it, and make it fail."""
+    explained_by = {other.id for other in catalogue.values() if rule.id in other.explains}
+    yield from _related("Requires (a failure there blocks this rule)", rule.requires, catalogue)
+    yield from _related("Explains (fail because of this)", rule.explains, catalogue)
+    yield from _related("Explained by (make this fail)", explained_by, catalogue)
+
+
+def _related(heading: str, ids: Iterable[str], catalogue: Mapping[str, Rule]) -> Iterator[str]:
+    if listed := sorted(ids):
+        yield from ("", heading)
+        yield from (
+            f"  {rule_id} {catalogue[rule_id].name}" if rule_id in catalogue else f"  {rule_id}"
+            for rule_id in listed
+        )
 
 
 def severity_text(rule: Rule) -> str:

@@ -99,6 +99,7 @@ def _rule(result: CheckResult) -> dict[str, Any]:
     return {
         "id": result.rule,
         "stage": result.stage,
+        "requires": list(result.requires),
         "explains": list(result.explains),
         **{name: getattr(result, name) for name in names},
     }

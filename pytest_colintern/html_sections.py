@@ -16,6 +16,8 @@ MOST_ENTRIES: Final = 12
 MOST_MISSING: Final = 40
 MOST_SUBJECTS: Final = 30
 """Columns of the table of findings: more do not fit beside each other."""
+MOST_PRINTED: Final = 5
+"""Columns of that table that fit on a sheet of paper with their words; more have icons only."""
 MOST_FINDINGS: Final = 60
 
 VERDICT_WORDS: Final = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}

@@ -66,6 +66,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """The reason of the waiver in force, with its end date."""
     known: bool
     """Whether only a recorded audit that already had it keeps the finding from gating."""
+    requires: tuple[str, ...]
     explains: tuple[str, ...]
     stage: int
     duration_seconds: float
@@ -119,6 +120,7 @@ def check_result(
         blocked_by=blocked_by,
         waiver=waiver,
         known=known,
+        requires=tuple(sorted(rule.requires)),
         explains=tuple(sorted(rule.explains)),
         stage=rule.stage,
         duration_seconds=duration_seconds,

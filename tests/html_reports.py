@@ -49,6 +49,7 @@ def result(number, subject, outcome, **fields):
         "blocked_by": None,
         "waiver": None,
         "known": False,
+        "requires": (),
         "explains": (),
         "stage": number % 11,
         "duration_seconds": 0.0,

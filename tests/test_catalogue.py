@@ -90,9 +90,28 @@ def test_the_listing_has_every_rule_and_a_page_has_every_section():
     listing = catalogue_text()
     assert all(rule_id in listing for rule_id in RULES)
     page = catalogue_text("adp003")
-    assert page == catalogue_text("target-matches-nothing") == rule_page(RULES["ADP003"])
-    for heading in ("Why", "Evidence", "Fix", "Source", "Explains"):
+    assert page == catalogue_text("target-matches-nothing") == rule_page(RULES["ADP003"], RULES)
+    for heading in ("Why", "Evidence", "Fix", "Source"):
         assert f"\n{heading}\n" in page
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "heading", "related"),
+    [
+        ("ADP003", "Requires", "ADP001 not-an-adapter"),
+        ("ADP003", "Explains", "RES001 ndcg-below-good"),
+        ("RES001", "Explained by", "ADP003 target-matches-nothing"),
+    ],
+)
+def test_a_page_names_related_rules(rule_id, heading, related):
+    _, _, listed = catalogue_text(rule_id).partition(f"\n{heading} (")
+    assert f"\n  {related}\n" in listed.partition("\n\n")[0] + "\n"
+
+
+def test_a_page_without_relations_says_none():
+    declared = next(each for each in RULES.values() if not each.requires | each.explains)
+    assert "\nRequires" not in rule_page(declared, {})
+    assert "\nExplain" not in rule_page(declared, {})
 
 
 def test_a_family_is_listed_alone():

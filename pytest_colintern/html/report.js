@@ -46,8 +46,15 @@
   }
 
   function links(ids) {
-    const known = ids.filter((id) => ruleIds.has(id));
-    return known.flatMap((id, index) => (index ? [", ", ruleLink(id)] : [ruleLink(id)]));
+    const shown = ids.map((id) => (ruleIds.has(id) ? ruleLink(id) : id));
+    return shown.flatMap((part, index) => (index ? [", ", part] : [part]));
+  }
+
+  function describeRelations(list, rule) {
+    const explainedBy = data.rules.filter((other) => other.explains.includes(rule.id));
+    described(list, "Requires", ...links(rule.requires));
+    described(list, "Explains", ...links(rule.explains));
+    described(list, "Explained by", ...links(explainedBy.map((other) => other.id)));
   }
 
   // The table of checks
@@ -114,7 +121,7 @@
     described(list, "Fix", ...prose(broke ? data.broken.fix : textOf(row, FIX) || rule.fix));
     described(list, "Evidence", ...prose(rule.evidence));
     described(list, "Source", ...prose(rule.source));
-    described(list, "Explains", ...links(rule.explains));
+    describeRelations(list, rule);
     described(list, "Page", ruleLink(rule.id));
     return make("tr", { role: "row", class: "detail" }, make("td", { role: "cell", colspan: "5" }, list));
   }
@@ -229,7 +236,7 @@
     const list = make("dl", { class: "details" });
     for (const [name, field] of [["Summary", "summary"], ["Why", "why"], ["Fix", "fix"], ["Evidence", "evidence"], ["Source", "source"]])
       described(list, name, ...prose(rule[field]));
-    described(list, "Explains", ...links(rule.explains));
+    describeRelations(list, rule);
     page.append(list);
   }
 
