@@ -163,6 +163,28 @@ def test_a_trial_that_another_worker_took_is_not_counted_here(tmp_path):
     assert [each.state.name for each in study.trials] == ["FAIL", "COMPLETE"]
 
 
+def test_a_trial_that_two_began_at_once_is_taken_back(tmp_path, monkeypatch):
+    done = []
+    study, worker = worker_of(tmp_path, None, lambda trial, *_: done.append(trial.number))
+    first = study.ask()
+    first.set_user_attr("worker", this_worker())
+    look_after = worker.look_after
+    views = iter([()])
+
+    def late():
+        for view in views:
+            return view
+        if len(study.trials) == 2 and not study.trials[0].state.is_finished():
+            study.tell(first, 0.5)
+        return look_after()
+
+    monkeypatch.setattr(worker, "look_after", late)
+    assert worker.run(1)
+    assert done == []
+    assert [each.user_attrs.get("surplus") for each in study.trials] == [None, True]
+    assert len(places(study)) == 1
+
+
 @pytest.mark.parametrize("attributes", [{}, {"worker": "elsewhere/1/1", "heartbeat": 4}])
 def test_a_trial_left_on_another_machine_is_done_again(tmp_path, attributes):
     study, worker = worker_of(tmp_path, None, complete, grace=0.3)
