@@ -7,9 +7,7 @@ from colintern.diagnostics.loss_kind import LossKind
 from colintern.diagnostics.loss_oscillation import LossOscillation
 from colintern.diagnostics.loss_trajectory import LATE_FALL_RATIO, LossTrajectory, chance_level
 from colintern.diagnostics.loss_validity import LossValidity
-from colintern.diagnostics.training_progress import (
-    TrainingProgress,
-)
+from colintern.diagnostics.training_progress import TrainingProgress
 from colintern.guide import Guide
 from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
 
