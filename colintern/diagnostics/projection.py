@@ -47,12 +47,13 @@ def projection_home(
     adapter = "the adapter has only its change" if has_change else "neither has the adapter"
     if coverage.projection_saved:
         return Finding(found=True, text=f"{name} is saved in full")
-    if manifest is not None and manifest.base is not None and manifest.base.projection_sha256:
-        return Finding(found=True, text=f"the manifest records the hash of the base's {name}")
     if base is not None:
         held = entry_of_projection(base, name) is not None
         text = f"the base holds {name}" if held else f"the base does not hold {name}; {adapter}"
         return Finding(found=held, text=text)
+    # A hash is no matrix: it counts only while the base that has it may be elsewhere.
+    if manifest is not None and manifest.base is not None and manifest.base.projection_sha256:
+        return Finding(found=True, text=f"the manifest records the hash of the base's {name}")
     recorded = reference.recorded or ""
     shown = printable(recorded, limit=100)
     if family.is_raw_base(recorded):
