@@ -98,6 +98,20 @@ def run_manifest(
     )
 
 
+def described(
+    manifest: RunManifest, loss: Any, records: tuple[DatasetRecord, ...] | None
+) -> RunManifest:
+    """Add the trainer's own loss, and the data where it is not the generated one."""
+    record = LossRecord(
+        class_name=type(loss).__name__,
+        temperature=loss.temperature,
+        normalize_scores=loss.normalize_scores,
+    )
+    return msgspec.structs.replace(
+        manifest, loss=record, datasets=manifest.datasets if records is None else records
+    )
+
+
 def processor_record(processor: ColIntern3_5Processor) -> ProcessorRecord:
     """Describe how queries and pages become tokens, with a fingerprint to recognise it by."""
     query = processor.process_queries([GOLDEN_QUERY])["input_ids"][0].tolist()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import torch
 from colpali_engine.collators import VisualRetrieverCollator
 from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
@@ -15,7 +14,7 @@ from peft import PeftModel
 from transformers import ProgressCallback, TrainerCallback, TrainingArguments, set_seed
 
 from colintern.artifacts.run_layout import STAGING
-from colintern.artifacts.run_manifest import DatasetRecord, LossRecord, RunManifest
+from colintern.artifacts.run_manifest import DatasetRecord
 from colintern.artifacts.tiny_base import resolve_base
 from colintern.model.loading import choose_attention, load_base
 from colintern.model.lora import apply_lora
@@ -23,11 +22,12 @@ from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
 from colintern.training.audit_callback import AuditCallback
+from colintern.training.callbacks import add_callbacks
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
 from colintern.training.estimates import check_memory
-from colintern.training.manifest import ManifestWriter, run_manifest
+from colintern.training.manifest import ManifestWriter, described, run_manifest
 from colintern.training.model_card import model_card
 from colintern.training.page_pairs import pair_dataset
 from colintern.training.preflight import (
@@ -91,32 +91,13 @@ def train(
     check_projection(missing, saved)
     trainer = build_trainer(recipe, arguments, model, processor, train_rows, evaluation_rows)
     manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
-    manifest = _described(manifest, trainer, records)
+    manifest = described(manifest, trainer.loss_func, records)
     writer = ManifestWriter(output_dir, manifest)
     audit = audit or AuditCallback()
     audit.folder, audit.manifest = output_dir, manifest
     stop = SaveOnTermination()
-    _add_callbacks(trainer, writer, audit, (stop, *callbacks))
+    add_callbacks(trainer, writer, audit, (stop, *callbacks))
     return _run(trainer, writer, recipe, checkpoint, audit, stop)
-
-
-def _add_callbacks(
-    trainer: ColInternTrainer,
-    writer: ManifestWriter,
-    audit: AuditCallback,
-    more: Sequence[TrainerCallback],
-) -> None:
-    """Add them in the order in which they are told; the bar last, so that it shows what others say.
-
-    Only the first process keeps the manifest; the audit ends all processes at the same step.
-    """
-    audit.steps = trainer.steps
-    progress = trainer.pop_callback(TrainingProgress)
-    for callback in (*((writer,) if trainer.args.should_save else ()), audit, *more):
-        trainer.add_callback(callback)
-    if progress is not None:
-        progress.audit = audit
-        trainer.add_callback(progress)
 
 
 def _run(  # noqa: PLR0917 - the parts of a run
@@ -258,18 +239,3 @@ def _processor(recipe: Recipe) -> ColIntern3_5Processor:
     if recipe.max_num_visual_tokens is not None:
         more["max_num_visual_tokens"] = recipe.max_num_visual_tokens
     return ColIntern3_5Processor.from_pretrained(resolve_base(recipe.base), **more)
-
-
-def _described(
-    manifest: RunManifest, trainer: ColInternTrainer, records: tuple[DatasetRecord, ...] | None
-) -> RunManifest:
-    """Add what only the finished trainer knows."""
-    loss = trainer.loss_func
-    described = LossRecord(
-        class_name=type(loss).__name__,
-        temperature=loss.temperature,
-        normalize_scores=loss.normalize_scores,
-    )
-    return msgspec.structs.replace(
-        manifest, loss=described, datasets=manifest.datasets if records is None else records
-    )
