@@ -11,6 +11,7 @@ from optuna.trial import TrialState, create_trial
 
 from colintern.cli import main
 from colintern.search.best import apply_best, read_best
+from colintern.search.command import _fixed, _shown, _space
 from colintern.search.figures import study_figures
 from colintern.search.page import write_page
 from colintern.search.params import ParamsError, with_params
@@ -162,6 +163,26 @@ def test_the_command_line_is_above_the_parameters(tmp_path):
     absent = CliRunner().invoke(main, ["train", "--params", "absent", "--output-dir", "x"])
     assert absent.exit_code == 2
     assert "there is no such file" in absent.output
+
+
+OPTIONS = {"space": None, "lr": None, "batch": None, "settings": ()}
+
+
+def test_what_is_given_is_not_searched(tmp_path):
+    (tmp_path / "space.toml").write_text("[learning_rate]\nlow = 1e-3\nhigh = 4e-3\n")
+    given = OPTIONS | {"lr": 1e-3, "settings": ("lora.rank=8",)}
+    fixed = _fixed(given, ["--warmup_steps", "0.1"])
+    assert fixed == {"learning_rate", "lora.rank", "warmup_steps", "warmup_ratio"}
+    names = [each.name for each in _space(given, tiny(), fixed)]
+    assert names == ["temperature", "per_device_train_batch_size"]
+    with pytest.raises(ParamsError, match=r"learning_rate is searched by .*, but also given"):
+        _space(given | {"space": str(tmp_path / "space.toml")}, tiny(), fixed)
+    assert len(_space(OPTIONS, tiny(), _fixed(OPTIONS, []))) == 5
+
+
+def test_a_token_is_written_nowhere():
+    flags = ["--bf16", "--hub-token", "secret", "--seed=1", "--hub_token=secret", "--fp16"]
+    assert _shown(flags) == ["--bf16", "--seed=1", "--fp16"]
 
 
 def test_without_the_extra_one_error_says_what_to_install(monkeypatch):

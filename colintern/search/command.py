@@ -19,6 +19,7 @@ from colintern.training.overrides import OverrideError, parsed_arguments
 from colintern.training.recipes import Recipe
 
 DEFAULT_FOLDER: Final = "runs/search"
+_HIDDEN_FLAG: Final = "__hub_token"
 _TRIAL_FOLDERS: Final = "trial-*"
 
 
@@ -149,7 +150,20 @@ def _repeated(options: Mapping[str, Any], flags: Sequence[str]) -> tuple[str, ..
         for part in (flag, str(options[key]))
     ]
     settings = [part for setting in options["settings"] for part in ("--set", setting)]
-    return (*given, *settings, *(["--download"] if options["download"] else []), *flags)
+    return (*given, *settings, *(["--download"] if options["download"] else []), *_shown(flags))
+
+
+def _shown(flags: Sequence[str]) -> list[str]:
+    """Return `flags` without the one that is a secret: they are written into files."""
+    kept: list[str] = []
+    secret = False
+    for flag in flags:
+        name, separator, _ = flag.replace("-", "_").partition("=")
+        is_secret = name == _HIDDEN_FLAG
+        if not secret and not is_secret:
+            kept.append(flag)
+        secret = is_secret and not separator
+    return kept
 
 
 def train_command(params: Path, flags: Sequence[str]) -> str:
