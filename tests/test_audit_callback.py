@@ -31,6 +31,7 @@ from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.training import AuditCallback  # noqa: E402 - after the skip
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
+from colintern.training.live_subject import GradientWatch  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 
 pytestmark = [
@@ -57,6 +58,40 @@ def examples(count=64, broken=None):
     if broken is not None:
         y[:] = broken
     return [{"x": one, "labels": other} for one, other in zip(x, y, strict=True)]
+
+
+class Detached(nn.Module):
+    def __init__(self, *, reached):
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+        self.custom_text_proj = nn.Linear(3, 2)
+        self.reached = reached
+
+    def loss(self):
+        hidden = self.body(torch.ones(1, 3))
+        return self.custom_text_proj(hidden).sum() if self.reached else hidden.sum()
+
+
+@pytest.mark.parametrize("reached", [True, False])
+def test_a_projection_that_no_gradient_reaches_is_seen(reached):
+    model = Detached(reached=reached)
+    watch = GradientWatch(model)
+    assert watch.parts().projection_state("custom_text_proj")[0]
+    for _ in range(3):
+        assert not watch.done
+        model.zero_grad()
+        model.loss().backward()
+        watch.look()
+    assert watch.done
+    assert watch.parts().projection_state("custom_text_proj")[0] is reached
+
+
+def test_gradients_that_an_engine_keeps_elsewhere_tell_nothing():
+    watch = GradientWatch(Detached(reached=True))
+    for _ in range(5):
+        watch.look()
+    assert not watch.done
+    assert watch.parts().projection_state("custom_text_proj")[0]
 
 
 def plain_arguments(folder, **changes):
