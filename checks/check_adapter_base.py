@@ -39,7 +39,7 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     found = "adapter_config.json" in names
     weights = sorted(filter(_WEIGHTS.fullmatch, names))
     if not found and (layout.kind == "merged" or family is None or not weights):
-        raise NoEvidence("adapter_config.json", needed_for="whether LoRA was used")
+        raise NoEvidence(layout.missing_adapter, needed_for="whether LoRA was used")
     return Verdict(
         found,
         observed="adapter_config.json is there" if found else f"only {listed(weights, most=3)}",

@@ -1,6 +1,7 @@
 """Texts and turns of the adapter's rules that no case shows."""
 
 import json
+import shutil
 
 import pytest
 from adapter_judging import judge_adapter
@@ -48,6 +49,17 @@ def test_adapter_is_missed_beside_weights_only(tmp_path, names, outcome):
     assert judged[0] == outcome
     if outcome == "error":
         assert judged[1] == f"only {names[0]}"
+
+
+def test_adapter_in_a_folder_below_is_pointed_at(run):
+    folder = run.parent / "runs"
+    folder.mkdir()
+    (folder / "notes.txt").touch()
+    assert judge_adapter(folder)["ADP007"][1].startswith("adapter_config.json is needed")
+    shutil.copytree(run, folder / "inner\x1b[31m")
+    missing = judge_adapter(folder)["ADP016"][1].partition(" is needed")[0]
+    told = "adapter_config.json (there is one in inner\\x1b[31m: audit that folder)"
+    assert missing == told
 
 
 def test_lost_configuration_is_mended_not_trained_again(run):

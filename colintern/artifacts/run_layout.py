@@ -14,6 +14,7 @@ from msgspec import Struct
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, reason_of
+from colintern.artifacts.printable import listed
 
 Kind = Literal["run", "checkpoint", "adapter", "merged"]
 
@@ -77,6 +78,8 @@ KNOWN_NAMES: Final = frozenset(
 )
 """Files that training, PEFT, transformers and mteb write, and that a reader may open."""
 CHECKPOINT_FOLDER: Final = re.compile(r"checkpoint-(\d{1,12})")
+_MOST_LOOKED_INTO: Final = 1_000
+"""Names of a folder that are looked into for an adapter."""
 _RUN_TRACES: Final = (TRAINER_STATE, TRAINING_ARGS, RUN_MANIFEST)
 _MODEL_WEIGHTS: Final = (MODEL_WEIGHTS, MODEL_INDEX, MODEL_PICKLE)
 _WEIGHTS: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE, *_MODEL_WEIGHTS)
@@ -152,6 +155,14 @@ class RunLayout:
             (folder for folder in self.folders() if folder.has_any((ADAPTER_CONFIG, *_WEIGHTS))),
             self.folder,
         )
+
+    @cached_property
+    def missing_adapter(self) -> str:
+        """What to ask for where no adapter is: its configuration, and where there is one below."""
+        names = sorted(self.folder.names)[:_MOST_LOOKED_INTO]
+        held = [name for name in names if os.path.lexists(self.path / name / ADAPTER_CONFIG)]
+        below = f" (there is one in {listed(held, most=2)}: audit that folder)" if held else ""
+        return f"{ADAPTER_CONFIG}{below}"
 
     @property
     def is_checkpoint(self) -> bool:

@@ -26,7 +26,7 @@ def adapter(layout: RunLayout) -> AdapterConfig:
     """The configuration of the judged LoRA adapter."""
     path = layout.weights_folder.get(ADAPTER_CONFIG)
     if path is None:
-        raise NoEvidence(ADAPTER_CONFIG, needed_for="what LoRA was asked for")
+        raise NoEvidence(layout.missing_adapter, needed_for="what LoRA was asked for")
     config = read_adapter_config(path, layout.enclosure)
     if not config.is_lora:
         raise NoEvidence(

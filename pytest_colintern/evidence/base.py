@@ -6,7 +6,7 @@ from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.base_model import BaseModel, BaseReference, find_base
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run_layout import ADAPTER_CONFIG, MODEL_WEIGHTS, RUN_MANIFEST, RunLayout
+from colintern.artifacts.run_layout import MODEL_WEIGHTS, RUN_MANIFEST, RunLayout
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.tensor_store import TensorStore, read_tensor_store
 from colintern.diagnostics.base_identity import BaseIdentity
@@ -30,7 +30,7 @@ def base_reference(
     else:
         named, revision = recorded_by(manifest)
         if named is None and options.base is None:
-            raise NoEvidence(ADAPTER_CONFIG, needed_for="which base it belongs to")
+            raise NoEvidence(layout.missing_adapter, needed_for="which base it belongs to")
     return find_base(named, revision, options.base, _starts(layout, options))
 
 
