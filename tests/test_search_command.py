@@ -29,6 +29,7 @@ from colintern.training.data import load_data  # noqa: E402 - after the skip
 from colintern.training.data_settings import DataSettings  # noqa: E402 - after the skip
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.page_pairs import pair_dataset  # noqa: E402 - after the skip
+from colintern.training.preflight import DoesNotFitError  # noqa: E402 - after the skip
 from colintern.training.resources import ResourceLogger  # noqa: E402 - after the skip
 
 pytestmark = [
@@ -211,6 +212,7 @@ def allocation_error():
     [
         (allocation_error(), "pruned", "a batch of 8 ran out of memory"),
         (torch.OutOfMemoryError("CUDA out of memory"), "pruned", "a batch of 8 ran out of memory"),
+        (DoesNotFitError("a step must"), "pruned", "a batch of 8 ran out of memory"),
         (MemoryError(), "pruned", "a batch of 8 ran out of memory"),
         (RuntimeError("shapes differ"), "failed", "RuntimeError: shapes differ"),
         (NotFiniteError("loss is nan"), "failed", "loss is nan"),

@@ -22,6 +22,7 @@ from colintern.search.summary import value_text
 from colintern.search.worker import Outcome
 from colintern.training.data_settings import DataError
 from colintern.training.finiteness import NotFiniteError
+from colintern.training.preflight import DoesNotFitError
 from colintern.training.recipes import Recipe
 from colintern.training.run import train
 
@@ -220,7 +221,7 @@ def outcome_of(error: Exception, batch: int) -> Outcome:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError | DoesNotFitError):
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(each in text for each in _MEMORY_TEXTS)

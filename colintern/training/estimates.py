@@ -15,7 +15,7 @@ from colintern.planning.memory import (
     memory_use,
     page_tokens,
 )
-from colintern.training.preflight import PreflightError
+from colintern.training.preflight import DoesNotFitError
 from colintern.training.recipes import Recipe
 
 _DEFAULT_TOKENS: Final = 1536
@@ -89,7 +89,7 @@ def check_memory(recipe: Recipe, gpu_bytes: int) -> None:
     """Check that a step fits on a GPU of `gpu_bytes`.
 
     Raises:
-        PreflightError: by the memory model it needs more than all of it.
+        DoesNotFitError: by the memory model it needs more than all of it.
     """
     use = step_memory(recipe)
     if use is None or use.total <= gpu_bytes:
@@ -102,7 +102,7 @@ def check_memory(recipe: Recipe, gpu_bytes: int) -> None:
         if fits
         else "set --gradient-checkpointing and --chunk-size 1, or take a larger GPU"
     )
-    raise PreflightError(
+    raise DoesNotFitError(
         f"a step must fit into the GPU's {gpu_bytes / GIBIBYTE:.1f} GiB, but it needs about "
         f"{use.total / GIBIBYTE:.1f} GiB; {remedy}"
     )

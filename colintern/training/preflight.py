@@ -48,6 +48,10 @@ class PreflightError(ValueError):
     """A run that would be wasted."""
 
 
+class DoesNotFitError(PreflightError):
+    """A step that needs more memory than the GPU has."""
+
+
 def resume_point(folder: Path, *, resume: bool) -> Path | None:
     """Return the checkpoint to go on from; None to begin.
 
