@@ -15,6 +15,7 @@ from colintern.artifacts.live_log import append_row
 from colintern.artifacts.live_record import LiveRecord, read_live_record, write_live_record
 from colintern.artifacts.run_manifest import SCHEMA, LossRecord, RunManifest, read_run_manifest
 from colintern.artifacts.trainer_state import as_trainer_state
+from colintern.diagnostics.evaluation_loss import evaluation_loss
 from colintern.diagnostics.trained_parts import TrainedParts
 from pytest_colintern.catalogue import shipped_rules
 from pytest_colintern.live_findings import LiveFindings
@@ -254,6 +255,17 @@ def test_the_bundled_healthy_run_has_no_finding_at_any_row():
     assert [
         each.rule for each in judge_live(AT_START, subject(described), log) if each.is_finding
     ] == []
+
+
+def test_an_evaluation_loss_that_may_come_back_is_a_warning():
+    rows = []
+    for step in range(10, 500, 10):
+        rows.append({"step": step, "loss": 4 - step / 200, "epoch": step / 100})
+        rows.append({"step": step, "eval_loss": 3 - 0.1 * step / 10 if step <= 150 else step / 90})
+    log = log_of(rows)
+    assert evaluation_loss(log).overfits_beyond_doubt
+    (result,) = judge_live(("LOG007",), subject(manifest()), log)
+    assert (result.outcome, result.severity.value) == ("warned", "warning")
 
 
 def test_a_waived_rule_says_nothing():
