@@ -1,7 +1,10 @@
 """Evidence of a run that still trains: what a whole run's measures cannot tell yet."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
+from colintern.artifacts.resource_log import ResourceLog
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.trainer_state import TrainerState
 from colintern.diagnostics.batch_size import BatchSize
@@ -9,6 +12,8 @@ from colintern.diagnostics.contrastive_loss import MIN_CANDIDATES, Chance
 from colintern.diagnostics.early_course import EarlyGradients, early_chance, early_gradients
 from colintern.diagnostics.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.loss_kind import LossKind
+from colintern.diagnostics.resource_use import ResourceUse
+from colintern.diagnostics.resource_use import resource_use as measured_use
 from colintern.diagnostics.run_config import RunConfig
 from colintern.diagnostics.trained_parts import TrainedParts
 from colintern.families import Family
@@ -16,6 +21,10 @@ from colintern.guide import Guide
 from pytest_colintern.evidence import log
 from pytest_colintern.evidence_registry import Resolver, evidence
 from pytest_colintern.verdict import NoEvidence, Verdict
+
+MIN_LIVE_ROWS: Final = 10
+"""Rows of the resource log before its means are judged: kernels are compiled and pages read from
+disk for the first time in the first ones (own choice, not measured)."""
 
 
 @evidence
@@ -77,6 +86,15 @@ def instability(
         return found
     above = _explosion(replace(first, growth=None), spike, normal)
     return replace(found, early=above)
+
+
+@evidence
+def resource_use(resource_log: ResourceLog) -> ResourceUse:
+    """Peaks from the first row on; means when the start no longer counts for much of them."""
+    found = measured_use(resource_log)
+    if len(resource_log.rows) >= MIN_LIVE_ROWS:
+        return found
+    return replace(found, gpu_utilisation=None, step_seconds=None)
 
 
 def _explosion(found: EarlyGradients, spike: float, normal: float | None) -> str | None:

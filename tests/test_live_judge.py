@@ -13,6 +13,7 @@ from live_series import HEALTHY, SHUFFLED
 import colintern
 from colintern.artifacts.live_log import append_row
 from colintern.artifacts.live_record import LiveRecord, read_live_record, write_live_record
+from colintern.artifacts.resource_log import ResourceLog, ResourceRow
 from colintern.artifacts.run_manifest import SCHEMA, LossRecord, RunManifest, read_run_manifest
 from colintern.artifacts.trainer_state import as_trainer_state
 from colintern.diagnostics.evaluation_loss import evaluation_loss
@@ -255,6 +256,25 @@ def test_the_bundled_healthy_run_has_no_finding_at_any_row():
     assert [
         each.rule for each in judge_live(AT_START, subject(described), log) if each.is_finding
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "named"),
+    [(9, {"HWU001", "HWU004"}), (10, {"HWU001", "HWU002", "HWU003", "HWU004"})],
+)
+def test_means_of_the_machine_wait_for_the_start_to_pass(num_rows, named):
+    row = ResourceRow(
+        step=1,
+        gpu_memory_used=99,
+        gpu_memory_total=100,
+        gpu_utilisation=0.3,
+        cpu_memory_used=95,
+        cpu_memory_total=100,
+        step_seconds=20.0,
+    )
+    log = ResourceLog(Path("/run/colintern_resources.jsonl"), (row,) * num_rows)
+    results = judge_live(ON_COURSE, subject(), log_of(rows_of(HEALTHY)), log)
+    assert {each.rule for each in results if each.is_finding} == named
 
 
 def test_an_evaluation_loss_that_may_come_back_is_a_warning():
