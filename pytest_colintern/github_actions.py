@@ -1,8 +1,16 @@
-"""What GitHub Actions shows of an audit: annotations, and the summary of the job."""
+"""What GitHub Actions shows of an audit: annotations, and the summary of the job.
 
-from collections.abc import Iterator, Mapping
+The runner obeys commands wherever a line of the log begins with one, so a text of an artefact must
+not get there: while the audit prints, commands are stopped by a token that nobody can guess.
+"""
+
+import os
+import secrets
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import pytest
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
 from pytest_colintern.markdown_report import markdown_report
@@ -12,6 +20,40 @@ _MAX_ANNOTATIONS: Final = 10
 """GitHub shows no more than ten of each kind a step."""
 _MAX_SUMMARY_BYTES: Final = 1_000_000
 """GitHub takes 1 MiB a step; a longer summary is refused whole."""
+
+
+class WorkflowCommands:
+    """Stops the runner's commands from the first line of the audit to its last."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Look up where this runs."""
+        is_worker = hasattr(config, "workerinput")
+        self.active = os.environ.get("GITHUB_ACTIONS") == "true" and not is_worker
+        token = secrets.token_hex(16)
+        self.stopped = f"::stop-commands::{token}"
+        """The line after which the runner obeys nothing."""
+        self.resumed = f"::{token}::"
+        """The line after which it obeys again."""
+        self._config = config
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None, object, object]:
+        """Stop them before anything is printed."""
+        self._say(self.stopped)
+        return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Generator[None, object, object]:
+        """Let them be obeyed again, after the audit has had its last word."""
+        try:
+            return (yield)
+        finally:
+            self._say(self.resumed)
+
+    def _say(self, line: str) -> None:
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None:
+            terminal.write_line(line)
 
 
 def annotations(report: AuditReport) -> Iterator[str]:

@@ -118,7 +118,7 @@ def check_result(
         fix=printable(fix, limit=MAX_TEXT_CHARACTERS) if fix else rule.fix,
         source=rule.source,
         blocked_by=blocked_by,
-        waiver=waiver,
+        waiver=printable(waiver, limit=MAX_TEXT_CHARACTERS) if waiver else None,
         known=known,
         requires=tuple(sorted(rule.requires)),
         explains=tuple(sorted(rule.explains)),

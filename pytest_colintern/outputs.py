@@ -9,7 +9,7 @@ import pytest
 
 from colintern.artifacts.written_text import write_text_atomically
 from pytest_colintern.audit_report import AuditReport
-from pytest_colintern.github_actions import annotations, append_summary
+from pytest_colintern.github_actions import WorkflowCommands, annotations, append_summary
 from pytest_colintern.json_report import json_report
 from pytest_colintern.markdown_report import markdown_report
 from pytest_colintern.sarif_report import sarif_report
@@ -32,10 +32,12 @@ def write_outputs(config: pytest.Config, report: AuditReport) -> None:
             write_text_atomically(Path(path), render(report))
 
 
-def tell_ci(report: AuditReport) -> Iterator[str]:
+def tell_ci(report: AuditReport, commands: WorkflowCommands) -> Iterator[str]:
     """Under GitHub Actions, append the job's summary and yield annotations to print."""
-    if os.environ.get("GITHUB_ACTIONS") != "true":
+    if not commands.active:
         return
     if os.environ.get("GITHUB_STEP_SUMMARY"):
         append_summary(report, os.environ)
+    yield commands.resumed
     yield from annotations(report)
+    yield commands.stopped

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from colintern.artifacts.printable import printable
 from pytest_colintern.verdict import Severity, Verdict
 
 SECTIONS: Final = ("Why", "Evidence", "Fix", "Source")
@@ -16,6 +17,8 @@ STAGES: Final = ("SEC", "ADP", "PRJ", "CFG", "PRC", "LOG", "RES", "CMP", "LIV", 
 
 _ID: Final = re.compile(r"[A-Z]{2,8}\d{3}")
 _NAME: Final = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_SECTION_CHARACTERS: Final = 4_000
+"""Of one section of a docstring: a page of text."""
 _HEADING: Final = re.compile(rf"^({'|'.join(SECTIONS)}):[ \n]", re.MULTILINE)
 
 Check = Callable[..., Verdict]
@@ -117,7 +120,10 @@ def _docstring_sections(rule_id: str, check: Check) -> dict[str, str]:
     parts = _HEADING.split(inspect.getdoc(check) or "")
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     sections["Summary"] = parts[0]
-    sections = {heading: " ".join(text.split()) for heading, text in sections.items()}
+    sections = {
+        heading: printable(" ".join(text.split()), limit=_MAX_SECTION_CHARACTERS)
+        for heading, text in sections.items()
+    }
     absent = [heading for heading in ("Summary", *SECTIONS) if not sections.get(heading)]
     if absent:
         raise ValueError(

@@ -1,6 +1,7 @@
 """The findings as SARIF 2.1.0, which code-scanning viewers read."""
 
 import json
+import re
 from pathlib import Path, PurePath
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,6 +13,9 @@ from pytest_colintern.verdict import Severity
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _REPORTED: Final = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR)
+
+# Viewers make a link of `[text](destination)`, with a scheme or the number of a location.
+_LINK: Final = re.compile(r"\]\((?=\s*(?:\d|[A-Za-z][\w+.-]*:))")
 
 
 def sarif_report(report: AuditReport) -> str:
@@ -54,7 +58,9 @@ def _result(path: str, result: CheckResult, position: int) -> dict[str, Any]:
         "ruleId": result.rule,
         "ruleIndex": position,
         "level": level,
-        "message": {"text": f"{result.observed} (expected {result.expected}). {result.fix}"},
+        "message": {
+            "text": _plain(f"{result.observed} (expected {result.expected}). {result.fix}")
+        },
         "locations": [
             {
                 "physicalLocation": {
@@ -69,6 +75,11 @@ def _result(path: str, result: CheckResult, position: int) -> dict[str, Any]:
     if result.waiver:
         entry["suppressions"] = [{"kind": "external", "justification": result.waiver}]
     return entry
+
+
+def _plain(text: str) -> str:
+    """Keep a text of an artefact from becoming a link."""
+    return _LINK.sub("] (", text)
 
 
 def _reference(place: str) -> str:

@@ -19,6 +19,7 @@ from pytest_colintern.catalogue import (
 )
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
 from pytest_colintern.evidence_registry import Provider, Resolver
+from pytest_colintern.github_actions import WorkflowCommands
 from pytest_colintern.identity import subject_identity
 from pytest_colintern.judge import Judge
 from pytest_colintern.outcome import CheckResult
@@ -50,8 +51,11 @@ def register_audit(config: pytest.Config) -> None:
     """
     setup = audit_setup(config)
     config.option.reportchars = ""
-    session = AuditSession(config, setup)
+    commands = WorkflowCommands(config)
+    session = AuditSession(config, setup, commands)
     config.pluginmanager.register(session, "colintern-audit")
+    if commands.active:
+        config.pluginmanager.register(commands, "colintern-workflow-commands")
     config.pluginmanager.register(OutcomeReports(), "colintern-outcomes")
     if config.getoption("htmlpath", default=None) and not hasattr(config, "workerinput"):
         from pytest_colintern.html_plugin import register_html  # noqa: PLC0415 - rarely needed
@@ -64,7 +68,9 @@ def register_audit(config: pytest.Config) -> None:
 class AuditSession:
     """One audit. With xdist every worker judges, and only the controller tells the verdict."""
 
-    def __init__(self, config: pytest.Config, setup: AuditSetup) -> None:
+    def __init__(
+        self, config: pytest.Config, setup: AuditSetup, commands: WorkflowCommands
+    ) -> None:
         """Start from a checked setup."""
         self._config = config
         self._setup = setup
@@ -76,6 +82,7 @@ class AuditSession:
         self._report: AuditReport | None = None
         self._collected_all = True
         self._breakdowns: list[str] = []
+        self._commands = commands
         self._policy = policy_in_force(setup.policy, setup.settings, setup.audit_baseline)
 
     @property
@@ -169,7 +176,8 @@ class AuditSession:
             write_outputs(self._config, self._report)
         outcome = yield
         if self._report is not None:
-            self._print([(line, {}) for line in tell_ci(self._report)], "annotations")
+            told = tell_ci(self._report, self._commands)
+            self._print([(line, {}) for line in told], "annotations")
             self._print(list(verdict_lines(self._report)), "audit")
         return outcome
 

@@ -1,21 +1,20 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from itertools import product
 from pathlib import Path
 
 import jsonschema
 import pytest
-from auditing import CHECKS, audit
+from auditing import CHECKS, Audit, audit
+from builders.hostile_run import MARKS, audit_hostile
 from own_checks import EIGHT, HEAD, WAIVE_SEVEN, check
+from sarif_kit import assert_valid
 
 import pytest_colintern
 
 SCHEMA = json.loads(
     Path(pytest_colintern.__file__).with_name("audit.schema.json").read_text(encoding="utf-8")
-)
-HOSTILE = (
-    "<script>alert(1)</script> | @you ::error:: `x` [a](javascript:alert(1)) </script>"
-    " \x1b[31m \u202e =1+1 #1 ![x](y) \n\n# head %0A"
 )
 
 
@@ -81,6 +80,15 @@ def test_sarif_tells_the_findings_of_the_json(outputs):
         assert sarif["tool"]["driver"]["rules"][entry["ruleIndex"]]["id"] == rule
 
 
+def test_sarif_holds_to_the_official_schema(outputs):
+    _, texts = outputs
+    document = json.loads(texts["sarif"])
+    assert_valid(document)
+    document["runs"][0]["results"][0]["severity"] = "error"
+    with pytest.raises(ValueError, match="severity"):
+        assert_valid(document)
+
+
 def test_sarif_locations_are_valid_references(outputs):
     _, texts = outputs
     for entry in json.loads(texts["sarif"])["runs"][0]["results"]:
@@ -122,21 +130,70 @@ def test_several_subjects_have_a_table_worst_first(pytester, tmp_path):
     assert rows == [("b", "fail"), ("a", "pass")]
 
 
-def test_hostile_text_stays_text(pytester, tmp_path):
-    body = f"return Verdict(False, observed={HOSTILE!r}, expected={HOSTILE!r}, where={HOSTILE!r})"
-    (pytester.path / "check_own.py").write_text(HEAD + check(1, body))
-    folder = tmp_path / "<img src=x onerror=alert(1)>\x1b[2J|`@me`"
-    folder.mkdir()
-    result, texts = write(pytester, folder)
+@pytest.fixture(scope="module")
+def hostile_outputs(tmp_path_factory, healthy_template):
+    folder = tmp_path_factory.mktemp("hostile")
+    output = audit_hostile(
+        folder,
+        healthy_template,
+        "--audit-json=out.json",
+        "--audit-markdown=out.md",
+        "--audit-sarif=out.sarif",
+        "--junitxml=out.xml",
+    )
+    texts = {path.suffix[1:]: path.read_text("utf-8") for path in folder.glob("out.*")}
+    result = Audit(1, output, json.loads(texts["json"]))
+    # JSON escapes what others would show: read it as a viewer does.
+    read = {
+        name: json.dumps(json.loads(texts[name]), ensure_ascii=False) for name in ("json", "sarif")
+    }
+    return result, texts | read | {"terminal": output}
+
+
+def test_hostile_texts_arrive_harmless(hostile_outputs):
+    result, texts = hostile_outputs
     validate(result.document)
-    for text in (result.output, *texts.values()):
-        assert "\x1b" not in text
-        assert "\u202e" not in text
-    for live in ("<script", "<img", "@you", "](javascript:", "\n# head", " `x`"):
+    assert_valid(json.loads(texts["sarif"]))
+    for mark, (name, text) in product(MARKS, texts.items()):
+        # What was not judged is no finding, and SARIF has findings only.
+        assert (f"{mark}mark" in text) or (mark, name) == ("missing", "sarif"), (mark, name)
+    for text in texts.values():
+        assert not set(text) & set("\x1b\x07\u202e\u2028\r")
+
+
+def test_hostile_markdown_is_only_text(hostile_outputs):
+    _, texts = hostile_outputs
+    tags = set(re.findall(r"<[^>]*>", texts["md"]))
+    assert tags <= {"<details>", "</details>", "</summary>", "<summary>"}
+    for live in ("@you", "](", " `c`", "javascript:", "http:", "\n# d", "\n::", "\n="):
         assert live not in texts["md"]
-    (row,) = [line for line in texts["md"].split("\n") if line.startswith("| TEAM001")]
-    assert len(re.findall(r"(?<!\\)\|", row)) == 6
-    ET.fromstring(texts["xml"])  # noqa: S314 - our own file
+    rows = re.findall(r"^\| [A-Z]{3,4}\d{3} .*$", texts["md"], re.MULTILINE)
+    assert len(rows) > 8
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+def test_hostile_junit_keeps_its_shape(hostile_outputs):
+    result, texts = hostile_outputs
+    cases = list(ET.fromstring(texts["xml"]).iter("testcase"))  # noqa: S314 - our own file
+    told = {
+        properties["rule"]: properties
+        for case in cases
+        if (properties := {each.get("name"): each.get("value") for each in case.iter("property")})
+    }
+    assert told.keys() == result.outcomes.keys()
+    for rule, properties in told.items():
+        recorded = result.check(rule)
+        fields = ("observed", "expected", "subject", "severity", "outcome", "name", "family")
+        assert all(properties[field] == recorded[field] for field in fields), rule
+
+
+def test_hostile_sarif_makes_no_link(hostile_outputs):
+    _, texts = hostile_outputs
+    (run,) = json.loads(texts["sarif"])["runs"]
+    for entry in run["results"]:
+        assert not re.search(r"\]\(\s*[a-z]+:", entry["message"]["text"])
+        uri = entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        assert re.fullmatch(r"(file://)?[\w./~%-]+", uri, re.ASCII), uri
 
 
 @pytest.mark.parametrize(

@@ -207,10 +207,34 @@ def test_artefact_cannot_write_workflow_commands(pytester, subject, github):
     observed = "a%0A::error::x\\r\\n::set-output name=a::b"
     text = HEAD + check(1, f'return Verdict(False, observed="{observed}", expected="", where="")')
     output = run(pytester, text, f"--checkpoint={subject}").output
-    (line,) = [line for line in output.split("\n") if line.startswith("::")]
+    (line,) = obeyed(output)
     assert line.startswith("::error title=TEAM001")
     assert "%250A" in line
     assert github.exists()
+
+
+def obeyed(output):
+    """The lines of a log that the runner of GitHub Actions acts on."""
+    token = None
+    for line in map(str.strip, output.split("\n")):
+        if token is not None:
+            token = None if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.removeprefix("::stop-commands::")
+        elif line.startswith("::") or "##[" in line:
+            yield line
+    assert token is None
+
+
+@pytest.mark.parametrize("option", ["-q", "--collect-only"])
+def test_a_wrapped_line_is_no_command(pytester, subject, github, option):
+    observed = "word " * 18 + "::set-env name=PATH::/tmp ##[add-mask]pass"
+    text = HEAD + check(1, f'return Verdict(False, observed="{observed}", expected="", where="")')
+    hostile = subject.rename(subject.with_name("##[set-env name=A;]b"))
+    output = run(pytester, text, f"--checkpoint={hostile}", option).output
+    assert all(line.startswith("::error title=TEAM001") for line in obeyed(output))
+    assert any("##[" in line for line in obeyed(output.replace("::stop-commands::", "")))
+    assert github.parent.exists()
 
 
 def test_tree_of_runs_ends_in_one_table(pytester, tmp_path):

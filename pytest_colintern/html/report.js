@@ -7,6 +7,7 @@
   const CHUNK = 150;
   const PRINTED = 1000;
   const OPEN_IN_PRINT = 4; // failed, error, warned, noted
+  const FINDINGS = new Set(["failed", "warned"]);
   const SVG = "http://www.w3.org/2000/svg";
   const several = data.subjects.length > 1;
   const [RULE, SUBJECT, OUTCOME, SEVERITY, OBSERVED, EXPECTED, WHERE, BLOCKED, WAIVER, KNOWN, FIX] =
@@ -48,6 +49,19 @@
   function links(ids) {
     const shown = ids.map((id) => (ruleIds.has(id) ? ruleLink(id) : id));
     return shown.flatMap((part, index) => (index ? [", ", part] : [part]));
+  }
+
+  // What the audit found on one subject that a finding explains, or is explained by.
+  function describeFindings(list, row) {
+    const isFinding = (each) => FINDINGS.has(data.outcomes[each[OUTCOME]][0]);
+    if (!isFinding(row)) return;
+    const found = data.rows.filter((each) => each[SUBJECT] === row[SUBJECT] && isFinding(each));
+    const rule = data.rules[row[RULE]];
+    const checks = (wanted) => found.map((each) => data.rules[each[RULE]]).filter(wanted)
+      .flatMap((each, index) => [...(index ? [", "] : []), make("a", {
+        href: `#check-${row[SUBJECT]}-${each.id}`, class: "rule" }, each.id)]);
+    described(list, "Explains", ...checks((each) => rule.explains.includes(each.id)));
+    described(list, "Explained by", ...checks((each) => each.explains.includes(rule.id)));
   }
 
   function describeRelations(list, rule) {
@@ -121,7 +135,7 @@
     described(list, "Fix", ...prose(broke ? data.broken.fix : textOf(row, FIX) || rule.fix));
     described(list, "Evidence", ...prose(rule.evidence));
     described(list, "Source", ...prose(rule.source));
-    describeRelations(list, rule);
+    describeFindings(list, row);
     described(list, "Page", ruleLink(rule.id));
     return make("tr", { role: "row", class: "detail" }, make("td", { role: "cell", colspan: "5" }, list));
   }
@@ -241,18 +255,21 @@
   }
 
   function buildPages() {
+    if (find("pages").childElementCount) return;
+    const built = document.createDocumentFragment();
     let family = "";
     for (const rule of data.rules) {
       if (rule.family !== family) {
         family = rule.family;
         const title = Object.hasOwn(data.families, family) ? data.families[family] : "";
-        find("pages").append(make("h3", {}, title ? `${family}, ${title}` : family));
+        built.append(make("h3", {}, title ? `${family}, ${title}` : family));
       }
       const page = make("details", { id: "rule-" + rule.id },
         make("summary", {}, make("b", {}, rule.id), " " + rule.name));
       page.addEventListener("toggle", () => page.open && fillPage(page, rule));
-      find("pages").append(page);
+      built.append(page);
     }
+    find("pages").append(built);
   }
 
   // Links inside the page
@@ -275,6 +292,7 @@
   function follow() {
     const id = location.hash.slice(1);
     if (id.startsWith("check-")) openCheck(id);
+    if (id.startsWith("rule-")) buildPages();
     const page = id.startsWith("rule-") ? find(id) : null;
     if (page) {
       page.open = true;
@@ -319,6 +337,7 @@
   buildTable();
   buildFilters();
   refresh();
-  buildPages();
   follow();
+  // They are below everything else: a reader need not wait for them.
+  requestAnimationFrame(() => setTimeout(buildPages));
 })();
