@@ -22,6 +22,7 @@ from colintern.evaluation.ranking import ranking_metrics  # noqa: E402 - after t
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import held_out_pairs  # noqa: E402 - after the skip
 from colintern.search.held_out import HeldOutRetrieval  # noqa: E402 - after the skip
+from colintern.search.params import BATCH  # noqa: E402 - after the skip
 from colintern.search.places import places_of  # noqa: E402 - after the skip
 from colintern.search.storage import open_storage  # noqa: E402 - after the skip
 from colintern.search.trial import TrialGoneError, outcome_of  # noqa: E402 - after the skip
@@ -287,3 +288,33 @@ def test_ctrl_c_saves_the_trial_and_the_same_command_goes_on(base, tmp_path, mon
     rows = (folder / "trial-0000" / "trainer_state.json").read_text()
     steps = [row["step"] for row in json.loads(rows)["log_history"] if "loss" in row]
     assert steps == [1, 2, 3, 4]
+
+
+def test_a_trial_without_memory_is_pruned_and_its_batch_not_tried_again(
+    base, tmp_path, monkeypatch
+):
+    original = ResourceLogger.on_step_begin
+
+    def allocating(self, args, *more, **rest):
+        if args.per_device_train_batch_size >= 16:
+            torch.empty(1 << 55)
+        return original(self, args, *more, **rest)
+
+    monkeypatch.setattr(ResourceLogger, "on_step_begin", allocating)
+    space, folder = tmp_path / "space.json", tmp_path / "runs"
+    steps = {"gradient_accumulation_steps": {"choices": [1]}}
+    space.write_text(json.dumps({BATCH: {"choices": [8, 16]}, **steps}))
+    given = [each for each in SHORT if each not in {"--contrastive-batch-size", "8"}]
+    options = ("--output-dir", folder, "--base", base, "--space", space, *given)
+    assert invoke("--trials", 0, *options).exit_code == 0
+    study = optuna.load_study(study_name="colintern", storage=open_storage(None, folder))
+    study.enqueue_trial({BATCH: 16})
+    study.enqueue_trial({BATCH: 16})
+    result = invoke("--trials", 4, *options)
+    assert result.exit_code == 0, result.output
+    trials = trials_of(folder)
+    assert [each.state.name for each in trials[1:]] == ["PRUNED", "PRUNED", "COMPLETE"]
+    assert [each.params[BATCH] for each in trials[1:]] == [16, 16, 8]
+    limits = [each.user_attrs.get("out_of_memory_batch") for each in trials]
+    assert [limit for limit in limits if limit] == [16]
+    assert not (folder / "trial-0002").exists()
