@@ -77,7 +77,7 @@ def check_merge_keeps_scores(live_merge_effect: MergeEffect, layout: RunLayout) 
     "query-page-collapse",
     severity=ERROR,
     requires={"LIV006"},
-    explains={"LIV007", "RES001"},
+    explains={"LIV007", "LIV010", "RES001"},
 )
 def check_pages_are_told_apart(live_spread: Spread, layout: RunLayout) -> Verdict:
     """Different pages have the same vectors, or the same scores.

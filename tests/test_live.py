@@ -42,13 +42,16 @@ RULES = [f"LIV{number:03}" for number in range(1, 11)]
 PROJECTION = "base_model.model.custom_text_proj"
 
 
-@pytest.fixture
-def run(tmp_path):
-    folder = tmp_path / "healthy"
+def write_run(folder):
     shutil.copytree(
         ASSETS / "demo" / "healthy", folder, ignore=shutil.ignore_patterns("checkpoint-*")
     )
     return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    return write_run(tmp_path / "healthy")
 
 
 def live(pytester, *arguments, rule="LIV"):
@@ -125,21 +128,31 @@ def lost_projection(run):
     )
 
 
-@pytest.mark.parametrize(
-    ("fault", "rule"),
-    [
-        (zero_update, "LIV004"),
-        (renamed_keys, "LIV006"),
-        (nan_in_one_tensor, "LIV001"),
-        (one_direction, "LIV009"),
-        (lost_projection, "LIV005"),
-    ],
-)
-def test_each_fault_is_named(pytester, run, fault, rule):
-    fault(run)
-    result = live(pytester, "--checkpoint", run, rule=rule)
-    assert result.outcomes[rule] == "failed", result.output
-    assert result.exit_code == 1
+FAULTS = {
+    zero_update: ("ADP011", "LIV004"),
+    renamed_keys: ("ADP017", "LIV006"),
+    nan_in_one_tensor: ("ADP010", "LIV001"),
+    one_direction: ("LIV009", "LIV009"),
+    lost_projection: ("ADP002", "LIV005"),
+}
+"""The root of each fault, and the rule that the model itself fails."""
+
+
+def test_each_fault_is_named_under_its_root(pytester, tmp_path):
+    runs = {fault.__name__: write_run(tmp_path / fault.__name__) for fault in FAULTS}
+    for fault in FAULTS:
+        fault(runs[fault.__name__])
+    named = [word for run in runs.values() for word in ("--checkpoint", run)]
+    result = audit(pytester, "--live", "--skip-rules", "RES,LIV007,LIV010", *named)
+    found = {
+        root["subject"].partition("/")[0]: (root["rule"], {root["rule"], *root["explains"]})
+        for root in result.document["root_causes"]
+    }
+    assert {name: root for name, (root, _) in found.items()} == {
+        fault.__name__: root for fault, (root, _) in FAULTS.items()
+    }, result.output
+    for fault, (_, rule) in FAULTS.items():
+        assert rule in found[fault.__name__][1]
 
 
 def test_dropout_left_on_is_named(pytester, run, monkeypatch):

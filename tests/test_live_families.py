@@ -42,7 +42,9 @@ def of_subject(result, name):
     return found
 
 
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(torch.float32, marks=pytest.mark.acceptance), torch.bfloat16]
+)
 def test_sound_adapters_pass_every_live_rule(pytester, runs, monkeypatch, kind):
     monkeypatch.setattr(live_model, "fitting_type", lambda *_: kind)
     result = live(pytester, runs.values())
