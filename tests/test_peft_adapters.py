@@ -233,6 +233,7 @@ def test_other_kind_of_adapter_is_no_evidence(tmp_path, kind, settings):
 
 def test_block_diagonal_matrices_are_no_wrong_ranks(tmp_path):
     blocks = {"target_modules_bd_a": ["q_proj"], "target_modules_bd_b": ["o_proj"], "nblocks": 2}
+    blocks["match_strict"] = False
     targets = ["q_proj", "o_proj", "custom_text_proj"]
     trained(tmp_path, target_modules=targets, use_bdlora=peft.BdLoraConfig(**blocks))
     assert findings(judge_adapter(tmp_path / "run")) == {"ADP004"}

@@ -18,6 +18,7 @@ WHOLE = {
     "byte order mark": b'\xef\xbb\xbf{"a": 1}',
     "bare NaN": b'{"a": NaN}',
     "spaces": b' {"a": 1}\r\n\n',
+    "much space": b" " * 300 + b'{"a": 1}' + b" " * 300,
 }
 
 

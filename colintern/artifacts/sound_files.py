@@ -71,12 +71,15 @@ def _check_json(path: Path, enclosure: Enclosure | None, budget: int) -> int:
 
 
 def _check_ends(path: Path, stream: BinaryIO, size: int) -> None:
-    """Refuse what does not begin and end as an object: a file that was cut off, or another kind."""
+    """Refuse what does not begin and end as an object: a file that was cut off, or another kind.
+
+    Where all that was looked at is blank, nothing is told.
+    """
     stream.seek(0)
     first = read_up_to(path, stream, _LOOK_BYTES).removeprefix(_BYTE_ORDER_MARK).lstrip()
     stream.seek(max(0, size - _LOOK_BYTES))
     last = read_up_to(path, stream, _LOOK_BYTES).rstrip()
-    if not (first.startswith(b"{") and last.endswith(b"}")):
+    if (first and not first.startswith(b"{")) or (last and not last.endswith(b"}")):
         raise ArtifactError(
             path,
             expected="a JSON object from its first to its last byte",
