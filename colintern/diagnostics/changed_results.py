@@ -35,7 +35,9 @@ def changed_results(
     results: TaskResults, records: Iterable[EvaluationRecord]
 ) -> ChangedResults | None:
     """Compare every result with the hash of it in a record; None when none has one."""
-    edited, replaced, num_known = [], [], 0
+    edited: list[str] = []
+    replaced: list[str] = []
+    num_known = 0
     recorded = [record.results for record in records if record.results]
     for name, result in results.tasks.items():
         known = [each[name] for each in recorded if name in each]
