@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 MAX_TIME_SHARE: Final = 0.005
 """Share of the run's time that judging may take: half of the per cent that the audit may cost."""
 
-_FREE_SECONDS: Final = 0.5
+_FREE_SECONDS: Final = 0.1
 """Judging time of a run that has no length yet."""
 
 _ROWS_GROWTH: Final = 20
