@@ -18,9 +18,10 @@ MOST_SUBJECTS: Final = 12
 _FIGURES: Final[dict[str, Callable[..., Figure]]] = {
     "Loss": loss_figure,
     "Updates by layer and module": update_map,
-    "Results": results_figure,
     "Learning rate": rate_figure,
     "Gradient norm": gradient_figure,
+    # The tallest: a column of its own where there are two.
+    "Results": results_figure,
 }
 
 

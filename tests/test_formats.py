@@ -1,5 +1,8 @@
 import json
 import re
+import signal
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from itertools import product
 from pathlib import Path
@@ -8,7 +11,7 @@ import jsonschema
 import pytest
 from auditing import CHECKS, Audit, audit
 from builders.hostile_run import MARKS, audit_hostile
-from own_checks import EIGHT, HEAD, WAIVE_SEVEN, check
+from own_checks import EIGHT, HEAD, WAIVE_SEVEN, check, verdict
 from sarif_kit import assert_valid
 
 import pytest_colintern
@@ -211,6 +214,48 @@ def test_sarif_reference_is_relative_to_the_repository(pytester, tmp_path, place
     _, texts = write(pytester, tmp_path)
     (entry,) = json.loads(texts["sarif"])["runs"][0]["results"]
     assert entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == uri
+
+
+KILLED = """
+import os, signal, sys
+import pytest
+
+calls, sync = [], os.fsync
+
+def killing_sync(descriptor):
+    calls.append(descriptor)
+    if len(calls) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    sync(descriptor)
+
+os.fsync = killing_sync
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("survived", [0, 1, 3])
+def test_kill_leaves_old_files_whole(tmp_path, survived):
+    (tmp_path / "check_own.py").write_text(HEAD + check(1, verdict(ok=False)))
+    names = ("out.json", "out.md", "out.sarif", "out.html")
+    for name in names:
+        (tmp_path / name).write_text("old")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", KILLED, str(survived + 1)),
+            *("check_own.py", "--checkpoint=.", "-p", "no:cacheprovider"),
+            *("--audit-json=out.json", "--audit-markdown=out.md"),
+            *("--audit-sarif=out.sarif", "--html=out.html"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    texts = [(tmp_path / name).read_text("utf-8") for name in names]
+    assert [text == "old" for text in texts] == [number >= survived for number in range(4)]
+    ends = ("}", "\n", "}", "</html>")
+    for text, end in zip(texts[:survived], ends, strict=False):
+        assert text.removesuffix("\n").endswith(end.strip())
 
 
 REVERSED = """

@@ -1,6 +1,5 @@
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from auditing import audit
+from builders.hostile_run import MARKS, audit_hostile
 from html_reports import (
     CHROMIUM,
     HOSTILE,
@@ -20,6 +20,7 @@ from html_reports import (
     result,
     written_page,
 )
+from own_checks import HEAD, check
 
 from pytest_colintern.html_page import report_block
 from pytest_colintern.outcome import Outcome
@@ -96,6 +97,7 @@ def test_only_one_file_is_written(demo_page):
     text = demo_page.read_text("utf-8")
     assert 'id="environment"' not in text
     assert text.count("<script") == 2
+    assert ">broken</text>" in text
 
 
 def test_xdist_draws_the_figures(tmp_path):
@@ -174,11 +176,16 @@ def test_links_open_what_they_name(tab, demo_page):
     tab.page.get_by_label("Text").fill("nothing matches this")
     tab.page.locator("#none").wait_for(state="visible")
     tab.page.get_by_role("link", name="RES001").first.click()
-    tab.page.locator("#check-0-RES001 + tr.detail").wait_for()
+    symptom = tab.page.locator("#check-0-RES001 + tr.detail")
+    assert "ADP003" in symptom.locator("dt:text('Explained by') + dd").inner_text()
     tab.page.get_by_role("link", name="ADP003").first.click()
     page = tab.page.locator("#rule-ADP003")
     page.locator("dl").wait_for()
     assert "PEFT matches a list entry" in page.inner_text()
+    assert page.locator("dt").all_inner_texts()[-3:] == ["Requires", "Explains", "Explained by"]
+    page.get_by_role("link", name="RES001").click()
+    symptom = tab.page.locator("#rule-RES001 dd").last
+    assert "ADP003" in symptom.inner_text()
     assert tab.trouble == []
 
 
@@ -215,24 +222,55 @@ def test_nothing_hostile_runs(tab, tmp_path):
     assert all(text.replace("`", "") in body.replace("`", "") for text in HOSTILE)
 
 
-def test_hostile_run_shows_as_text(tab, pytester, healthy_run):
-    name = "<img src=x onerror=alert(1)>\u202e\x1b[31m"
-    hostile = healthy_run.with_name(name)
-    shutil.move(healthy_run, hostile)
-    config = hostile / "adapter_config.json"
-    document = json.loads(config.read_text())
-    document["base_model_name_or_path"] = "<script>alert(1)</script>"
-    document["target_modules"] = ["<svg onload=alert(1)>", "</script><script>alert(2)</script>"]
-    config.write_text(json.dumps(document))
-    (hostile / "README.md").write_text("---\nbase_model: <script>alert(1)</script>\n---\n")
-    path = pytester.path / "report.html"
-    audit(pytester, "--checkpoint", hostile, f"--html={path}")
+def test_hostile_run_shows_as_text(tab, tmp_path, healthy_template):
+    audit_hostile(tmp_path, healthy_template, "--html=report.html")
+    path = tmp_path / "report.html"
     tab.open(path)
-    click_all(tab, "tr.row .toggle")
+    click_all(tab, "tr.row .toggle, #pages summary")
     assert tab.trouble == []
-    assert tab.page.locator("img, script").count() == 2
-    assert "<svg onload=alert(1)>" in tab.page.locator("main").inner_text()
-    assert not {"\u202e", "\x1b"} & set(path.read_text("utf-8"))
+    assert tab.page.locator("script").count() == 2
+    assert tab.page.locator("img, iframe, [onerror], a:not([href^='#'])").count() == 0
+    body = tab.page.locator("body").inner_text()
+    for mark in MARKS:
+        assert f"{mark}mark <img src=x onerror=alert(1)>" in body, mark
+    assert not set("\u202e\x1b\x07\u2028") & set(path.read_text("utf-8"))
+
+
+def test_interrupted_audit_says_no_verdict(tab, pytester):
+    (pytester.path / "check_own.py").write_text(HEAD + check(1, "raise KeyboardInterrupt"))
+    path = pytester.path / "report.html"
+    path.write_text("the report of yesterday")
+    done = pytester.runpytest_subprocess(
+        "check_own.py", f"--checkpoint={pytester.path}", f"--html={path}"
+    )
+    assert done.ret == pytest.ExitCode.INTERRUPTED
+    tab.open(path)
+    assert tab.page.locator("h1").inner_text() == "No verdict"
+    assert tab.page.locator("table, #filters").count() == 0
+    assert tab.trouble == []
+
+
+@pytest.fixture(scope="module")
+def wide_page(tmp_path_factory):
+    names = [f"runs/candidate-{letter}" for letter in "abcdefgh"]
+    results = [result(1, name, Outcome.FAILED) for name in names]
+    return written_page(tmp_path_factory.mktemp("wide") / "page.html", made_report(names, results))
+
+
+@pytest.mark.parametrize(("width", "table"), [(1280, ".subjects"), (390, ".matrix")])
+def test_wide_tables_stay_readable(tab, wide_page, width, table):
+    tab.page.set_viewport_size({"width": width, "height": 800})
+    tab.open(wide_page)
+    first = tab.page.locator(f"{table} tbody th").first
+    before = first.bounding_box()
+    scrolled = tab.page.locator(".scroll", has=tab.page.locator(table)).evaluate(
+        "box => { box.scrollLeft = 1e4; return box.scrollLeft }"
+    )
+    # On a desk all eight outcomes fit; on a phone the box scrolls and the first column stays.
+    assert (scrolled == 0) == (width == 1280)
+    assert first.bounding_box() == before
+    assert before["width"] < width / 2
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_the_policy_stops_scripts(tab, tmp_path):

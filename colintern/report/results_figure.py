@@ -1,6 +1,7 @@
 """Scores against their yardsticks: the guide's bands and targets, and published models."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
@@ -26,6 +27,14 @@ _TOP: Final = 26.0
 _LABEL_CHARACTERS: Final = 19
 _AXIS: Final = Scale(0.0, 1.0, _LEFT, _RIGHT)
 
+
+_VERSION: Final = re.compile(r"^Vidore(\d)(?=[A-Z])")
+_SHORTER: Final = {
+    "Retrieval": "",
+    "SyntheticDocQA": "Synth. ",
+    "GovernmentReports": "Government",
+    "HealthcareIndustry": "Healthcare",
+}
 
 _LANE: Final = 13.0
 """Height of one run in a row of several."""
@@ -116,7 +125,7 @@ def _task_lines(tasks: Mapping[str, Sequence[TaskRow]], guide: Guide) -> tuple[_
                 scores.setdefault(task.name, []).append((letter, score))
     return tuple(
         _Line(
-            short_name(name),
+            printable(_bare_name(name), limit=_LABEL_CHARACTERS),
             tuple(of_runs),
             guide.task_targets.get(name),
             published_scores().get(name),
@@ -158,6 +167,9 @@ def _draw_bands(canvas: Canvas, top: float, first: float, height: float, guide: 
         name = band_of(low, guide)
         if CHARACTER_WIDTH * len(name) < end - start:
             canvas.text((start + end) / 2, top + 17, name, "fig-text fig-unit", "middle")
+        elif index == 0:
+            # The lowest band is narrow, and has room on its left.
+            canvas.text(end, top + 17, name, "fig-text fig-unit", "end")
 
 
 def _draw_line(canvas: Canvas, line: _Line, top: float) -> None:
@@ -202,7 +214,7 @@ def _legend(canvas: Canvas, lines: Sequence[_Line], letters: Sequence[str]) -> N
         x += 30 + CHARACTER_WIDTH * 35 + 14
     if any(line.target for line in lines):
         canvas.path(line_path(x, 9, x + 18, 9), "fig-guide")
-        canvas.text(x + 23, 13, "guide")
+        canvas.text(x + 23, 13, "target")
 
 
 def _caption(letter: str, table: ResultTable, guide: Guide) -> str:
@@ -222,7 +234,15 @@ def _caption(letter: str, table: ResultTable, guide: Guide) -> str:
 
 
 def short_name(name: str) -> str:
-    """Return what tells a task from the others."""
-    short = name.removeprefix("Vidore").removesuffix(".v2").removesuffix("Retrieval")
-    short = short.replace("SyntheticDocQA", "Synth. ")
-    return printable(short or name, limit=_LABEL_CHARACTERS)
+    """Return what tells a task from the others of all benchmarks."""
+    version = _VERSION.match(name)
+    prefix = f"v{version[1]} " if version else ""
+    return printable(prefix + _bare_name(name), limit=_LABEL_CHARACTERS)
+
+
+def _bare_name(name: str) -> str:
+    """Return what tells a task from the others of its benchmark."""
+    bare = _VERSION.sub("", name).removeprefix("Vidore").removesuffix(".v2")
+    for long, short in _SHORTER.items():
+        bare = bare.replace(long, short)
+    return bare or name
