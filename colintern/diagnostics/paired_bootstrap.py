@@ -66,7 +66,8 @@ def paired_interval(
         return Interval(mean, 0.0, 0.0, 0.0, len(sums), 0)
     draws = _resampled_means(sums, sizes)
     tail = _tail(num_comparisons)
-    low, high = (float(value) for value in np.quantile(draws, (tail, 1 - tail)))
+    reach = mean - np.quantile(draws, (tail, 1 - tail))
+    low, high = (float(mean - each * _stretch(num_differing, tail)) for each in reach)
     low, high = _wide_enough(low, high, num_differing, num_comparisons)
     return Interval(mean, low, high, float(draws.std()), len(sums), num_differing)
 
@@ -94,7 +95,10 @@ def mean_interval(intervals: Sequence[Interval], *, num_comparisons: int = 1) ->
     made = _normal(difference, error, num_comparisons)
     low, high = made.low, made.high
     if all(interval.num_queries for interval in intervals):
-        low, high = _wide_enough(low, high, num_differing, num_comparisons)
+        reach = (high - difference) * _stretch(num_differing, _tail(num_comparisons))
+        low, high = _wide_enough(
+            difference - reach, difference + reach, num_differing, num_comparisons
+        )
     return Interval(difference, low, high, error, num_queries, num_differing)
 
 
@@ -105,6 +109,26 @@ def _normal(difference: float, error: float, num_comparisons: int) -> Interval:
 
 def _tail(num_comparisons: int) -> float:
     return (1 - CONFIDENCE) / 2 / num_comparisons
+
+
+def _stretch(num_differing: int, tail: float) -> float:
+    """Widen by Student's t for the few queries that differ; the others say nothing of the spread.
+
+    Without it the percentile interval of 300 queries, of which 20 differ, misses in 7 % of cases
+    instead of 5 % (Hesterberg, "What teachers should know about the bootstrap", 2015, section 4.3;
+    the quantile of t by Abramowitz and Stegun 26.7.5).
+    """
+    freedom = num_differing - 1
+    if freedom < 1:
+        return 1.0
+    z = NormalDist().inv_cdf(1 - tail)
+    t = (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+    return math.sqrt(num_differing / freedom) * t / z
 
 
 def _wide_enough(
