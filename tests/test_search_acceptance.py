@@ -19,32 +19,11 @@ from colintern.search.storage import open_storage  # noqa: E402 - after the skip
 
 pytestmark = pytest.mark.acceptance
 
-EPOCHS = 0.6
-"""3,840 pairs, 60 steps of the recipe's batch: too few steps for it, as a search can find out."""
+EPOCHS = 1.5
+"""150 steps of the recipe's batch. In 60 steps no setting learns: NDCG@5 is 0.03 to 0.09."""
 WARMUP_RATIO = 0.2
 """Of the recipe's own run of 500 steps."""
 TRIALS = 10
-SPACE = """
-[learning_rate]
-low = 1e-3
-high = 5e-3
-log = true
-
-[warmup_ratio]
-low = 0.0
-high = 0.3
-
-[temperature]
-low = 0.02
-high = 0.1
-log = true
-
-[per_device_train_batch_size]
-choices = [16, 32, 64]
-
-[gradient_accumulation_steps]
-choices = [1]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +75,6 @@ def figure_of(run):
 def start(folder, url, log):
     words = ["-m", "colintern", "search", "--recipe", "tiny", "--trials", TRIALS]
     words += [
-        "--space",
-        log.with_name("space.toml"),
         "--output-dir",
         folder,
         *(["--storage", url] if url else []),
@@ -128,7 +105,6 @@ def wait_for(condition, seconds):
 @pytest.mark.parametrize("name", ["journal", "sqlite"])
 def test_a_search_of_ten_trials_beats_the_default(default_scores, tmp_path, name):
     folder = tmp_path / "search"
-    (tmp_path / "space.toml").write_text(SPACE)
     url = {"journal": None, "sqlite": f"sqlite:///{tmp_path}/study.db"}[name]
     victim = start(folder, url, tmp_path / "victim.txt")
     # It is killed in the middle of a trial, which is not its first.
