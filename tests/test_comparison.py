@@ -143,6 +143,15 @@ def test_few_differing_queries_are_chance(num_worse, verdict):
     assert paired_interval(differences, [str(i) for i in range(100)]).verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("num_differing", "tail", "t"), [(6, 0.025, 2.5706), (18, 0.025, 2.1098), (10, 0.005, 3.2498)]
+)
+def test_few_differing_queries_widen_the_interval(num_differing, tail, t):
+    z = {0.025: 1.959964, 0.005: 2.575829}[tail]
+    expected = math.sqrt(num_differing / (num_differing - 1)) * t / z
+    assert paired_bootstrap._stretch(num_differing, tail) == pytest.approx(expected, abs=0.005)
+
+
 def test_translations_are_one_query():
     differences = [-0.4, -0.2, -0.3, -0.5] * 8 + [0.3] * 8
     apart = paired_interval(differences, [str(i) for i in range(40)])

@@ -15,7 +15,7 @@ from vidore_copies import write_copy, write_version_3
 
 from colintern.cli import main
 from colintern.evaluation.maxsim import maxsim_scores
-from colintern.evaluation.page_store import PageStore
+from colintern.evaluation.page_store import PageStore, batches_of
 from colintern.evaluation.retriever import Retriever
 from colintern.pages.world import TASK
 
@@ -120,6 +120,23 @@ def test_blocks_keep_half_precision_and_lengths(tmp_path):
     assert [page.shape for page in found] == [(3, 8), (5, 8)]
     assert found[0].dtype == torch.float16
     assert torch.allclose(found[1].float(), pages[1], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "sizes"),
+    [
+        ([10] * 10, [4, 4, 2]),
+        ([100, 1, 1, 1, 1, 1, 1, 1], [1, 4, 3]),
+        ([1, 8, 4, 2, 8, 1], [2, 4]),
+        ([], []),
+    ],
+)
+def test_a_batch_holds_about_as_many_tokens(lengths, sizes):
+    batches = list(batches_of(lengths, 4))
+    assert [len(batch) for batch in batches] == sizes
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    found = [lengths[row] for batch in batches for row in batch]
+    assert found == sorted(lengths, reverse=True)
 
 
 def test_a_torn_block_is_embedded_again(tmp_path):
