@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shutil
@@ -25,11 +26,19 @@ def commands():
         yield from (pytest.param(block.strip(), id=page.stem) for block in blocks)
 
 
+def files_of(page):
+    """The files that a page tells its reader to write: Python blocks that begin with a name."""
+    text = (PACKAGE / "docs" / page).read_text("utf-8")
+    return dict(re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+
+
 @pytest.fixture
 def project(tmp_path):
     shutil.copytree(
         PACKAGE / "assets" / "demo" / "guide-as-written", tmp_path / "runs" / "candidate"
     )
+    for name, text in files_of("own-checks.md").items():
+        (tmp_path / name).write_text(text, "utf-8")
     return tmp_path
 
 
@@ -69,6 +78,33 @@ def test_policy_of_the_page_is_accepted(tmp_path):
     settings = read_settings(tmp_path)
     assert settings.min_evidence == ("RES001", "LOG", "ADP")
     assert set(tomllib.loads(policy)["tool"]["colintern"]["waive"]) == set(settings.waivers)
+
+
+def judged(project, *arguments):
+    report = project / "audit.json"
+    command = [str(BIN / "colintern"), "audit", "runs/candidate", "--audit-json", str(report)]
+    own = ("--checks", "check_team.py", "--checks", "check_owner.py", "--select", "TEAM")
+    subprocess.run([*command, *own, *arguments], cwd=project, check=False)
+    document = json.loads(report.read_text("utf-8"))
+    return {each["rule"]: each["outcome"] for each in document["checks"]}
+
+
+def test_own_rules_of_the_page_judge(project):
+    assert judged(project) == {"TEAM001": "passed", "TEAM002": "no_evidence"}
+    config = project / "runs" / "candidate" / "adapter_config.json"
+    config.write_text(config.read_text("utf-8").replace('"r": 16', '"r": 64'))
+    (config.parent / "OWNER").write_text("")
+    assert judged(project) == {"TEAM001": "failed", "TEAM002": "warned"}
+    text = (PACKAGE / "docs" / "own-checks.md").read_text("utf-8")
+    policy = re.search(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)[1]
+    # The date of the page passes; the waiver of the test must not.
+    (project / "pyproject.toml").write_text(policy.replace("2027-", "2999-"))
+    assert judged(project) == {"TEAM001": "waived", "TEAM002": "warned"}
+
+
+def test_the_rule_of_the_page_has_ten_lines():
+    _, _, rule = files_of("own-checks.md")["check_team.py"].partition("\n\n\n")
+    assert len(rule.strip().split("\n")) == 10
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
