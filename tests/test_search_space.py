@@ -12,16 +12,12 @@ from optuna.trial import TrialState, create_trial
 from colintern.cli import main
 from colintern.search.best import apply_best, read_best
 from colintern.search.command import _fixed, _shown, _space
+from colintern.search.defaults import default_space, starting_point
 from colintern.search.figures import study_figures
 from colintern.search.page import write_page
 from colintern.search.params import ParamsError, with_params
 from colintern.search.places import places_of
-from colintern.search.space import (
-    Parameter,
-    default_space,
-    read_space,
-    starting_point,
-)
+from colintern.search.space import Parameter, read_space
 from colintern.search.study import distribution_of
 from colintern.training.recipes import RECIPES, guide_1b, tiny
 

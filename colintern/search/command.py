@@ -12,8 +12,9 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.printable import printable
+from colintern.search.defaults import default_space
 from colintern.search.params import BATCH, WARMUP_RATIO, ParamsError
-from colintern.search.space import Space, default_space, read_space
+from colintern.search.space import Space, read_space
 from colintern.training.command import TERMINATED, chosen_recipe, prepare_environment
 from colintern.training.overrides import OverrideError, parsed_arguments
 from colintern.training.recipes import Recipe

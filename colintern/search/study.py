@@ -22,9 +22,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from colintern.artifacts.printable import printable
+from colintern.search.defaults import starting_point
 from colintern.search.params import Value
 from colintern.search.sampler import make_sampler
-from colintern.search.space import Parameter, Space, starting_point
+from colintern.search.space import Parameter, Space
 from colintern.training.recipes import Recipe
 
 SETTINGS: Final = "colintern_settings"
