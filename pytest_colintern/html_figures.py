@@ -17,12 +17,12 @@ MOST_SUBJECTS: Final = 12
 
 _FIGURES: Final[dict[str, Callable[..., Figure]]] = {
     "Loss": loss_figure,
-    "Updates by layer and module": update_map,
     "Learning rate": rate_figure,
     "Gradient norm": gradient_figure,
-    # The tallest: a column of its own where there are two.
+    "Updates by layer and module": update_map,
     "Results": results_figure,
 }
+_FIRST_COLUMN: Final = frozenset({"Loss", "Learning rate", "Gradient norm"})
 
 
 class SubjectFigures(Struct, frozen=True):
@@ -31,15 +31,18 @@ class SubjectFigures(Struct, frozen=True):
     subject: str
     figures: tuple[Figure, ...]
     left_out: tuple[LeftOut, ...]
+    num_first_column: int = 0
+    """How many of them tell the course of the training: the others stand beside them."""
 
 
 def subject_figures(subject: str, resolver: Resolver) -> SubjectFigures:
     """Draw what the evidence allows. Nothing is raised: a figure must not break the audit."""
-    figures, left_out = [], []
+    figures, left_out, num_first = [], [], 0
     for title, draw in _FIGURES.items():
         drawn = part(title, draw, resolver)
         if isinstance(drawn, Figure):
             figures.append(drawn)
+            num_first += title in _FIRST_COLUMN
         else:
             left_out.append(drawn)
-    return SubjectFigures(subject, tuple(figures), tuple(left_out))
+    return SubjectFigures(subject, tuple(figures), tuple(left_out), num_first)

@@ -103,7 +103,7 @@ def test_only_one_file_is_written(demo_page):
 def test_xdist_draws_the_figures(tmp_path):
     pytest.importorskip("xdist")
     path = audited(tmp_path, "demo", "-n", "1", "--select", "LOG,RES")
-    assert path.read_text("utf-8").count("<figure>") == 5
+    assert path.read_text("utf-8").count("<figure") == 5
 
 
 def test_malformed_evidence_leaves_figures_out(pytester, healthy_run):
@@ -113,7 +113,7 @@ def test_malformed_evidence_leaves_figures_out(pytester, healthy_run):
     text = path.read_text("utf-8")
     assert found.outcomes["SEC003"] == "failed"
     assert "No figure <b>Loss</b>: its evidence is malformed" in text
-    assert text.count("<figure>") == 2
+    assert text.count("<figure") == 2
 
 
 def test_a_folder_is_refused(pytester):
