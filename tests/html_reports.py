@@ -118,6 +118,14 @@ class Tab:
         self.page.goto(path.as_uri())
         return self
 
+    def cpu_seconds(self, action):
+        """Do something and return the time that the page's main thread was on a core for it."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        action()
+        metrics = session.send("Performance.getMetrics")["metrics"]
+        return next(each["value"] for each in metrics if each["name"] == "TaskDuration")
+
     def wait_for_rows(self, number):
         expect = pytest.importorskip("playwright.sync_api").expect
         expect(self.page.locator("tr.row")).to_have_count(number)
