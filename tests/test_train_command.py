@@ -18,6 +18,9 @@ from builders.training_pairs import write_image_folder  # noqa: E402 - after the
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
 from colintern.cli import main  # noqa: E402 - after the skip
+from colintern.planning.architecture import find_architecture  # noqa: E402 - after the skip
+from colintern.planning.duration import durations  # noqa: E402 - after the skip
+from colintern.planning.hyperparameters import propose  # noqa: E402 - after the skip
 from colintern.planning.memory import GIBIBYTE  # noqa: E402 - after the skip
 from colintern.training.estimates import (  # noqa: E402 - after the skip
     check_memory,
@@ -33,7 +36,12 @@ from colintern.training.overrides import (  # noqa: E402 - after the skip
 )
 from colintern.training.plan import base_config, outline, plan_of  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
-from colintern.training.recipes import guide_1b, guide_as_written, tiny  # noqa: E402 - after the skip
+from colintern.training.recipes import (  # noqa: E402 - after the skip
+    guide_1b,
+    guide_4b,
+    guide_as_written,
+    tiny,
+)
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -100,7 +108,7 @@ def test_the_guides_plan_has_the_numbers_of_the_guide():
         assert text in result.output
     assert "64 queries an optimiser step" in result.output
     assert "15 in-batch pages a query (accumulation adds none)" in result.output
-    assert "30-40 h on RTX 5090, 20-25 h on A100 40GB" in result.output
+    assert "28-37 h on RTX 5090, 19-23 h on A100 40GB" in result.output
     assert re.search(r"memory +about \d+\.\d GiB a GPU", result.output)
 
 
@@ -120,8 +128,19 @@ def test_memory_and_time_follow_the_batch_and_the_model():
     assert step_memory(cached).total < step_memory(plain).total / 2
     assert step_memory(replace(plain, base="nobody/unknown")) is None
     assert "about 4 min on one core" in time_text(tiny(), 51_200, 1)
-    assert "15-20 h on RTX 5090" in time_text(guide_1b(), 118_195 * 5, 2)
+    assert "14-19 h on RTX 5090" in time_text(guide_1b(), 118_195 * 5, 2)
     assert time_text(replace(plain, base="nobody/unknown"), 9, 1) == "not known for this base"
+
+
+@pytest.mark.parametrize(("size", "recipe"), [("1B", guide_1b()), ("4B", guide_4b())])
+def test_time_is_that_of_the_plan(size, recipe):
+    proposal = propose(find_architecture(size), 80 * GIBIBYTE, recipe.train_pairs)
+    arguments = {"gradient_checkpointing": proposal.checkpointing}
+    pairs = proposal.pairs * proposal.epochs
+    for chunk_size in (None, 4):
+        text = time_text(replace(recipe, arguments=arguments, chunk_size=chunk_size), pairs, 1)
+        for each in durations(proposal, cached=chunk_size is not None):
+            assert f"{each.shortest:.0f}-{each.longest:.0f} h on {each.gpu}" in text
 
 
 @pytest.mark.parametrize(

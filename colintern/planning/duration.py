@@ -79,7 +79,11 @@ def durations(proposal: Proposal, *, cached: bool = False) -> tuple[Duration, ..
         checkpointing=proposal.checkpointing,
         cached=cached,
     )
-    run = pair * proposal.pairs * proposal.epochs
+    return scaled_hours(pair * proposal.pairs * proposal.epochs)
+
+
+def scaled_hours(run: float) -> tuple[Duration, ...]:
+    """Scale the guide's hours to a run of `run` operations on one GPU."""
     guide = _guide_run()
     return tuple(
         Duration(

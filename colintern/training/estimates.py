@@ -7,13 +7,13 @@ from typing import Final
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.tiny_base import TINY_BASE, resolve_base
 from colintern.planning.architecture import Architecture, ArchitectureError, find_architecture
+from colintern.planning.duration import operations_per_pair, scaled_hours
 from colintern.planning.memory import (
     GIBIBYTE,
     MemoryUse,
     StepSettings,
     largest_batch,
     memory_use,
-    page_tokens,
 )
 from colintern.training.preflight import DoesNotFitError
 from colintern.training.recipes import Recipe
@@ -23,13 +23,6 @@ _DEFAULT_TOKENS: Final = 1536
 
 _TINY_PAIRS_A_SECOND: Final = 240
 """Of the recipe `tiny` on one core of an AMD EPYC, forward and backward; measured."""
-
-_GUIDE_HOURS: Final = {"RTX 5090": (30, 40), "A100 40GB": (20, 25), "A100 80GB": (15, 20)}
-"""Hours of the guide's own run, by its table."""
-_GUIDE_WORK: Final = 118_195 * 5 * 905_315_328 * (_DEFAULT_TOKENS + 40)
-"""Pairs x epochs x parameters x tokens of that run."""
-_CACHED_PASSES: Final = 4 / 3
-"""A cached batch embeds twice: four passes where there are three."""
 
 
 def step_of(recipe: Recipe, architecture: Architecture) -> StepSettings:
@@ -67,7 +60,10 @@ def memory_text(recipe: Recipe) -> str:
 
 
 def time_text(recipe: Recipe, pairs: float, world_size: int) -> str:
-    """Tell how long `pairs` (rows x epochs) take, by the guide's table or our own measurement."""
+    """Tell how long `pairs` (rows x epochs) take, by the guide's table or our own measurement.
+
+    The work of a pair is counted as `colintern plan` counts it.
+    """
     if recipe.base == TINY_BASE:
         minutes = pairs / _TINY_PAIRS_A_SECOND / 60
         return f"about {max(1, round(minutes))} min on one core of a CPU, by our own measurement"
@@ -75,12 +71,17 @@ def time_text(recipe: Recipe, pairs: float, world_size: int) -> str:
         architecture = find_architecture(recipe.base)
     except (ArchitectureError, ArtifactError):
         return "not known for this base"
-    tokens = page_tokens(architecture.vision, _budget(recipe, architecture)) + 40
-    work = pairs * architecture.base_parameters * tokens / world_size / _GUIDE_WORK
-    work *= _CACHED_PASSES if recipe.chunk_size is not None else 1
+    step = step_of(recipe, architecture)
+    pair = operations_per_pair(
+        architecture,
+        max_num_visual_tokens=step.max_num_visual_tokens,
+        rank=step.rank,
+        checkpointing=step.checkpointing,
+        cached=step.chunk_size is not None,
+    )
     hours = (
-        f"{_hours(low * work)}-{_hours(high * work)} h on {gpu}"
-        for gpu, (low, high) in _GUIDE_HOURS.items()
+        f"{_hours(each.shortest)}-{_hours(each.longest)} h on {each.gpu}"
+        for each in scaled_hours(pair * pairs / world_size)
     )
     return f"{', '.join(hours)}: the guide's table, scaled by the work; not measured"
 
