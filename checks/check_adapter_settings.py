@@ -11,7 +11,7 @@ from colintern.diagnostics.adapter_faults import (
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.families import Family
 from colintern.guide import Guide
-from pytest_colintern import INFO, WARNING, NoEvidence, Verdict, rule
+from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Severity, Verdict, rule
 
 SMALL_MODEL: Final = 0.7e9
 LARGE_MODEL: Final = 3e9
@@ -49,12 +49,13 @@ def check_rank_fits_size(
     )
 
 
-@rule("ADP007", "alpha-not-rank", severity=WARNING, requires={"ADP001"})
+@rule("ADP007", "alpha-not-rank", severity=WARNING, up_to=ERROR, requires={"ADP001"})
 def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
     """The update is scaled by something other than one: `lora_alpha` differs from the rank.
 
     Why: the scale multiplies every update, so it multiplies the learning rate that the recipe was
         tuned for. With `use_rslora` the scale is alpha / sqrt(r). Outside ColIntern it is a note.
+        At zero nothing that was learned has any effect: an error in every family.
     Evidence: `lora_alpha`, `r`, `alpha_pattern`, `rank_pattern`, `use_rslora`.
     Fix: set `lora_alpha` to `r` (to the square root of `r` with `use_rslora`).
     Source: the guide, LoRA configuration: "Keep equal to rank".
@@ -70,8 +71,14 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
         + (f"; {len(unscaled)} modules off: {listed(unscaled, most=1)}" if unscaled else ""),
         expected="a scale of 1 on every module",
         where=config.path,
-        severity=WARNING if family.follows_guide else INFO,
+        severity=_severity_of_scale(config, family),
     )
+
+
+def _severity_of_scale(config: AdapterConfig, family: Family) -> Severity:
+    if not config.lora_alpha and not config.alpha_pattern:
+        return ERROR
+    return WARNING if family.follows_guide else INFO
 
 
 @rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})

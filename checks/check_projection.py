@@ -74,12 +74,13 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
     base_tensors: TensorStore | None,
     base_identity: BaseIdentity | None,
 ) -> Verdict:
-    """The projection is where it started, or was drawn again.
+    """The projection is where it started, was drawn again, or is zero.
 
     Why: it starts at random; a model whose projection never moved compares random mixtures. Its
         standard deviation tells nothing: it is 0.02 before and after (failure-modes C02).
     Evidence: its `lora_B`, or its saved matrix against the base's. Where the manifest says that
-        training began from the base's matrix, the saved one must still resemble it.
+        training began from the base's matrix, the saved one must still resemble it. A saved matrix
+        of zeros was never filled.
     Fix: name it in `target_modules` or `modules_to_save`, and check that gradients reach it.
     Source: the guide, "Check if weights look trained"; failure-modes B11, C02.
     """

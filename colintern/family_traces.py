@@ -84,7 +84,14 @@ def tell_family(traces: FamilyTraces) -> Family | None:
 
     A plain vision-language model is also trained for other things than retrieval: its name or
     architecture counts only when the adapter extracts features or has the family's projection.
+    The tiny family has ColIntern3.5's classes: only the manifest and its base tell it from that.
     """
+    found = _told(traces)
+    tiny = found is COLINTERN and COLINTERN_TINY.saved_bases.fullmatch(_last_part(traces.base_id))
+    return COLINTERN_TINY if tiny and not (traces.option or traces.manifest) else found
+
+
+def _told(traces: FamilyTraces) -> Family | None:
     for name in (traces.option, traces.manifest):
         if name and (family := family_named(name)):
             return family

@@ -173,3 +173,31 @@ def test_pinned_base_is_no_other_revision(run, cached, revision, found):
     reference = evidence(run, "base_reference")
     assert reference.folder == (snapshots / found if found else None)
     assert judge_adapter(run)["ADP015"][0] == ("ok" if found else "no evidence")
+
+
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [
+        ({"lora_alpha": 0}, "error"),
+        ({"lora_alpha": 0, "alpha_pattern": {"q_proj": 16}}, "warning"),
+        ({"lora_alpha": 32}, "warning"),
+        ({"lora_alpha": 16}, "ok"),
+    ],
+)
+def test_scale_of_zero_is_error(run, config, outcome):
+    write_adapter(run, config=config)
+    assert judge_adapter(run)["ADP007"][0] == outcome
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(0, "error"), (1, "ok")])
+@pytest.mark.parametrize("base_is_here", [True, False])
+def test_projection_of_zeros_is_named(run, factor, outcome, base_is_here):
+    def scaled(tensors):
+        tensors[f"{PREFIX}custom_text_proj.weight"] *= factor
+
+    write_adapter(run, edit=scaled)
+    if not base_is_here:
+        shutil.rmtree(run.parent / "base")
+    found, text = judge_adapter(run, family="ColIntern3.5")["PRJ002"]
+    assert found == (outcome if base_is_here or not factor else "no evidence")
+    assert ("saved as zeros" in text) is (factor == 0)

@@ -33,6 +33,12 @@ ON_PROJECTION = AdapterConfig(peft_type="LORA", target_modules=".*q_proj|custom_
             {"base_id": "google/gemma-3-4b-it", "modules": frozenset({"custom_text_proj"})},
             "ColGemma3",
         ),
+        (
+            {"base_id": "colintern/tiny-base", "processor_class": "ColIntern3_5Processor"},
+            "ColIntern-tiny",
+        ),
+        ({"base_id": "colintern/tiny-base", "option": "ColIntern3.5"}, "ColIntern3.5"),
+        ({"base_id": "tiny-base", "processor_class": "ColQwen2Processor"}, "ColQwen2"),
         ({}, None),
         ({"base_id": "gpt2", "adapter": RETRIEVER}, None),
         ({"base_id": "HuggingFaceTB/SmolVLM-256M-Instruct", "adapter": RETRIEVER}, None),

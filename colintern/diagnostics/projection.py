@@ -94,19 +94,25 @@ def projection_training(
     )
     if saved is None:
         return Finding(found=False, text=f"{name} has neither LoRA nor a saved matrix")
+    if statistics.tensors[saved.name].is_zero:
+        return Finding(found=False, text=f"{name} is saved as zeros: all vectors would be alike")
     start = None if base is None else entry_of_projection(base, name)
     if base is None or start is None:
         return None
-    if start.shape != saved.shape:
-        return Finding(found=True, text=f"{name} is not the base's")
-    now, before = adapter.read_float32(saved.name), base.read_float32(start.name)
-    return _moved(name, now, before, began_at_base=began_at_base)
+    return _moved(name, (adapter, saved), (base, start), began_at_base=began_at_base)
 
 
 def _moved(
-    name: str, now: NDArray[np.float32], before: NDArray[np.float32], *, began_at_base: bool
+    name: str,
+    saved: tuple[TensorStore, TensorEntry],
+    start: tuple[TensorStore, TensorEntry],
+    *,
+    began_at_base: bool,
 ) -> Finding:
     """Compare a projection that is saved in full with the base's."""
+    if start[1].shape != saved[1].shape:
+        return Finding(found=True, text=f"{name} is not the base's")
+    now, before = (store.read_float32(entry.name) for store, entry in (saved, start))
     if np.array_equal(now, before):
         return Finding(found=False, text=f"{name} is equal to the base's")
     kept = _cosine(now, before)
