@@ -6,7 +6,24 @@ import click
 from colintern.commands.context import CONTEXT
 
 
-@click.command(context_settings=CONTEXT)
+class _Mistake(click.UsageError):
+    """A mistyped option: pytest's exit code, since click's own 2 means "interrupted" here."""
+
+    exit_code = 4
+
+
+class _Audit(click.Command):
+    """A command whose mistyped options end like mistakes that the audit itself finds."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _Mistake(error.format_message(), error.ctx) from error
+
+
+@click.command(cls=_Audit, context_settings=CONTEXT)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
     "--results", metavar="DIR", help="Task results: JSON files in DIR or in DIR/SUBJECT/**."
