@@ -9,6 +9,7 @@ from colintern.diagnostics.adapter_faults import (
     unknown_layouts,
 )
 from colintern.diagnostics.module_outline import ModuleOutline
+from colintern.diagnostics.safe_pattern import INVALID
 from colintern.diagnostics.target_matching import declares
 from colintern.families import Family
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
@@ -75,6 +76,8 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
         `.*language_model.*\.(q|k|v|o|gate|up|down)_proj|custom_text_proj`.
     Source: PEFT, `check_target_module_exists`; failure-modes B01, B02.
     """
+    if coverage.problem == INVALID:
+        return _unreadable_pattern(coverage)
     if not coverage.entries or coverage.problem:
         raise NoEvidence(coverage.problem or "`target_modules`", needed_for="what LoRA targets")
     unmatched, entries = list(coverage.unmatched), len(coverage.entries)
@@ -85,6 +88,15 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
         not unmatched,
         observed=f"{guilty}; {reached}" if unmatched else f"every entry matches; {reached}",
         expected="every entry matches at least one module",
+        where=coverage.config.path,
+    )
+
+
+def _unreadable_pattern(coverage: AdapterCoverage) -> Verdict:
+    return Verdict(
+        False,
+        observed=f"{INVALID} among the modules that LoRA is told of: PEFT cannot read it",
+        expected="a regular expression, or a list of module names",
         where=coverage.config.path,
     )
 

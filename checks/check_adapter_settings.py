@@ -55,7 +55,7 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
 
     Why: the scale multiplies every update, so it multiplies the learning rate that the recipe was
         tuned for. With `use_rslora` the scale is alpha / sqrt(r). Outside ColIntern it is a note.
-        At zero nothing that was learned has any effect: an error in every family.
+        At zero nothing that was learned has any effect, below it the opposite has: an error.
     Evidence: `lora_alpha`, `r`, `alpha_pattern`, `rank_pattern`, `use_rslora`.
     Fix: set `lora_alpha` to `r` (to the square root of `r` with `use_rslora`).
     Source: the guide, LoRA configuration: "Keep equal to rank".
@@ -76,7 +76,7 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
 
 
 def _severity_of_scale(config: AdapterConfig, family: Family) -> Severity:
-    if not config.lora_alpha and not config.alpha_pattern:
+    if config.lora_alpha <= 0 and not config.alpha_pattern:
         return ERROR
     return WARNING if family.follows_guide else INFO
 

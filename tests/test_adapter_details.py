@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from adapter_judging import judge_adapter
 from builders.adapter import PREFIX, base_config, write_adapter, write_base
@@ -179,6 +180,7 @@ def test_pinned_base_is_no_other_revision(run, cached, revision, found):
     ("config", "outcome"),
     [
         ({"lora_alpha": 0}, "error"),
+        ({"lora_alpha": -16}, "error"),
         ({"lora_alpha": 0, "alpha_pattern": {"q_proj": 16}}, "warning"),
         ({"lora_alpha": 32}, "warning"),
         ({"lora_alpha": 16}, "ok"),
@@ -201,3 +203,39 @@ def test_projection_of_zeros_is_named(run, factor, outcome, base_is_here):
     found, text = judge_adapter(run, family="ColIntern3.5")["PRJ002"]
     assert found == (outcome if base_is_here or not factor else "no evidence")
     assert ("saved as zeros" in text) is (factor == 0)
+
+
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [
+        ({"target_modules": "([unclosed"}, "error"),
+        ({"exclude_modules": "*vision"}, "error"),
+        ({"target_modules": "(a+)+x"}, "no evidence"),
+        ({}, "ok"),
+    ],
+)
+def test_invalid_pattern_is_error(run, config, outcome):
+    write_adapter(run, config=config)
+    assert judge_adapter(run)["ADP003"][0] == outcome
+
+
+@pytest.mark.parametrize("lost", [(), (0,), (0, 1)])
+def test_lost_dora_magnitudes_are_named(run, lost):
+    def with_magnitudes(tensors):
+        ends = [name for name in tensors if name.endswith(".lora_B.weight")]
+        for number, name in enumerate(ends):
+            if number not in lost:
+                magnitude = np.ones(len(tensors[name]), np.float32)
+                tensors[name.replace("lora_B.weight", "lora_magnitude_vector")] = magnitude
+
+    write_adapter(run, edit=with_magnitudes, config={"use_dora": True})
+    found, text = judge_adapter(run)["ADP009"]
+    assert found == ("error" if lost else "ok")
+    assert (f"{len(lost)} without DoRA's magnitude" in text) is bool(lost)
+
+
+def test_saved_module_is_found_by_whole_name(run):
+    write_adapter(run, config={"modules_to_save": ["custom_text_proj", "text_proj"]})
+    found, text = judge_adapter(run)["ADP009"]
+    assert found == "error"
+    assert "1 of modules_to_save without a tensor: text_proj" in text

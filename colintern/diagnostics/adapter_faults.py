@@ -21,6 +21,7 @@ def disagreements(coverage: AdapterCoverage) -> tuple[Fault, ...]:
     """List how tensors and configuration disagree, as (what, names), the gravest first."""
     found: tuple[Fault, ...] = (
         ("without their A or B", unpaired(coverage.tensors)),
+        ("without DoRA's magnitude", without_magnitude(coverage)),
         (f"of another rank than {coverage.config.r}", wrong_ranks(coverage)),
         ("of another shape than the base", wrong_shapes(coverage)),
         ("targeted but without tensors", coverage.missing),
@@ -33,6 +34,12 @@ def disagreements(coverage: AdapterCoverage) -> tuple[Fault, ...]:
 def unpaired(tensors: AdapterTensors) -> tuple[str, ...]:
     """Modules that have A without B, or B without A."""
     return tuple(name for name, module in sorted(tensors.modules.items()) if not module.is_pair)
+
+
+def without_magnitude(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Modules that lack the vector which DoRA learns beside A and B."""
+    pairs = coverage.tensors.pairs if coverage.config.use_dora else ()
+    return tuple(module.name for module in pairs if module.magnitude is None)
 
 
 def wrong_ranks(coverage: AdapterCoverage) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from typing import Any, Final, NamedTuple
 
 PATTERN_CHARACTERS: Final = 4_000
 """The longest pattern of a public adapter has 330."""
+INVALID: Final = "an invalid regular expression"
+"""The problem of a pattern that nobody can try: PEFT cannot either."""
 _REPEATS: Final = 5
 """Open-ended repeats in a row; colpali-engine's patterns have 4, unsloth's 5."""
 _STEPS: Final = 40_000_000
@@ -89,7 +91,7 @@ def safe_pattern(text: str) -> SafePattern:
                 return SafePattern(None, cost, "a regular expression that backtracks too far")
             return SafePattern(re.compile(text), cost, None)
     except (re.error, RecursionError, OverflowError):
-        return SafePattern(None, _FREE, "an invalid regular expression")
+        return SafePattern(None, _FREE, INVALID)
     except _Refused as refused:
         return SafePattern(None, _FREE, str(refused))
 
