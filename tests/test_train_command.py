@@ -178,6 +178,41 @@ def test_both_spellings_of_a_flag_are_one():
     assert recipe.arguments["dataloader_num_workers"] == 4
 
 
+def test_own_flags_have_both_spellings_too():
+    flags = "--recipe tiny --contrastive_batch_size 16 --chunk_size 4 --dry_run"
+    result = invoke("--output_dir", "unused", *flags.split())
+    assert result.exit_code == 0, result.output
+    assert "cached batch, 4 pages in memory at a time" in result.output
+    assert "16 a device" in result.output
+
+
+@pytest.mark.parametrize(
+    ("flag", "told"),
+    [("--chunk-siz", "did you mean --chunk-size"), ("--qqqq", "--help says which there are")],
+)
+def test_an_unknown_flag_is_answered_briefly(flag, told):
+    result = invoke("--output-dir", "unused", "--dry-run", flag, "4")
+    assert result.exit_code == 2
+    assert told in result.output
+    assert len(result.output) < 400
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "colpali_train_set, 118,195 rows\n"),
+        (("--dataset", "some/pages"), "some/pages, 118,195 rows assumed, the data is not read"),
+        (("--dataset", "some/pages", "--set", "train_pairs=640"), "some/pages, 640 rows\n"),
+        (("--warmup_steps", "0.1"), "924 of warm-up\n"),
+        (("--max_steps", "100"), "100 of warm-up: as long as the run, which will not begin"),
+    ],
+)
+def test_the_plan_says_what_it_assumes(options, told):
+    result = invoke("--output-dir", "unused", "--dry-run", *options)
+    assert result.exit_code == 0, result.output
+    assert told in result.output
+
+
 def test_the_guides_poor_settings_are_taken_as_given():
     flags = "--num_train_epochs 1 --per_device_train_batch_size 2 --eval_strategy no"
     workers = "--dataloader_num_workers 0"
@@ -216,6 +251,14 @@ MISTAKES = {
     "resume flag": (["--resume_from_checkpoint", "x"], "use --resume"),
     "needs a dataset": (["--recipe", "tiny", "--eval-rows", "5"], "--eval-rows needs --dataset"),
     "no target": (["--set", "lora.target_modules=nothing"], "these match none: nothing"),
+    "no rate": (["--lr", "nan"], "learning_rate must be above 0, but it is nan"),
+    "rate below zero": (["--lr", "-1"], "learning_rate must be above 0, but it is -1"),
+    "no rank": (["--set", "lora.rank=0"], "lora.rank must be above 0, but it is 0"),
+    "no temperature": (["--set", "temperature=0"], "temperature must be above 0"),
+    "no pairs": (["--set", "train_pairs=0"], "train_pairs must be above 0"),
+    "dropout of all": (["--set", "lora.dropout=1"], "lora.dropout must be below 1, but it is 1"),
+    "decay below zero": (["--weight_decay", "-1"], "weight_decay must be 0 or more"),
+    "no expression": (["--set", "lora.target_modules=("], "must be a regular expression, but '('"),
     "unknown base": (["--base", "ORG/other"], "neither a folder here nor an InternVL3.5"),
 }
 
@@ -233,7 +276,9 @@ def test_a_mistake_is_one_clear_error(name):
     [
         (("--dataset", "./nowhere"), "must be a Hub id, a folder or a parquet file"),
         (("--contrastive-batch-size", "1"), "a batch must have at least 2 rows"),
-        (("--chunk-size", "0"), "--chunk-size must be at least 1"),
+        (("--chunk-size", "0"), "chunk_size must be above 0"),
+        (("--set", "max_num_visual_tokens=3"), "must pay for one tile of 16 visual tokens"),
+        (("--gradient_accumulation_steps", "0"), "gradient_accumulation_steps must be above 0"),
     ],
 )
 def test_a_run_that_cannot_begin_leaves_nothing(base, tmp_path, options, message):

@@ -6,7 +6,17 @@ import click
 from colintern.commands.context import CONTEXT, extra
 
 
-@click.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
+def _with_hyphens(name: str) -> str:
+    return name.replace("_", "-")
+
+
+@click.command(
+    context_settings={
+        **CONTEXT,
+        "ignore_unknown_options": True,
+        "token_normalize_func": _with_hyphens,
+    }
+)
 @click.option("--recipe", metavar="NAME", help="As listed above. [default: guide_1b]")
 @click.option(
     "--output-dir", "--output_dir", required=True, metavar="DIR", help="An empty or new folder."

@@ -20,6 +20,10 @@ AUGMENTATION_TOKENS: Final = 10
 """Tokens that are appended to a query; colpali-engine's collator has the same number built in."""
 
 
+class BudgetError(ValueError):
+    """A budget of visual tokens that pays for no tile."""
+
+
 class ColIntern3_5Processor(  # noqa: N801 - the model's published name
     Idefics3SplitImageInterpretabilityMixin,
     BaseVisualRetrieverProcessor,
@@ -141,11 +145,11 @@ def tiles_within(max_num_visual_tokens: int, image_seq_length: int) -> int:
     Two tiles bring a thumbnail and cost three, so a budget for two tiles admits one.
 
     Raises:
-        ValueError: the budget is too small for one tile.
+        BudgetError: the budget is too small for one tile.
     """
     affordable = max_num_visual_tokens // image_seq_length
     if affordable < 1:
-        raise ValueError(
+        raise BudgetError(
             f"max_num_visual_tokens must pay for one tile of {image_seq_length} visual tokens, but "
             f"it is {max_num_visual_tokens}; allow at least {image_seq_length}"
         )

@@ -14,6 +14,7 @@ import click
 from colintern.training.data_settings import DataError, DataSettings
 from colintern.training.overrides import (
     OverrideError,
+    check_values,
     parsed_arguments,
     recipe_named,
     with_arguments,
@@ -87,7 +88,9 @@ def chosen_recipe(options: Mapping[str, Any], flags: Sequence[str]) -> Recipe:
             values[name] = options[option]
     if options["chunk_size"] is not None:
         recipe = replace(recipe, chunk_size=options["chunk_size"])
-    return with_settings(with_arguments(recipe, values), options["settings"])
+    recipe = with_settings(with_arguments(recipe, values), options["settings"])
+    check_values(recipe)
+    return recipe
 
 
 def _starting_recipe(options: Mapping[str, Any]) -> Recipe:
@@ -145,7 +148,7 @@ def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
     except NotFiniteError as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
-        raise click.ClickException(f"{error}; {_next_step(recipe, folder)}") from error
+        raise click.ClickException(f"{error}; {_next_step(recipe, folder, error)}") from error
     if os.environ.get("RANK", "0") == "0":
         done = f"trained; `colintern audit {folder}`" if finished else "saved"
         click.echo(f"{folder}: {done}")
@@ -160,9 +163,11 @@ def _settings() -> Settings:
         raise click.UsageError(str(error)) from error
 
 
-def _next_step(recipe: Recipe, folder: Path) -> str:
+def _next_step(recipe: Recipe, folder: Path, error: OSError) -> str:
     if folder.exists():
         return f"go on with --resume --output-dir {folder}"
+    if isinstance(error.filename, str) and Path(error.filename).is_relative_to(folder):
+        return "it cannot be written; choose another --output-dir"
     return f"{recipe.base} is not here: --base names a folder, --download fetches it"
 
 

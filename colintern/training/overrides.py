@@ -2,10 +2,13 @@
 
 import argparse
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, Final, NoReturn, get_type_hints
 
+import click
 import msgspec
 
 from colintern.training.data_settings import DataSettings
@@ -13,6 +16,16 @@ from colintern.training.recipes import RECIPES, Recipe
 
 _FIXED: Final = frozenset({"name", "data", "lora", "arguments"})
 """Fields of a recipe that are no single value."""
+
+_SHOWN_NAMES: Final = 30
+"""Names in a message: the Trainer has over a hundred flags, each in two spellings."""
+
+_ABOVE_ZERO: Final = (
+    *("learning_rate", "temperature", "num_train_epochs", "per_device_train_batch_size"),
+    *("gradient_accumulation_steps", "train_pairs", "chunk_size", "max_num_visual_tokens"),
+    *("lora.rank", "lora.alpha"),
+)
+_NOT_BELOW_ZERO: Final = ("warmup_steps", "weight_decay", "max_grad_norm", "lora.dropout")
 
 _OTHER_WAYS: Final = {
     "output_dir": "--output-dir",
@@ -61,6 +74,33 @@ def with_arguments(recipe: Recipe, arguments: Mapping[str, Any]) -> Recipe:
     return replace(recipe, **own, arguments={**kept, **more})
 
 
+def check_values(recipe: Recipe) -> None:
+    """Check that every value of the recipe is one that can be trained with.
+
+    Raises:
+        OverrideError: one is not.
+    """
+    for name in _ABOVE_ZERO:
+        _bounded(recipe, name, "above 0", lambda value: 0 < value < math.inf)
+    for name in _NOT_BELOW_ZERO:
+        _bounded(recipe, name, "0 or more", lambda value: 0 <= value < math.inf)
+    _bounded(recipe, "lora.dropout", "below 1", lambda value: value < 1)
+    targets = recipe.lora.target_modules
+    try:
+        re.compile(targets if isinstance(targets, str) else "")
+    except re.error as error:
+        raise OverrideError(
+            f"lora.target_modules must be a regular expression, but {targets!r} is none: {error}"
+        ) from error
+
+
+def _bounded(recipe: Recipe, name: str, expected: str, holds: Callable[[float], bool]) -> None:
+    record, _, inner = name.rpartition(".")
+    value = getattr(getattr(recipe, record) if record else recipe, inner)
+    if value is not None and not holds(value):
+        raise OverrideError(f"{name} must be {expected}, but it is {value:g}; set another value")
+
+
 def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:
     """Read flags of TrainingArguments, with hyphens or underscores, as the Trainer does.
 
@@ -82,12 +122,19 @@ def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:
     known, unknown = parser.parse_known_args(list(flags))
     for flag in unknown:
         options = [name for action in parser._actions for name in action.option_strings]  # noqa: SLF001 - as above
+        options += _flags_of_the_command()
         raise OverrideError(f"no flag is called {flag!r}{close_names(flag.split('=')[0], options)}")
     values = vars(known)
     for name, instead in _OTHER_WAYS.items():
         if name in values:
             raise OverrideError(f"{name} is not taken from here; use {instead}")
     return values
+
+
+def _flags_of_the_command() -> list[str]:
+    context = click.get_current_context(silent=True)
+    parameters = context.command.params if context else []
+    return [name for each in parameters for name in each.opts if name.startswith("--")]
 
 
 def _with_setting(recipe: Recipe, key: str, value: str) -> Recipe:
@@ -116,5 +163,9 @@ def _changed(record: Any, name: str, text: str, *, prefix: str = "") -> Any:
 
 def close_names(name: str, names: Iterable[str]) -> str:
     """Say what was meant by a `name` that does not exist, or else what there is."""
-    close = difflib.get_close_matches(name, list(names), n=3)
-    return f"; did you mean {' or '.join(close)}?" if close else f"; there are {', '.join(names)}"
+    known = list(names)
+    close = difflib.get_close_matches(name, known, n=3)
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    many = len(known) > _SHOWN_NAMES
+    return "; --help says which there are" if many else f"; there are {', '.join(known)}"

@@ -93,13 +93,17 @@ def decoded(value: Any, root: Path | None) -> Image.Image:
 
 def _parquet(path: Path) -> PageTable:
     import datasets  # noqa: PLC0415 - seconds to import, and not for folders of images
+    from pyarrow import parquet  # noqa: PLC0415 - comes with datasets
 
     if path.suffix != ".parquet":
         raise DataError(f"{path} must be a parquet file, but its name ends in {path.suffix!r}")
     try:
-        found = datasets.Dataset.from_parquet(str(path))
+        empty = parquet.read_metadata(path).num_rows == 0
+        found = None if empty else datasets.Dataset.from_parquet(str(path))
     except Exception as error:
         raise DataError(f"{path} must be a parquet file, but it cannot be read: {error}") from error
+    if found is None:
+        raise DataError(f"{path} must have rows with a query and a page, but it has none")
     return _of_datasets(str(path), found, path.parent)
 
 

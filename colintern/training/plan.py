@@ -17,7 +17,7 @@ from colintern.diagnostics.module_outline import BUILT_IN
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
 from colintern.training.estimates import memory_text, time_text
-from colintern.training.recipes import Recipe
+from colintern.training.recipes import RECIPES, Recipe
 
 _DIMENSIONS: Final = (
     *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"),
@@ -61,7 +61,7 @@ class Plan:
         return {
             "recipe": f"{recipe.name} ({recipe.family})",
             "base": recipe.base,
-            "data": f"{source}, {self.rows:,} rows",
+            "data": f"{source}, {self.rows:,} rows{_assumption(recipe)}",
             "LoRA": f"{len(coverage.matched)} {noun} ({where}), rank {recipe.lora.rank}",
             "trained": f"{trained:,} of {everything:,} parameters ({trained / everything:.2%})",
             "batch": self._batch(),
@@ -93,7 +93,11 @@ class Plan:
     def _steps(self) -> str:
         recipe = self.recipe
         length = "max_steps" if self.max_steps else f"{recipe.num_train_epochs:g} epochs"
-        return f"{self.steps:,} optimiser steps ({length}), {recipe.warmup_steps:g} of warm-up"
+        warmup = recipe.warmup_steps
+        # transformers: a share of the run where it is below 1
+        warmup = math.ceil(warmup * self.steps) if warmup < 1 else warmup
+        fault = ": as long as the run, which will not begin" if warmup >= self.steps else ""
+        return f"{self.steps:,} optimiser steps ({length}), {warmup:g} of warm-up{fault}"
 
 
 def plan_of(recipe: Recipe, *, world_size: int = 1) -> Plan:
@@ -157,6 +161,17 @@ _VISION: Final[dict[str, Any]] = {
     "attention_bias": True,
 }
 """InternViT-300M, the vision tower of these sizes."""
+
+
+def _assumption(recipe: Recipe) -> str:
+    """Say so where the rows are those of the recipe's own data, but the data is another's."""
+    if recipe.data is None or recipe.name not in RECIPES:
+        return ""
+    own = RECIPES[recipe.name]()
+    same = own.data is not None and own.data.source == recipe.data.source
+    if same or recipe.train_pairs != own.train_pairs:
+        return ""
+    return " assumed, the data is not read; --set train_pairs=N for as many as it has"
 
 
 def _parts(matched: tuple[str, ...]) -> dict[str, int]:
