@@ -25,9 +25,23 @@ def checks_folder() -> Path:
     return packaged if packaged.is_dir() else package.parent / "checks"
 
 
-@cache
 def load_check_file(path: Path) -> ModuleType:
     """Import a `check_*.py` file by its path, once, whatever its folder is called."""
+    return _load(shipped_file(path))
+
+
+def shipped_file(path: Path) -> Path:
+    """Return the file that ColIntern ships, if `path` is a copy of one; else `path`.
+
+    So the checks of a clone can be named where the package itself is installed beside it.
+    """
+    shipped = checks_folder() / path.name
+    is_copy = path != shipped and shipped.is_file() and path.read_bytes() == shipped.read_bytes()
+    return shipped if is_copy else path
+
+
+@cache
+def _load(path: Path) -> ModuleType:
     digest = hashlib.sha1(str(path).encode("utf-8", "surrogateescape"), usedforsecurity=False)
     name = f"_colintern_{path.stem}_{digest.hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -72,7 +86,10 @@ def merged_rules(groups: Iterable[Iterable[Rule]]) -> dict[str, Rule]:
     for rule in (rule for group in groups for rule in group):
         other = catalogue.setdefault(rule.id, rule)
         if other.check is not rule.check:
-            raise ValueError(f"two rules have the id {rule.id}: {other.name} and {rule.name}")
+            files = " and ".join(each.check.__code__.co_filename for each in (other, rule))
+            raise ValueError(
+                f"two rules have the id {rule.id}: {other.name} and {rule.name} (in {files})"
+            )
     return catalogue
 
 

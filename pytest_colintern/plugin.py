@@ -44,6 +44,7 @@ def _named_checks(config: pytest.Config) -> str | None:
     for argument in config.args:
         path = Path(config.invocation_params.dir, str(argument).partition("::")[0])
         is_check_file = path.name.startswith("check_") and path.suffix == ".py" and path.is_file()
-        if is_check_file or path in folders or path.resolve() in folders:
+        is_clones = path.name == "checks" and (path.parent / ours.name).is_dir()
+        if is_check_file or is_clones or path in folders or path.resolve() in folders:
             return str(argument)
     return None

@@ -15,6 +15,7 @@ from pytest_colintern.catalogue import (
     LIVE_CHECKS,
     checks_folder,
     merged_rules,
+    shipped_file,
     shipped_rules,
 )
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
@@ -125,7 +126,7 @@ class AuditSession:
     def _is_left_out(self, path: Path) -> bool:
         """The live rules load the model, which nothing does unasked."""
         return not self._setup.options.live and (
-            path.parent == checks_folder() and path.match(LIVE_CHECKS)
+            path.match(LIVE_CHECKS) and shipped_file(path).parent == checks_folder()
         )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

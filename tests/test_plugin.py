@@ -1,8 +1,9 @@
 import json
+import shutil
 import xml.etree.ElementTree as ET
 
 import pytest
-from auditing import audit
+from auditing import CHECKS, audit
 from own_checks import EIGHT, EIGHT_OUTCOMES, HEAD, NO_EVIDENCE, WAIVE_SEVEN, check, verdict
 
 
@@ -390,3 +391,33 @@ def test_a_rule_that_can_be_an_error_is_selected_as_one(pytester, subject):
     assert sorted(run(pytester, text, "--checkpoint", subject, "-m", "error").outcomes) == [
         "TEAM001"
     ]
+
+
+@pytest.fixture
+def clone(pytester):
+    """Another copy of the repository than the one that the plugin comes from."""
+    folder = pytester.path / "clone"
+    shutil.copytree(CHECKS, folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pytest_colintern").mkdir()
+    return folder
+
+
+def test_a_clones_checks_are_the_installed_ones(pytester, clone):
+    result = audit(pytester, "--checkpoint", "demo", checks=clone / "checks")
+    assert result.exit_code == 0, result.output
+    assert result.outcomes["ADP003"] == "passed"
+    assert "LIV001" not in result.outcomes
+
+
+def test_a_changed_clones_checks_are_refused(pytester, clone):
+    path = clone / "checks" / "check_processor.py"
+    path.write_text(path.read_text() + "\n")
+    result = audit(pytester, "--checkpoint", "demo", checks=clone / "checks")
+    assert result.exit_code not in (0, 5)
+    assert f"and {path})" in result.output.replace("\n", "")
+
+
+def test_a_clones_checks_want_a_checkpoint(pytester, clone):
+    result = pytester.runpytest_inprocess(str(clone / "checks"))
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--checkpoint PATH*"])
