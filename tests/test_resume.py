@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ from colintern.training.checkpoints import (  # noqa: E402 - after the skip
 )
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
+from colintern.training.recipes import tiny  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
 
 pytestmark = [
@@ -163,6 +165,45 @@ def test_an_incomplete_checkpoint_is_passed_over(folder, tmp_path, name, caplog)
     run = damaged(folder / "whole-run", DAMAGES[name], tmp_path)
     assert newest_whole_checkpoint(run) == run / "checkpoint-9"
     assert "passed over" in caplog.text
+
+
+def test_a_run_that_goes_on_from_its_end_takes_no_step(folder, tmp_path):
+    # Five steps end within an epoch, where the rate is not yet 0.
+    recipe = recipe_of(
+        folder / "base",
+        save_steps=5,
+        arguments={
+            "use_cpu": True,
+            "disable_tqdm": True,
+            "max_steps": 5,
+            "lr_scheduler_type": "constant",
+        },
+    )
+    assert train(recipe, tmp_path / "run")
+    whole = tmp_path / "whole"
+    shutil.copytree(tmp_path / "run", whole)
+    for name in ("adapter_model.safetensors", "adapter_config.json", "trainer_state.json"):
+        (tmp_path / "run" / name).unlink()
+    assert train(recipe, tmp_path / "run", resume=True)
+    assert [path.name for path in numbered_checkpoints(tmp_path / "run")] == ["checkpoint-5"]
+    assert same_weights(tmp_path / "run", whole)
+    assert json.loads((tmp_path / "run" / "trainer_state.json").read_text())["global_step"] == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"learning_rate": 1e-4}, "the learning_rate it began with, but that was 0.002"),
+        ({"weight_decay": 0.5}, "the weight_decay it began with, but that was 0.0 and is 0.5"),
+        ({"lora": replace(tiny().lora, rank=4)}, "the lora.rank it began with, but that was 16"),
+    ],
+)
+def test_a_run_goes_on_with_what_it_began_with(folder, tmp_path, changes, message):
+    run = tmp_path / "run"
+    shutil.copytree(folder / "whole-run", run)
+    with pytest.raises(PreflightError, match=message):
+        train(recipe_of(folder / "base", **changes), run, resume=True)
+    assert status(run) == "completed"
 
 
 def test_a_run_without_checkpoints_has_nothing_to_go_on_from(tmp_path):

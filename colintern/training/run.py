@@ -36,6 +36,7 @@ from colintern.training.preflight import (
     check_loggers,
     check_plan,
     check_projection,
+    check_resumed,
     resume_point,
 )
 from colintern.training.progress import TrainingProgress
@@ -77,6 +78,8 @@ def train(
     check_base(resolve_base(recipe.base))
     set_seed(recipe.seed)
     arguments = training_arguments(recipe, output_dir)
+    if checkpoint is not None:
+        check_resumed(checkpoint, arguments, recipe.lora.rank)
     check_loggers(arguments)
     train_rows, evaluation_rows, records = open_data(recipe, arguments)
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)

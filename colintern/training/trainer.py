@@ -63,8 +63,6 @@ class ColInternTrainer(ContrastiveTrainer):
         self.carry = LossCarry(self)
         self.add_callback(self.carry)
 
-    # Batches
-
     def _get_train_sampler(self, dataset: Any = None) -> Sampler[int] | None:
         train_dataset = self.train_dataset if dataset is None else dataset
         keys = page_keys(train_dataset)
@@ -86,8 +84,6 @@ class ColInternTrainer(ContrastiveTrainer):
             size *= max(1, pages["input_ids"].shape[1] // side["input_ids"].shape[1])
         config = getattr(self.accelerator.unwrap_model(model), "config", None)
         return split_rows(side, size, getattr(config, "image_token_id", None))
-
-    # Loss
 
     def compute_loss(
         self,
@@ -128,8 +124,6 @@ class ColInternTrainer(ContrastiveTrainer):
         candidates_PND, offset = gathered(pos_target_outputs)  # noqa: N806
         more = () if neg_target_outputs is None else (neg_target_outputs,)
         return self.loss_func(query_outputs, candidates_PND, *more, offset=offset)
-
-    # Steps
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
@@ -190,8 +184,6 @@ class ColInternTrainer(ContrastiveTrainer):
         )
         return norm
 
-    # Checkpoints
-
     def train(
         self,
         resume_from_checkpoint: str | bool | None = None,  # noqa: FBT001 - the Trainer's signature
@@ -209,6 +201,14 @@ class ColInternTrainer(ContrastiveTrainer):
             resume_from_checkpoint = str(found)
         self.carry.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # The Trainer looks for the end behind a step: a run that goes on from its last would get
+        # one more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: object = None) -> None:
         super()._save(output_dir, state_dict)
