@@ -208,6 +208,8 @@ def test_unknown_gpu_accuses_nobody(run):
     [
         ({"temperature": 0.02, "normalize_scores": True}, True),
         ({"temperature": 1.0, "normalize_scores": True}, False),
+        ({"temperature": 0.2, "normalize_scores": True}, False),
+        ({"temperature": 0.2, "normalize_scores": False}, True),
         ({"temperature": 0.02, "normalize_scores": False}, False),
         ({"class": "ColbertPairwiseCELoss", "temperature": None, "normalize_scores": None}, False),
     ],

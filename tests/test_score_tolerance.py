@@ -11,10 +11,13 @@ from colintern.diagnostics.score_validity import score_faults
 TASK = "Vidore2ESGReportsHLRetrieval"
 
 
-def kinds(tmp_path, **metrics):
-    document = task_result(TASK, 0.5)
+ONE_PAGE_A_QUERY = "VidoreArxivQARetrieval"
+
+
+def kinds(tmp_path, task=TASK, **metrics):
+    document = task_result(task, 0.5)
     document["scores"]["test"][0].update(metrics)
-    write_json(tmp_path / f"{TASK}.json", document)
+    write_json(tmp_path / f"{task}.json", document)
     results = read_results_folder(tmp_path, Enclosure.around(tmp_path))
     return [fault.kind for fault in score_faults(results)]
 
@@ -30,3 +33,16 @@ def test_fall_beyond_rounding_is_a_fault(tmp_path, metric, fall, faults):
 
 def test_ndcg_may_fall(tmp_path):
     assert kinds(tmp_path, ndcg_at_20=0.1) == []
+
+
+@pytest.mark.parametrize(
+    ("task", "excess", "faults"),
+    [
+        (ONE_PAGE_A_QUERY, 0.000005, []),
+        (ONE_PAGE_A_QUERY, 0.00001, ["disagreeing"]),
+        (ONE_PAGE_A_QUERY, -0.00001, ["disagreeing"]),
+        (TASK, 0.00001, []),
+    ],
+)
+def test_precision_agrees_with_recall(tmp_path, task, excess, faults):
+    assert kinds(tmp_path, task, precision_at_10=0.05 + excess) == faults

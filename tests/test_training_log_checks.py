@@ -211,6 +211,15 @@ def test_warm_up_before_the_first_row_is_not_accused(tmp_path):
     assert found["LOG012"] is None, found
 
 
+@pytest.mark.parametrize(("max_steps", "accused"), [(600, False), (330, True)])
+def test_decay_may_be_still_to_come(tmp_path, max_steps, accused):
+    def held(at, value):
+        return 7e-5 if at > 0.17 else value
+
+    found = judged(tmp_path, steps=330, max_steps=max_steps, learning_rate=held)["LOG012"]
+    assert ("no decay" in (found or ("", ""))[1]) is accused
+
+
 def test_cosine_restarts_are_no_leaps(tmp_path):
     def restarts(at, _):
         return 7e-5 * 0.5 * (1 + math.cos(math.pi * (at * 4 % 1)))
