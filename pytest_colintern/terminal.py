@@ -153,7 +153,10 @@ def _reason(report: AuditReport) -> str:
     if unjudged:
         return f": {len(unjudged)} rules have no evidence (--strict-evidence)"
     if not any(subject.results for subject in report.subjects):
-        return ": no checks were collected; name their folder, or use `colintern audit`"
+        return (
+            ": no checks were collected; name their folder or use `colintern audit`, and see "
+            "whether --select, --skip-rules, -k or -m leave any"
+        )
     if report.verdict == "inconclusive":
         return f": nothing about the model could be judged{_help(report, 'inconclusive')}"
     judged = sum(subject.num_judged for subject in report.subjects)
