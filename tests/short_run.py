@@ -1,6 +1,7 @@
-"""A training run of seconds, in a process of its own: `short_run.py BASE RUN [resume] [kill=N]`.
+"""A short run in a process of its own: `short_run.py BASE RUN [resume] [kill-at=END]`.
 
-`kill=N` ends the process without warning (as kill -9 does) when it has opened N files to write.
+`kill-at=END` ends the process without warning (as kill -9 does) when it opens a file to write whose
+path ends so.
 """
 
 import os
@@ -31,18 +32,12 @@ def recipe_of(base, **changes):
     return replace(tiny(), **{**settings, **changes})
 
 
-def kill_after(num_files):
-    """Die when the run has opened its files for writing so many times, the live audit's aside."""
-    seen = 0
+def kill_at(end):
+    """Die when a file whose path ends in `end` is opened for writing."""
 
     def hook(event, arguments):
-        nonlocal seen
-        if event != "open" or "colintern_live" in str(arguments[0]):
-            return
-        if "run" in str(arguments[0]) and "w" in str(arguments[1]):
-            seen += 1
-            if seen == num_files:
-                os.kill(os.getpid(), signal.SIGKILL)
+        if event == "open" and "w" in str(arguments[1]) and str(arguments[0]).endswith(end):
+            os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(hook)
 
@@ -52,8 +47,8 @@ def main():
     from colintern.training.run import train  # noqa: PLC0415 - after the path
 
     for option in options:
-        if option.startswith("kill="):
-            kill_after(int(option.removeprefix("kill=")))
+        if option.startswith("kill-at="):
+            kill_at(option.removeprefix("kill-at="))
         if option == "term":
             signal_in_a_step()
     sys.exit(0 if train(recipe_of(base), Path(run), resume="resume" in options) else 143)

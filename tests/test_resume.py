@@ -102,7 +102,7 @@ def assert_ends_like_the_whole_run(folder, run):
 
 def test_a_run_killed_while_it_saves_ends_like_one_that_was_not(folder):
     run = folder / "killed-run"
-    killed = run_alone(folder / "base", run, "kill=23")  # the ninth step's trainer_state.json
+    killed = run_alone(folder / "base", run, "kill-at=checkpoint-9/trainer_state.json")
     assert killed.returncode == -9, killed.stderr[-3000:]
     assert [path.name for path in numbered_checkpoints(run)] == ["checkpoint-3", "checkpoint-6"]
     assert (run / STAGING / "checkpoint-9").is_dir()
