@@ -162,7 +162,7 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     "tensors-disagree-with-config",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP006", "ADP012", "LIV006", "PRJ001", "PRJ002"},
+    explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002"},
 )
 def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     """The tensors are not those that the configuration describes.

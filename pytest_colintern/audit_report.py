@@ -29,12 +29,19 @@ class SubjectIdentity(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     kind: str | None = None
     """run, checkpoint, adapter or merged."""
+    weights_of: str | None = None
+    """The checkpoint whose weights are judged, where the run's own folder holds none."""
     family: str | None = None
     base_model: str | None = None
     ignored: tuple[str, ...] = ()
     """Files that no rule judges, by name, the first of them."""
     num_ignored: int = 0
     """All of them."""
+
+    @property
+    def kind_text(self) -> str | None:
+        """The kind, and whose weights stand for the run's."""
+        return f"{self.kind}, weights of {self.weights_of}" if self.weights_of else self.kind
 
     def ignored_text(self) -> str:
         """Count them, and name the first."""

@@ -21,6 +21,7 @@ def subject_identity(subject: Subject, resolver: Resolver) -> SubjectIdentity:
         name=subject.name,
         path=printable(subject.path, limit=1_000),
         kind=_fact(resolver, "layout", "kind"),
+        weights_of=_fact(resolver, "layout", "weights_of"),
         family=_fact(resolver, "family", "name"),
         base_model=_fact(resolver, "adapter", "base_model_name_or_path"),
         ignored=tuple(printable(name, limit=_NAME_CHARACTERS) for name in unread.names),

@@ -53,6 +53,7 @@ def _subject(subject: SubjectReport) -> dict[str, Any]:
         "name": identity.name,
         "path": identity.path,
         "kind": identity.kind,
+        "weights_of": identity.weights_of,
         "family": identity.family,
         "base_model": identity.base_model,
         "ignored": list(identity.ignored),

@@ -60,7 +60,7 @@ def _subject_table(report: AuditReport) -> Iterator[str]:
 
 def _subject_lines(subject: SubjectReport) -> Iterator[str]:
     identity = subject.identity
-    facts = [fact for fact in (identity.kind, identity.family, identity.base_model) if fact]
+    facts = [fact for fact in (identity.kind_text, identity.family, identity.base_model) if fact]
     yield f"### {escaped(identity.name)}: {subject.verdict}"
     yield ""
     if facts:

@@ -37,6 +37,9 @@ def finding_lines(report: AuditReport, *, verbose: bool) -> Iterator[Line]:
             yield from ((line, {}) for line in rest)
             yield "", {}
         yield from _unjudged_lines(subject, verbose=verbose)
+        if subject.identity.weights_of:
+            place = f"{subject.identity.weights_of} in {subject.identity.name}"
+            yield f"weights judged: those of {place}, whose own folder holds none", {}
 
 
 def verdict_lines(report: AuditReport) -> Iterator[Line]:

@@ -111,7 +111,7 @@ def copied_base(run):
 
 def one_direction(run):
     def change(tensors):
-        tensors[f"{PROJECTION}.weight"].zero_()
+        tensors[f"{PROJECTION}.weight"].mul_(1e-3)
         tensors[f"{PROJECTION}.bias"].fill_(1.0)
 
     change_adapter(run, change)

@@ -1,12 +1,15 @@
+import shutil
 from pathlib import Path
 
 import pytest
 from auditing import audit
 from builders.hostile import PAYLOADS
 
+import colintern
 from colintern.artifacts.unread_files import MOST_NAMED, unread_files
 
 ROOT = Path("/run")
+DEMO = Path(colintern.__file__).parent / "assets" / "demo" / "healthy"
 
 
 def unread(*names, is_complete=True):
@@ -49,6 +52,18 @@ def test_names_are_bounded():
 
 def test_incomplete_list_says_so():
     assert unread("config.json", is_complete=False).names[-1].startswith("what lies deeper")
+
+
+def test_weights_of_a_checkpoint_are_told(pytester, tmp_path):
+    run = shutil.copytree(DEMO, tmp_path / "run")
+    own = audit(pytester, "--checkpoint", run)
+    assert own.document["subjects"][0]["weights_of"] is None
+    assert "weights judged" not in own.output
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (run / name).unlink()
+    result = audit(pytester, "--checkpoint", run)
+    assert result.document["subjects"][0]["weights_of"] == "checkpoint-500"
+    assert "weights judged: those of checkpoint-500 in run" in result.output
 
 
 def test_audit_names_what_it_did_not_judge(pytester, healthy_run):

@@ -156,6 +156,11 @@ class RunLayout:
             self.folder,
         )
 
+    @property
+    def weights_of(self) -> str | None:
+        """The checkpoint that the judged weights lie in, where the root holds none."""
+        return None if self.weights_folder is self.folder else self.weights_folder.path.name
+
     @cached_property
     def missing_adapter(self) -> str:
         """What to ask for where no adapter is: its configuration, and where there is one below."""
