@@ -4,7 +4,10 @@ The plugin is installed beside other people's tests, so this module imports noth
 and registers nothing else without `--checkpoint`.
 """
 
+import gc
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,14 +30,35 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("colintern_checkpoint"):
         # The matrices are small: a linear algebra library spends more on waking its threads.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        from pytest_colintern.session import register_audit  # noqa: PLC0415 - slow, and rarely needed
+        with _modules_kept_for_good():
+            from pytest_colintern.session import (  # noqa: PLC0415 - slow, and rarely needed
+                register_audit,
+            )
 
-        register_audit(config)
+            register_audit(config)
     elif named := _named_checks(config):
         raise pytest.UsageError(
             f"{named} holds audit rules, which need a subject: "
             f"pytest {named} --checkpoint PATH   (or --checkpoint demo)"
         )
+
+
+@contextmanager
+def _modules_kept_for_good() -> Generator[None]:
+    """Import without collecting garbage, and leave the modules out of later collections.
+
+    A tenth of an audit goes into looking for garbage among modules otherwise. Once a process: what
+    is garbage at that moment is never freed.
+    """
+    if gc.get_freeze_count() or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _named_checks(config: pytest.Config) -> str | None:
