@@ -59,6 +59,12 @@ def trainer_of(model, folder, *, loss=None, chunk_size=None, **arguments):
     )
 
 
+@pytest.mark.parametrize(("data_seed", "expected"), [(None, 42), (0, 0), (7, 7)])
+def test_the_order_of_pages_has_its_own_seed(tmp_path, data_seed, expected):
+    trainer = trainer_of(lora_model(), tmp_path, data_seed=data_seed, per_device_train_batch_size=2)
+    assert trainer._get_train_sampler().seed == expected
+
+
 def gradients(model):
     return {
         name: parameter.grad.clone()

@@ -69,7 +69,8 @@ class ColInternTrainer(ContrastiveTrainer):
         if keys is None:
             return super()._get_train_sampler(dataset)
         window = self._train_batch_size * self.args.world_size
-        return DistinctPages(keys, window, seed=self.args.data_seed or self.args.seed)
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return DistinctPages(keys, window, seed=seed)
 
     def _sides(self, batch: dict[str, Any]) -> tuple[Inputs, Inputs, Inputs]:
         """Return the model's inputs for queries, pages and hard negatives (maybe none)."""
