@@ -13,7 +13,8 @@ from pytest_colintern.policy_in_force import PolicyInForce
 SCHEMA: Final = "colintern.audit/1"
 VerdictName = Literal["pass", "fail", "inconclusive"]
 
-_BOOKKEEPING: Final = frozenset({"SEC", "ENV"})
+_SAFETY: Final = "SEC"
+_BOOKKEEPING: Final = frozenset({_SAFETY, "ENV"})
 """Families that any folder satisfies: passing only these says nothing about the model."""
 _SHOWN_IGNORED: Final = 12
 """In one line; the JSON has more."""
@@ -97,12 +98,13 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worst_first(self) -> list[SubjectReport]:
-        """The subjects: failed ones first, by the number of findings that gate."""
+        """The subjects: failed ones first, unsafe ones before, by the number that gate."""
         order = {"fail": 0, "inconclusive": 1, "pass": 2}
         return sorted(
             self.subjects,
             key=lambda subject: (
                 order[subject.verdict],
+                not any(result.gates and result.family == _SAFETY for result in subject.results),
                 -sum(result.gates for result in subject.results),
                 -len(subject.roots),
             ),

@@ -301,3 +301,10 @@ def test_hostile_text_is_escaped(pytester, healthy_run):
 
 def test_probe_script_is_python():
     compile(textwrap.dedent(READ.format(module="a", reader="b", arguments="")), "probe", "exec")
+
+
+def test_unsafe_run_comes_before_runs_with_more_faults(pytester, healthy_run):
+    ATTACKED_RUNS["pickle os.system"][1](healthy_run)
+    result = audit(pytester, "--checkpoint", "demo:poor-settings", "--checkpoint", healthy_run)
+    table = [line.split()[1] for line in result.output.splitlines() if line.startswith("fail  ")]
+    assert table == [healthy_run.name, "demo:poor-settings"], result.output
