@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -50,7 +52,10 @@ def test_weights_and_biases_writes_a_run_offline(base, tmp_path, monkeypatch):
     assert result.exit_code == 0, result.output
     wandb.finish()  # else at the end of the process
     (log,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
-    assert b"train/loss" in log.read_bytes()
+    until = time.monotonic() + 30  # a process of its own writes the file, when it comes to it
+    while b"train/loss" not in (written := log.read_bytes()) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert b"train/loss" in written
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,12 @@ def test_a_pipe_gets_a_line_for_each_change(tmp_path):
 def test_a_terminal_is_redrawn_and_left_with_ctrl_c(tmp_path):
     folder = write_run(tmp_path / "run", written=time.time())
     control, terminal = pty.openpty()
-    command = [sys.executable, "-m", "colintern", "watch", str(folder), "--interval", "0.2"]
+    # A job in the background of a shell inherits that Ctrl-C is ignored.
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from colintern.cli import main; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "watch", str(folder), "--interval", "0.2"]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "90", "PYTHONIOENCODING": "utf-8"}
     process = subprocess.Popen(command, stdout=terminal, env=environment)
     os.close(terminal)
@@ -244,7 +249,8 @@ def test_a_terminal_is_redrawn_and_left_with_ctrl_c(tmp_path):
         output += os.read(control, 4096)
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):  # how a terminal tells that nobody writes to it any more
-        while more := os.read(control, 4096):
+        until = time.monotonic() + 20
+        while time.monotonic() < until and (more := os.read(control, 4096)):
             output += more
     assert process.wait(20) == 130
     assert b"step 200 of 500" in output
