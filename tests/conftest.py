@@ -60,3 +60,23 @@ def corpus():
     if not folder.is_dir():
         pytest.skip("the corpus of public runs is not on this machine (COLINTERN_CORPUS)")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    pytest.importorskip("playwright")
+    from html_reports import CHROMIUM, chromium  # noqa: PLC0415 - only where there is a browser
+
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}")
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def tab(browser):
+    from html_reports import Tab  # noqa: PLC0415 - only where there is a browser
+
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    yield Tab(context.new_page())
+    context.close()

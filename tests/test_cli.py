@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from colintern.commands.audit import audit
+from colintern.commands.search import search
+from colintern.commands.train import train
 from pytest_colintern import command
 
 
@@ -18,6 +20,17 @@ def colintern(*arguments, cwd, **environment):
         text=True,
         check=False,
         env={**os.environ, **environment},
+    )
+
+
+@pytest.mark.parametrize("command", [train, search])
+def test_what_a_run_trains_on_has_both_spellings(command):
+    own = ["--output_dir", "runs/a", "--chunk_size", "4", "--contrastive-batch-size", "8"]
+    parameters = command.make_context(command.name, own).params
+    assert (parameters["output_dir"], parameters["chunk_size"], parameters["batch"]) == (
+        "runs/a",
+        4,
+        8,
     )
 
 

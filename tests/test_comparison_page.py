@@ -1,11 +1,10 @@
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from builders.results import task_result, write_json, write_tasks
 from click.testing import CliRunner
-from html_reports import CHROMIUM, HOSTILE, Tab, chromium
+from html_reports import HOSTILE, Tab
 from test_comparison import ARXIV, TABFQUAD, model_of_ranks
 
 from colintern.cli import main
@@ -38,22 +37,6 @@ def pages(tmp_path_factory):
         write_ranks(root / name, ARXIV, ranks)
         write_ranks(root / name, TABFQUAD, [1, 6] * 40)
     return written(root / "page.html", root / "before", root / "after")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    pytest.importorskip("playwright")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    yield Tab(context.new_page())
-    context.close()
 
 
 class Text(HTMLParser):

@@ -4,16 +4,13 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from auditing import audit
 from builders.hostile_run import MARKS, audit_hostile
 from html_reports import (
-    CHROMIUM,
     HOSTILE,
     Tab,
-    chromium,
     hostile_report,
     large_report,
     made_report,
@@ -32,22 +29,6 @@ def data_of(path):
         r'<script type="application/json" id="audit-data">(.*?)</script>', text, re.DOTALL
     )
     return json.loads(block[1])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    pytest.importorskip("playwright")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture
-def tab(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    yield Tab(context.new_page())
-    context.close()
 
 
 def click_all(tab, selector):

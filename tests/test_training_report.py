@@ -12,7 +12,7 @@ from auditing import audit
 from builders.results import write_tasks
 from builders.training_log import write_training_log
 from click.testing import CliRunner
-from html_reports import CHROMIUM, HOSTILE, Tab, chromium
+from html_reports import HOSTILE, Tab
 
 from colintern.artifacts.trainer_state import read_trainer_state
 from colintern.cli import main
@@ -375,15 +375,6 @@ def test_many_epochs_are_thinned(healthy_run):
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    pytest.importorskip("playwright")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -208,7 +208,7 @@ _ZIP_FAULTS: Final = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
     zlib.error,
-    NotImplementedError,
+    NotImplementedError,  # zipfile's, of a compression that it does not know
     RuntimeError,
     ValueError,
     EOFError,

@@ -3,13 +3,14 @@
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
+from colintern.commands.context import extra
+from colintern.commands.run_options import RUN_CONTEXT, run_options
 
 _MOST_TRIALS = 100_000
 _MOST_EVALUATIONS = 100
 
 
-@click.command(context_settings={**CONTEXT, "ignore_unknown_options": True})
+@click.command(context_settings=RUN_CONTEXT)
 @click.option(
     "--trials",
     type=click.IntRange(0, _MOST_TRIALS),
@@ -24,7 +25,6 @@ _MOST_EVALUATIONS = 100
 @click.option("--space", metavar="FILE", help="TOML or JSON: what to vary, and between what.")
 @click.option(
     "--output-dir",
-    "--output_dir",
     metavar="DIR",
     help="Runs and results. [default: runs/search, and the best parameters also here]",
 )
@@ -39,22 +39,7 @@ _MOST_EVALUATIONS = 100
     help="Measurements of NDCG@5 in the course of a trial.",
 )
 @click.option("--sampler-seed", type=int, metavar="N", help="For one worker that can be repeated.")
-@click.option("--lr", type=float, metavar="RATE", help="Peak learning rate, where not searched.")
-@click.option("--peft/--no-peft", default=True, help="Train LoRA, the only way there is.")
-@click.option("--base", metavar="NAME", help="Folder or Hub id of the base model.")
-@click.option("--dataset", metavar="NAME", help="Hub id, folder, parquet file, or images + JSONL.")
-@click.option("--eval-rows", type=int, metavar="N", help="Rows held out: what is searched for.")
-@click.option("--negatives-column", metavar="NAME", help="Column with lists of hard negatives.")
-@click.option("--num-negatives", type=int, metavar="N", help="Hard negatives of every row.")
-@click.option("--on-bad-row", type=click.Choice(["skip", "fail"]), help="Empty query, broken page.")
-@click.option(
-    "--contrastive-batch-size", "batch", type=int, metavar="N", help="Pages compared at once."
-)
-@click.option(
-    "--chunk-size", type=int, metavar="N", help="Pages in memory at once; caches a batch."
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As lora.dropout=0.2.")
-@click.option("--download", is_flag=True, help="Fetch base and data from the Hub if not cached.")
+@run_options
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[TRAINING ARGUMENTS]")
 @click.pass_context
 def search(context: click.Context, /, flags: tuple[str, ...], **options: object) -> None:

@@ -3,42 +3,16 @@
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
+from colintern.commands.context import extra
+from colintern.commands.run_options import RUN_CONTEXT, run_options
 
 
-def _with_hyphens(name: str) -> str:
-    return name.replace("_", "-")
-
-
-@click.command(
-    context_settings={
-        **CONTEXT,
-        "ignore_unknown_options": True,
-        "token_normalize_func": _with_hyphens,
-    }
-)
+@click.command(context_settings=RUN_CONTEXT)
 @click.option("--recipe", metavar="NAME", help="As listed above. [default: guide_1b]")
-@click.option(
-    "--output-dir", "--output_dir", required=True, metavar="DIR", help="An empty or new folder."
-)
+@click.option("--output-dir", required=True, metavar="DIR", help="An empty or new folder.")
 @click.option("--params", metavar="FILE", help="Parameters that `colintern search` found.")
-@click.option("--lr", type=float, metavar="RATE", help="Peak learning rate.")
-@click.option("--peft/--no-peft", default=True, help="Train LoRA, the only way there is.")
-@click.option("--base", metavar="NAME", help="Folder or Hub id of the base model.")
-@click.option("--dataset", metavar="NAME", help="Hub id, folder, parquet file, or images + JSONL.")
-@click.option("--eval-rows", type=int, metavar="N", help="Rows held out for the evaluation loss.")
-@click.option("--negatives-column", metavar="NAME", help="Column with lists of hard negatives.")
-@click.option("--num-negatives", type=int, metavar="N", help="Hard negatives of every row.")
-@click.option("--on-bad-row", type=click.Choice(["skip", "fail"]), help="Empty query, broken page.")
-@click.option(
-    "--contrastive-batch-size", "batch", type=int, metavar="N", help="Pages compared at once."
-)
-@click.option(
-    "--chunk-size", type=int, metavar="N", help="Pages in memory at once; caches a batch."
-)
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="As lora.rank=8.")
+@run_options
 @click.option("--resume", is_flag=True, help="Go on from the newest whole checkpoint, if any.")
-@click.option("--download", is_flag=True, help="Fetch base and data from the Hub if not cached.")
 @click.option(
     "--stop-on",
     type=click.Choice(["error", "warning", "never"]),

@@ -90,8 +90,9 @@ def _tasks_of(name: str) -> tuple[str, ...]:
 
 
 def _embedding_parameters(model: Any) -> int | None:
+    """Count the parameters of the token embedding; None, as MTEB writes what is not known."""
     try:
         embedding = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError):
+    except (AttributeError, NotImplementedError):  # transformers', of a model without one
         return None
     return sum(parameter.numel() for parameter in embedding.parameters())
