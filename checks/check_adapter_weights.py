@@ -36,7 +36,7 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     count = sum(tensor.num_non_finite for tensor in broken)
     return Verdict(
         not broken,
-        observed=f"{count:,} values in {len(broken)} tensors: {names}"
+        observed=f"NaN or infinite values: {count:,}, in {names}"
         if broken
         else _finite_text(weight_statistics),
         expected="finite values only",

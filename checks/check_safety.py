@@ -1,5 +1,7 @@
 """Safety of the artefacts: what loading them would do, and whether they are what they claim."""
 
+from pathlib import Path
+
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.remote_code import RemoteCode
@@ -106,19 +108,22 @@ def _pickles_text(
     risks: tuple[PickleRisk, ...], dangerous: list[PickleRisk], doubtful: list[PickleRisk]
 ) -> str:
     if dangerous:
-        more = f" (and {len(dangerous) - 1} more files)" if len(dangerous) > 1 else ""
         first = dangerous[0]
+        more = _also_in([risk.path for risk in dangerous[1:]])
         return f"{printable(first.path.name)} reaches for {listed(first.dangerous)}{more}"
     if not doubtful:
         return f"{len(risks)} pickles name training libraries only" if risks else "no pickles"
     first = doubtful[0]
     what = f"names {listed(first.unknown)}" if first.unknown else "was not examined to its end"
-    more = f" (and {len(doubtful) - 1} more files)" if len(doubtful) > 1 else ""
+    more = _also_in([risk.path for risk in doubtful[1:]])
     return f"{printable(first.path.name)} {what}{more}"
 
 
 def _faults_text(faults: tuple[ArtifactError, ...]) -> str:
     first = faults[0]
-    others = [printable(fault.path.name) for fault in faults[1:]]
-    more = f"; also in {listed(others, most=2)}" if others else ""
+    more = _also_in([fault.path for fault in faults[1:]])
     return f"{printable(first.path.name)}: {printable(first.found)}{more}"
+
+
+def _also_in(paths: list[Path]) -> str:
+    return f"; also in {listed([path.name for path in paths], most=2)}" if paths else ""

@@ -308,3 +308,10 @@ def test_unsafe_run_comes_before_runs_with_more_faults(pytester, healthy_run):
     result = audit(pytester, "--checkpoint", "demo:poor-settings", "--checkpoint", healthy_run)
     table = [line.split()[1] for line in result.output.splitlines() if line.startswith("fail  ")]
     assert table == [healthy_run.name, "demo:poor-settings"], result.output
+
+
+def test_every_unsafe_pickle_is_named(pytester, healthy_run):
+    for name in ("optimizer.pt", "scheduler.pt"):
+        (healthy_run / name).write_bytes(PAYLOADS["os.system"])
+    result = audit(pytester, "--checkpoint", healthy_run, "--select", "SEC001")
+    assert result.check("SEC001")["observed"].endswith("; also in scheduler.pt"), result.output
