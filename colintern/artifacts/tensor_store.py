@@ -23,8 +23,10 @@ from colintern.artifacts.safetensors_file import (
 )
 from colintern.artifacts.tensor_values import as_float32
 
-PIECE_BYTES: Final = 512 * limits.KIBIBYTE
-"""A piece and its copy in the page cache stay in the second-level cache while it is reduced."""
+PIECE_BYTES: Final = 2 * limits.MEBIBYTE
+"""Large, because threads wait for the interpreter's lock between pieces: with pieces of 512 KiB the
+scan took 2.5 times the time of reading, with these 1.6 (`tests/benchmarks/bench_weight_scan.py`).
+Small enough to stay in the last cache while a piece is reduced."""
 
 Bytes = NDArray[np.uint8]
 
