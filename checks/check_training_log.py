@@ -182,10 +182,13 @@ def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -
 
     Why: a log that was edited, merged, or resumed from an earlier step describes no single run, and
         the weights belong to some of its rows only. A log whose epochs, steps or batch are not
-        those of the arguments is of another run, and so is every verdict on it.
+        those of the arguments is of another run, and so is every verdict on it. A batch or a
+        number of candidates beyond what its own parts give was not counted but written; the parts
+        are judged then.
     Evidence: `step` and `global_step` in trainer_state.json (evaluations may share a step);
         `num_train_epochs`, `max_steps` and `train_batch_size` beside the run manifest or
-        training_args.bin.
+        training_args.bin; `effective_batch_size` and `candidates` of the manifest beside per-device
+        batch, accumulation and processes.
     Fix: audit the folder of the run that made the weights, with its own log.
     Source: corpus: none of 177 public logs has such steps.
     """

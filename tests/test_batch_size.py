@@ -119,3 +119,47 @@ def test_rounding_up_is_no_larger_batch(values):
     found = batch(**values)
     assert found.effective_low <= 64 < found.effective_high
     assert found.reaches(65) is not True
+
+
+WRITTEN = {"effective_batch_size": 4096, "candidates": 4096}
+AS_64 = rates(64, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("values", "effective", "candidates", "named"),
+    [
+        ({**ONE, "world_size": 1, **WRITTEN}, 64, 16, ["effective_batch_size", "candidates"]),
+        ({**ONE, "world_size": 1, "candidates": 65}, 64, 16, ["candidates"]),
+        ({**ONE, "world_size": 1, "effective_batch_size": 65}, 64, 16, ["effective_batch_size"]),
+        ({**ONE, "world_size": 1, "candidates": 64}, 64, 64, []),
+        # Accelerate splits one batch over all processes on request: less is no contradiction.
+        ({**ONE, "world_size": 4, "effective_batch_size": 64}, 64, 64, []),
+        ({**ONE, **WRITTEN}, 4096, 4096, []),
+        # A batch that is cached, and one that is only said to be.
+        ({**ONE, "world_size": 1, **WRITTEN, "contrastive_batch_size": 1024}, 4096, 4096, []),
+        (
+            {**ONE, "world_size": 1, **WRITTEN, "contrastive_batch_size": 1024, **AS_64},
+            64,
+            16,
+            ["effective_batch_size", "candidates"],
+        ),
+        ({**ONE, "world_size": 1, **WRITTEN, **rates(4096, 0.8)}, 4096, 4096, []),
+        # Pages of mined negatives come on top of the batch's own.
+        (
+            {**ONE, "world_size": 1, "candidates": 128, "loss_class": "ColbertNegativeCELoss"},
+            64,
+            128,
+            [],
+        ),
+        (
+            {**ONE, "world_size": 1, "candidates": 128, "loss_class": "a.ColbertLoss"},
+            64,
+            16,
+            ["candidates"],
+        ),
+    ],
+)
+def test_total_that_its_parts_cannot_give(values, effective, candidates, named):
+    found = batch(**values)
+    assert (found.effective, found.candidates) == (effective, candidates)
+    assert [one.recorded.key for one in found.overstated] == named

@@ -134,7 +134,7 @@ def test_negatives(run, candidates, per_device, ok, severity):
         run,
         arguments={"per_device_train_batch_size": per_device},
         candidates=candidates,
-        contrastive_batch_size=None,
+        contrastive_batch_size=candidates,
     )
     verdict = judge("CFG004", run)
     assert (verdict.ok, verdict.severity) == (ok, severity)

@@ -58,3 +58,13 @@ def test_no_public_run_contradicts_its_log(pytester, corpus):
     checks = [check for check in result.document["checks"] if check["rule"] == "LOG017"]
     assert any(check["outcome"] == "passed" for check in checks)
     assert [check["observed"] for check in checks if check["outcome"] == "warned"] == []
+
+
+@pytest.mark.parametrize(("total", "outcome"), [(64, "passed"), (4096, "warned")])
+def test_written_batch_hides_no_small_one(pytester, healthy_run, total, outcome):
+    write_manifest(healthy_run, effective_batch_size=total, candidates=min(total, 64))
+    result = audit(pytester, "--checkpoint", healthy_run, "--select", "LOG017,CFG002")
+    assert result.outcomes == {"LOG017": outcome, "CFG002": "passed"}
+    assert result.check("CFG002")["observed"] == "effective batch 64"
+    named = "effective_batch_size 4,096 in colintern_run.json, 64 by per_device_train_batch_size x gradient"
+    assert (named in result.check("LOG017")["observed"]) == (outcome == "warned")

@@ -1,18 +1,30 @@
 """The effective batch size of a run and the pages each query is compared with."""
 
 import math
-from typing import Final
 
 from msgspec import Struct
 
+from colintern.diagnostics.loss_classes import has_batch_pages_only
 from colintern.diagnostics.run_config import Recorded, RunConfig
+from colintern.diagnostics.samples_per_step import (
+    SamplesPerStep,
+    counted_processes,
+    samples_per_step,
+)
 
-_RATE_ROUNDING: Final = 0.0005
-"""Half a unit of the third decimal, to which Trainer rounds both rates of its summary row."""
 
-_NEAREST: Final = 0.1
-"""Share of one process that the measured ratio may be off a whole number of processes: a dropped
-remainder takes up to a step an epoch. Beyond that the row counts something else than samples."""
+class Overstated(Struct, frozen=True):
+    """A recorded number of queries or pages that the run's own settings cannot give."""
+
+    recorded: Recorded[int]
+    possible: int
+    """The largest that they can give."""
+    reason: str
+    """Why, after the number: `64 by ...`."""
+
+    def __str__(self) -> str:
+        name, file = self.recorded.key, self.recorded.source
+        return f"{name} {self.recorded.value:,} in {file}, {self.possible:,} {self.reason}"
 
 
 class BatchSize(Struct, frozen=True, kw_only=True):
@@ -38,6 +50,8 @@ class BatchSize(Struct, frozen=True, kw_only=True):
     """Files and keys that the effective batch was read from."""
     candidates_source: str = ""
     """Files and keys that the candidates were read from."""
+    overstated: tuple[Overstated, ...] = ()
+    """Recorded numbers that were set aside, because their own parts do not add up to them."""
 
     @property
     def gathers_always(self) -> bool:
@@ -85,31 +99,31 @@ def batch_size(config: RunConfig) -> BatchSize:
     The order: the number that the run counted; per-device batch x accumulation x processes, with
     the processes counted from the measured samples a step where they were not recorded; the total
     of a model card; samples a step alone, with its rounding error; per-device batch x accumulation
-    as a lower bound.
+    as a lower bound. A counted number is set aside where it is more than its own parts give, and so
+    are pages beyond the queries of a step.
     """
     device = _of_one_process(config)
     accumulation = config.gradient_accumulation_steps
-    measured = _samples_per_step(config)
-    world = config.world_size or _counted_processes(device, accumulation, measured)
-    low, high, source = _effective(config, device, accumulation, world, measured)
+    measured = samples_per_step(config)
+    world = config.world_size or counted_processes(device, accumulation, measured)
+    total = _overstated_total(config, device, accumulation, world, measured)
+    counted = None if total else config.effective_batch_size
+    low, high, source = _effective(config, counted, device, accumulation, world, measured)
+    pages = _overstated_pages(config, low, high)
+    candidates = None if pages else config.candidates
     return BatchSize(
         per_device=device,
         accumulation=accumulation,
         world_size=world,
         effective_low=low,
         effective_high=high,
-        candidates=_candidates(config, device, world),
-        recorded_candidates=config.candidates.value if config.candidates else None,
+        candidates=_candidates(candidates, device, world),
+        recorded_candidates=candidates.value if candidates else None,
         least_candidates=device.value if device else None,
         source=source,
-        candidates_source=config.candidates.where if config.candidates else _files(device, world),
+        candidates_source=candidates.where if candidates else _files(device, world),
+        overstated=tuple(one for one in (total, pages) if one is not None),
     )
-
-
-class _Interval(Struct, frozen=True):
-    low: float
-    high: float
-    source: str
 
 
 def _of_one_process(config: RunConfig) -> Recorded[int] | None:
@@ -131,58 +145,16 @@ def _of_one_process(config: RunConfig) -> Recorded[int] | None:
     return asked
 
 
-def _samples_per_step(config: RunConfig) -> _Interval | None:
-    """Samples a step of the summary row, with what the rounding of its rates admits."""
-    samples, steps = config.train_samples_per_second, config.train_steps_per_second
-    if samples is None or steps is None or samples.value <= _RATE_ROUNDING:
-        return None
-    slowest, fastest = steps.value - _RATE_ROUNDING, steps.value + _RATE_ROUNDING
-    if exact := _exact_rate(config, slowest, fastest):
-        slowest = fastest = exact
-    if slowest <= 0:
-        return None
-    # The last step of an epoch may hold less than a whole batch, or a remainder may be dropped.
-    per_epoch = config.steps_per_epoch
-    partial = 1 / per_epoch if per_epoch and per_epoch > 1 else 0.0
-    return _Interval(
-        (samples.value - _RATE_ROUNDING) / fastest * (1 - partial),
-        (samples.value + _RATE_ROUNDING) / slowest * (1 + partial),
-        f"{samples.source}: {samples.key} / {steps.key}",
-    )
-
-
-def _exact_rate(config: RunConfig, slowest: float, fastest: float) -> float | None:
-    """Steps a second from the counted steps and the runtime, when they agree with the row."""
-    if config.train_runtime is None or config.train_runtime.value <= 0:
-        return None
-    counts = [count.value for count in (config.total_steps, config.global_step) if count]
-    rates = (count / config.train_runtime.value for count in counts)
-    return next((rate for rate in rates if slowest <= rate <= fastest), None)
-
-
-def _counted_processes(
-    device: Recorded[int] | None, accumulation: Recorded[int] | None, measured: _Interval | None
-) -> Recorded[int] | None:
-    if device is None or accumulation is None or measured is None:
-        return None
-    of_one = device.value * accumulation.value
-    low, high = measured.low / of_one, measured.high / of_one
-    nearest = round((low + high) / 2)
-    if nearest < 1 or high - low >= 1:
-        return None
-    is_whole = low - _NEAREST <= nearest <= high + _NEAREST
-    return Recorded(nearest, *measured.source.split(": ", 1)) if is_whole else None
-
-
-def _effective(
+def _effective(  # noqa: PLR0917 - one place for the order in which the sources are asked
     config: RunConfig,
+    counted: Recorded[int] | None,
     device: Recorded[int] | None,
     accumulation: Recorded[int] | None,
     world: Recorded[int] | None,
-    measured: _Interval | None,
+    measured: SamplesPerStep | None,
 ) -> tuple[float | None, float | None, str]:
-    if recorded := config.effective_batch_size:
-        return recorded.value, recorded.value, recorded.where
+    if counted:
+        return counted.value, counted.value, counted.where
     if device and accumulation and world:
         product = device.value * accumulation.value * world.value
         return product, product, _files(device, accumulation, world)
@@ -196,11 +168,53 @@ def _effective(
     return at_least, math.inf, _files(device, accumulation)
 
 
+def _overstated_total(
+    config: RunConfig,
+    device: Recorded[int] | None,
+    accumulation: Recorded[int] | None,
+    world: Recorded[int] | None,
+    measured: SamplesPerStep | None,
+) -> Overstated | None:
+    """Return the counted total where it is more than per-device batch x accumulation x processes.
+
+    The samples measured a step decide, where the log has them. Else a cached batch, recorded as
+    `contrastive_batch_size`, may explain more.
+    """
+    counted, cached = config.effective_batch_size, config.contrastive_batch_size
+    if not (counted and device and accumulation and world):
+        return None
+    steps = accumulation.value * world.value
+    if counted.value <= device.value * steps:
+        return None
+    if measured:
+        seen = counted_processes(device, accumulation, measured)
+        is_possible = seen is None or seen.value != world.value
+    else:
+        is_possible = cached is not None and counted.value <= cached.value * steps
+    if is_possible:
+        return None
+    parts = " x ".join(part.key for part in (device, accumulation, world))
+    return Overstated(counted, device.value * steps, f"by {parts}")
+
+
+def _overstated_pages(
+    config: RunConfig, low: float | None, high: float | None
+) -> Overstated | None:
+    """Return the recorded candidates where a step has fewer queries and each brings one page."""
+    pages, loss = config.candidates, config.loss_class
+    is_exact = low is not None and low == high
+    if pages is None or not is_exact or not (loss is None or has_batch_pages_only(loss.value)):
+        return None
+    possible = int(low or 0)
+    reason = "queries in a step"
+    return Overstated(pages, possible, reason) if pages.value > possible else None
+
+
 def _candidates(
-    config: RunConfig, device: Recorded[int] | None, world: Recorded[int] | None
+    recorded: Recorded[int] | None, device: Recorded[int] | None, world: Recorded[int] | None
 ) -> int | None:
-    if config.candidates is not None:
-        return config.candidates.value
+    if recorded is not None:
+        return recorded.value
     return device.value * world.value if device and world else None
 
 

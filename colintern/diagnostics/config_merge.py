@@ -142,6 +142,8 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
     "effective_batch_size": (("effective_batch_size", _positive),),
     "total_train_batch_size": (("total_train_batch_size", _positive),),
     "candidates": (("candidates", _positive),),
+    "contrastive_batch_size": (("contrastive_batch_size", _positive),),
+    "loss_class": (("loss_class", _text),),
     "auto_find_batch_size": (("auto_find_batch_size", _flag),),
     "train_samples_per_second": (("train_samples_per_second", _not_negative),),
     "train_steps_per_second": (("train_steps_per_second", _not_negative),),

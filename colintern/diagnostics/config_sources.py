@@ -51,6 +51,8 @@ def _of_manifest(manifest: RunManifest | None) -> ConfigSource | None:
         "world_size": manifest.world_size,
         "effective_batch_size": manifest.effective_batch_size,
         "candidates": manifest.candidates or manifest.contrastive_batch_size,
+        "contrastive_batch_size": manifest.contrastive_batch_size,
+        "loss_class": manifest.loss.class_name if manifest.loss else None,
         "transformers": (manifest.versions or {}).get("transformers"),
     }
     if hardware is not None:

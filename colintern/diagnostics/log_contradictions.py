@@ -1,9 +1,10 @@
-"""Where the run's arguments and its log tell of two different runs."""
+"""Where the run's records tell of two different runs: its manifest, its arguments and its log."""
 
 import math
 from collections.abc import Iterator
 
 from colintern.artifacts.run_layout import RUN_MANIFEST, TRAINER_STATE, TRAINING_ARGS
+from colintern.diagnostics.batch_size import batch_size
 from colintern.diagnostics.run_config import Recorded, RunConfig
 
 _ARGUMENTS = frozenset({RUN_MANIFEST, TRAINING_ARGS})
@@ -11,8 +12,11 @@ _ARGUMENTS = frozenset({RUN_MANIFEST, TRAINING_ARGS})
 
 
 def log_contradictions(config: RunConfig) -> tuple[str, ...]:
-    """Name every argument that the log contradicts, with both figures."""
-    return tuple(_contradictions(config))
+    """Name every argument that the log contradicts and every total that the arguments contradict.
+
+    Each comes with both figures.
+    """
+    return (*_contradictions(config), *map(str, batch_size(config).overstated))
 
 
 def _contradictions(config: RunConfig) -> Iterator[str]:

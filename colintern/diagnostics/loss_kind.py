@@ -9,66 +9,16 @@ from colintern.artifacts.model_card import ModelCard
 from colintern.artifacts.run_layout import MODEL_CARD, RUN_MANIFEST
 from colintern.artifacts.run_manifest import LossRecord, RunManifest
 from colintern.diagnostics.batch_size import BatchSize
+from colintern.diagnostics.loss_classes import (
+    GATHERED,
+    LOCAL,
+    OTHER,
+    PAIRWISE,
+    has_batch_pages_only,
+)
 from colintern.diagnostics.version import release
 
 Kind = Literal["contrastive", "pairwise", "other", "unknown"]
-
-_LOCAL: Final = frozenset(
-    {
-        "MultipleNegativesRankingLoss",
-        "CachedMultipleNegativesRankingLoss",
-        "MultipleNegativesSymmetricRankingLoss",
-        "CachedMultipleNegativesSymmetricRankingLoss",
-        "GISTEmbedLoss",
-        "CachedGISTEmbedLoss",
-    }
-)
-"""In-batch losses of sentence-transformers: each process compares within its own batch."""
-
-_GATHERED: Final = frozenset(
-    {
-        "ColbertLoss",
-        "ColbertNegativeCELoss",
-        "BiEncoderLoss",
-        "BiPairedEncoderLoss",
-        "BiNegativeCELoss",
-    }
-)
-"""In-batch losses of colpali-engine: its trainer gathers the pages of all processes."""
-
-_PAIRWISE: Final = frozenset(
-    {
-        "ColbertPairwiseCELoss",
-        "ColbertPairwiseNegativeCELoss",
-        "ColbertSigmoidLoss",
-        "BiPairwiseCELoss",
-        "BiPairwiseNegativeCELoss",
-        "BiSigmoidLoss",
-    }
-)
-"""Losses of colpali-engine whose chance level is ln 2, whatever the batch."""
-
-_OTHER: Final = frozenset(
-    {
-        "AdaptiveLayerLoss",
-        "AnglELoss",
-        "BatchAllTripletLoss",
-        "BatchHardTripletLoss",
-        "CoSENTLoss",
-        "ContrastiveLoss",
-        "CosineSimilarityLoss",
-        "DenoisingAutoEncoderLoss",
-        "Distillation",
-        "MSELoss",
-        "MarginMSELoss",
-        "Matryoshka2dLoss",
-        "MatryoshkaLoss",
-        "OnlineContrastiveLoss",
-        "SoftmaxLoss",
-        "TripletLoss",
-    }
-)
-"""Losses of sentence-transformers and PyLate with another chance level, or none."""
 
 _DEFAULTS: Final = {
     "ColbertLoss": 0.02,
@@ -114,13 +64,12 @@ class LossKind(Struct, frozen=True, kw_only=True):
     @property
     def gathers(self) -> bool:
         """Whether the loss is one that colpali-engine's trainer gathers pages for."""
-        return self.class_name is None or self.class_name in _GATHERED | _PAIRWISE
+        return self.class_name is None or self.class_name in GATHERED | PAIRWISE
 
     @property
     def only_in_batch(self) -> bool:
         """Whether negatives come from the batch alone: a batch of one then has none."""
-        name = self.class_name
-        return name is None or (name in _GATHERED | _PAIRWISE and "Negative" not in name)
+        return self.class_name is None or has_batch_pages_only(self.class_name)
 
     @property
     def is_known_bad(self) -> bool:
@@ -183,18 +132,18 @@ def _of_card(losses: Iterable[str], batch: BatchSize | None) -> LossKind:
 
 
 def _kind_of(class_name: str) -> Kind:
-    if class_name in _LOCAL or class_name in _GATHERED:
+    if class_name in LOCAL or class_name in GATHERED:
         return "contrastive"
-    if class_name in _PAIRWISE:
+    if class_name in PAIRWISE:
         return "pairwise"
-    return "other" if class_name in _OTHER else "unknown"
+    return "other" if class_name in OTHER else "unknown"
 
 
 def _candidates(class_name: str, batch: BatchSize | None) -> int | None:
     """Pages of a batch; unknown where some forward passes of a step gather and others do not."""
     if batch is None:
         return None
-    if class_name in _LOCAL:
+    if class_name in LOCAL:
         return batch.least_candidates
     worlds = batch.world_size.value if batch.world_size else 1
     steps = batch.accumulation.value if batch.accumulation else 1

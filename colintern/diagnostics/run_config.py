@@ -59,6 +59,11 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     """The same in a model card, which is written last and edited by hand."""
     candidates: Recorded[int] | None = None
     """Pages that each query is compared with, where recorded."""
+    contrastive_batch_size: Recorded[int] | None = None
+    """Queries that one process compares at once, where recorded: more than one forward pass has
+    when the batch is cached."""
+    loss_class: Recorded[str] | None = None
+    """Name of the loss, as `ColbertLoss`."""
     auto_find_batch_size: Recorded[bool] | None = None
     """Whether the batch was halved until it fitted."""
     train_samples_per_second: Recorded[float] | None = None
