@@ -55,7 +55,7 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
     for name in (*_FOLDERS, *OUTPUTS, "colintern_guide", "colintern_audit_baseline"):
         if (value := config.getoption(name)) is not None:
             # Absolute, because workers of xdist may run elsewhere.
-            setattr(config.option, name, str(here / Path(value).expanduser()))
+            setattr(config.option, name, str(_absolute(name, value, here)))
     _check_paths(config)
     if config.getoption("colintern_live_pages") and not config.getoption("colintern_live"):
         raise pytest.UsageError("--live-pages: only --live runs the model on pages; give both")
@@ -110,6 +110,16 @@ def _policy(config: pytest.Config, settings: Settings, recorded: Path | None) ->
         min_evidence=_selectors(config.getoption("colintern_min_evidence"))
         or settings.min_evidence,
     )
+
+
+def _absolute(name: str, value: str, here: Path) -> Path:
+    """Return where a path leads; a baseline may be a bundled run, as a checkpoint may."""
+    if name != "colintern_baseline" or value.partition(":")[0] != "demo":
+        return here / Path(value).expanduser()
+    try:
+        return find_subjects([value], here)[0].path
+    except SubjectError as error:
+        raise pytest.UsageError(str(error).replace("--checkpoint", _flag(name), 1)) from error
 
 
 def _path(config: pytest.Config, name: str) -> Path | None:

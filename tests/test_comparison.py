@@ -319,3 +319,18 @@ def test_baseline_without_results_is_one_error(pytester, healthy_run, tmp_path):
     done = audit(pytester, *arguments, tmp_path / "empty")
     assert done.outcomes == {"CMP001": "blocked", "CMP002": "blocked", "SEC003": "failed"}
     assert "task results in it" in done.check("SEC003")["expected"]
+
+
+@pytest.mark.parametrize(
+    ("run", "outcome"), [("demo:healthy", "passed"), ("demo:poor-settings", "failed")]
+)
+def test_a_bundled_run_is_a_baseline(pytester, run, outcome):
+    arguments = ("--select", "CMP", "--baseline", "demo:healthy")
+    done = audit(pytester, "--checkpoint", run, *arguments)
+    assert done.outcomes == {"CMP001": outcome, "CMP002": "passed"}, done.output
+
+
+def test_an_unknown_bundled_baseline_names_the_others(pytester):
+    done = audit(pytester, "--checkpoint", "demo", "--baseline", "demo:best")
+    assert done.exit_code == 4
+    assert "--baseline demo:best: no such bundled run; there is demo:" in done.output
