@@ -127,7 +127,9 @@ def test_a_search_of_ten_trials_beats_the_default(default_scores, tmp_path, name
     assert len(places) == TRIALS
     assert all(place.is_finished for place in places)
     died = [each.number for each in trials if each.user_attrs.get("given_up") == "died"]
-    stood_in = [each.user_attrs["retry_of"] for each in trials if "retry_of" in each.user_attrs]
+    # Two workers may see the death at once: what the second one put up is never done.
+    done = [place.trial for place in places]
+    stood_in = [each.user_attrs["retry_of"] for each in done if "retry_of" in each.user_attrs]
     assert len(died) == 1
     assert stood_in == died
     best = json.loads((folder / "optuna_best_params.json").read_text())
