@@ -2,15 +2,18 @@ import json
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from colintern.artifacts.tiny_base import TINY_BASE
+from colintern.artifacts.tiny_base import TINY_BASE, bundled_base
 from colintern.cli import main
 from colintern.planning.architecture import find_architecture
+from colintern.planning.duration import durations
 from colintern.planning.gpus import parse_gpus
 from colintern.planning.hyperparameters import propose, steps_of_epoch, warmup_for
 from colintern.planning.memory import GIBIBYTE, StepSettings, largest_batch, memory_use
@@ -161,6 +164,7 @@ def test_a_model_that_does_not_fit_says_what_it_needs():
     ("config", "message"),
     [
         (None, "folder with a config.json"),
+        ("", "must have the config.json of a base model, but it has none; name the folder"),
         ("{", "config.json"),
         ('{"model_type": "qwen2_vl"}', "InternVL with a Qwen"),
         (internvl(num_hidden_layers=0), "layers, but this one has none"),
@@ -172,11 +176,114 @@ def test_a_base_that_cannot_be_planned_is_one_clear_error(tmp_path, config, mess
     folder = tmp_path / "base"
     if config is not None:
         folder.mkdir()
+    if config:
         (folder / "config.json").write_text(config)
     result = plan(folder)
     assert result.exit_code == 2, result.output
-    assert message in result.output
+    assert message in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+def test_an_adapter_is_not_taken_for_its_base(tmp_path):
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert "it is an adapter: name its base" in " ".join(plan(tmp_path).output.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--gpu-memory", "nan"), "must be a number of GB"),
+        (("--gpu-memory", "-4"), "not in the range"),
+        (("--gpu-memory", "inf"), "not in the range"),
+        (("--pairs", "1"), "not in the range"),
+        (("",), "it is empty"),
+        (("--table", "--json"), "choose one"),
+        (("OpenGVLab/InternVL3_5-1B",), "did you mean OpenGVLab/InternVL3_5-1B-HF?"),
+        (("InternVL3.5-4B",), "did you mean OpenGVLab/InternVL3_5-4B-HF"),
+        (("tiny-base",), "did you mean colintern/tiny-base?"),
+        (("vidore/colqwen2-v1.0",), "fetch the model first"),
+        (("~nobody-here/base",), "fetch the model first"),
+        (("x" * 5000,), "fetch the model first"),
+        (("a\0b",), "fetch the model first"),
+    ],
+)
+def test_a_mistake_is_one_usage_error(options, message):
+    result = plan(*options)
+    assert result.exit_code == 2, result.output
+    assert message in " ".join(result.output.split())
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_every_part_of_the_memory_is_counted():
+    use = propose(find_architecture("1B"), 32 * GIBIBYTE).memory()
+    trained, tiles, page, query, hidden = 20_221_952, 6, 6 * 256 + 12, 40, 1024
+    assert use.weights == 2 * (905_315_328 + 131_200)
+    assert (use.adapters, use.gradients, use.optimiser) == (4 * trained, 4 * trained, 8 * trained)
+    assert use.images == 16 * tiles * 3 * 448 * 448 * 4
+    assert use.scores == 3 * 2 * 16 * query * 16 * page
+    assert use.workspace == 16 * page * ((3 * 2 + 2 * 4) * 3072 + 2 * (2 + 4) * hidden)
+    vision = 16 * tiles * (1025 * ((2 * 2 + 4) * 1024 + 2 * 2 * 4096) + 2 * 3 * 448 * 448)
+    assert (use.vision, use.reserve, use.embeddings) == (vision, 768 * 2**20, 0)
+    backward = use.activations + use.recomputed + use.scores + use.workspace
+    assert use.total == use.fixed + use.images + max(backward, vision)
+    cached = propose(find_architecture("1B"), 32 * GIBIBYTE).memory(cached=True)
+    vectors = 2 * 2 * 64 * (page + query) * 128
+    assert cached.embeddings == vectors + 2 * 64 * tiles * 256 * hidden
+
+
+def test_the_vision_tower_may_be_the_peak():
+    base = find_architecture("1B")
+    step = StepSettings(batch_size=1, rank=1, checkpointing=True, query_tokens=1)
+    use = memory_use(base, step)
+    larger = replace(use, vision=10 * use.total)
+    assert larger.total == larger.fixed + larger.images + larger.vision
+
+
+def test_time_follows_the_guide_and_the_work():
+    base = find_architecture("1B")
+    guide = propose(base, 32 * GIBIBYTE)
+    shown = [(each.gpu, each.shortest, each.longest) for each in durations(guide)]
+    assert shown == [
+        ("RTX 5090", pytest.approx(30), pytest.approx(40)),
+        ("A100 40GB", pytest.approx(20), pytest.approx(25)),
+        ("A100 80GB", pytest.approx(15), pytest.approx(20)),
+    ]
+    assert all(
+        0.2 < low < high < 0.5 for low, high in (each.utilisation for each in durations(guide))
+    )
+    half = durations(propose(base, 32 * GIBIBYTE, 63_500))
+    assert half[0].shortest == pytest.approx(15)
+    # One forward pass more, of three: the frozen vision tower is not run again.
+    assert 30 * 1.05 < durations(guide, cached=True)[0].shortest < 40
+    assert durations(propose(find_architecture("4B"), 32 * GIBIBYTE))[0].shortest > 60
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "reason"),
+    [
+        (8, "half of the guide's for 16 GB, its least; 8 GB is below it"),
+        (31.8, "the guide's for 32 GB"),
+        (32, "the guide's for 32 GB"),
+    ],
+)
+def test_the_batch_has_its_true_reason(gigabytes, reason):
+    assert f"Batch Size             {reason}\n" in plan("--gpu-memory", gigabytes).output
+
+
+def test_a_card_below_its_name_is_that_card():
+    assert "Batch Size: 16\n" in plan("--gpu-memory", 31.8).output
+    assert "Batch Size: 12\n" in plan("--gpu-memory", 31.4).output
+
+
+def test_data_of_less_than_a_step_is_said_so():
+    assert "cannot train a retriever" in plan("--pairs", 20).output
+    assert "cannot train a retriever" not in plan("--pairs", 64).output
+
+
+def test_a_base_in_this_folder_names_no_hidden_run(monkeypatch):
+    folder = Path(bundled_base(TINY_BASE))
+    monkeypatch.chdir(folder)
+    assert "--output-dir runs/run --base . " in plan(".", "--gpu-memory", 24).output
 
 
 def test_a_driver_listing_is_read():

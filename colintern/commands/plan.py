@@ -1,6 +1,8 @@
 # ruff: noqa: D301 - click reads the control character \b as "keep these lines"
 """`colintern plan`: hyperparameters, memory and time of a run, before it is started."""
 
+import math
+
 import click
 
 from colintern.commands.context import CONTEXT
@@ -58,6 +60,7 @@ def plan(  # noqa: PLR0917 - the options of a command
     from colintern.planning.plan_json import plan_json  # noqa: PLC0415
     from colintern.planning.plan_text import misfit_text, plan_text, proposal_table  # noqa: PLC0415
 
+    _check(model, gpu_memory, table=table, as_json=as_json)
     if table:
         click.echo(proposal_table())
         return
@@ -77,3 +80,13 @@ def plan(  # noqa: PLR0917 - the options of a command
     else:
         click.echo(plan_text(proposal) if proposal.fits else misfit_text(proposal))
     context.exit(0 if proposal.fits else 1)
+
+
+def _check(model: str, gpu_memory: float | None, *, table: bool, as_json: bool) -> None:
+    """Refuse what click lets through: a NaN is in no range, and in every one."""
+    if gpu_memory is not None and math.isnan(gpu_memory):
+        raise click.BadParameter("it must be a number of GB, but it is nan", param_hint="GB")
+    if not model.strip():
+        raise click.UsageError("MODEL must be a name or a folder, but it is empty")
+    if table and as_json:
+        raise click.UsageError("--table is a text; --json is the plan of one MODEL: choose one")

@@ -1,5 +1,7 @@
 """The sizes of a base model that memory and time follow from, counted from its configuration."""
 
+import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +11,7 @@ from msgspec import Struct
 from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
 from colintern.artifacts.model_config import ModelConfig, read_model_config
 from colintern.artifacts.printable import printable
-from colintern.artifacts.tiny_base import bundled_base
+from colintern.artifacts.tiny_base import TINY_BASE, bundled_base
 from colintern.diagnostics.module_outline import BUILT_IN, ModuleOutline, outline_of
 
 PROJECTION_DIM: Final = 128
@@ -119,12 +121,12 @@ def find_architecture(model: str) -> Architecture:
     name = _SHORT.get(model.upper(), model)
     folder = bundled_base(name) or _folder(name)
     if folder is not None:
-        return architecture_of(read_model_config(folder / "config.json", None), name, str(folder))
+        return architecture_of(_config_in(folder), name, str(folder))
     if name in BUILT_IN:
         return architecture_of(BUILT_IN[name], name, "built-in outline")
     raise ArchitectureError(
         f"{printable(model)} must be a folder with a config.json, a Hub id in the local cache, or "
-        f"one of {', '.join(_SHORT)}; name one of these, or fetch the model first"
+        f"one of {', '.join(_SHORT)}; {_meant(model)}"
     )
 
 
@@ -156,13 +158,40 @@ def architecture_of(config: ModelConfig, name: str, source: str) -> Architecture
 
 _SHORT: Final = {name.rsplit("-", 2)[1]: name for name in BUILT_IN}
 """`1B` for OpenGVLab/InternVL3_5-1B-HF, and so on."""
+_CLOSE: Final = 0.75
+"""Likeness of two names, from 0 to 1, from which one may be meant by the other (own choice)."""
 
 
 def _folder(name: str) -> Path | None:
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path
+    # Of os.path: a name that no file can have is no folder, not an exception.
+    path = os.path.expanduser(name)  # noqa: PTH111 - as above
+    if os.path.isdir(path):  # noqa: PTH112 - as above
+        return Path(path)
     return find_snapshot(name) if is_hub_id(name) else None
+
+
+def _config_in(folder: Path) -> ModelConfig:
+    path = folder / "config.json"
+    if not os.path.lexists(path):
+        adapter = (folder / "adapter_config.json").exists()
+        raise ArchitectureError(
+            f"{printable(folder)} must have the config.json of a base model, but it has none; "
+            + ("it is an adapter: name its base" if adapter else "name the folder of a base model")
+        )
+    return read_model_config(path, None)
+
+
+def _meant(model: str) -> str:
+    """Say which name is close to `model`, or what to do without one."""
+    names = {_last(name): name for name in (*BUILT_IN, *_SHORT, TINY_BASE)}
+    close = difflib.get_close_matches(_last(model), names, n=1, cutoff=_CLOSE)
+    if close:
+        return f"did you mean {names[close[0]]}?"
+    return "name one of these, or fetch the model first"
+
+
+def _last(name: str) -> str:
+    return name.rstrip("/").rpartition("/")[2].upper()
 
 
 def _text(config: ModelConfig, outline: ModuleOutline, kind: str) -> Text:

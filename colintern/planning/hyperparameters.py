@@ -32,6 +32,8 @@ CACHED_BATCH: Final = 64
 _GUIDE_BATCHES: Final = ((0, 4), (16, 8), (24, 12), (32, 16), (40, 24), (80, 32))
 """The guide's batch sizes by GB of GPU memory: "24-32" from 40 GB is 24 there and 32 at 80.
 Below its minimum of 16 GB: half of what it has at 16."""
+_GUIDE_LEAST: Final = 16
+"""GB of GPU memory: the guide's minimum hardware."""
 _BATCHES: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Of these the largest that fits; below 2 a query has no page to be told from."""
 _CHUNKS: Final = (16, 8, 4, 2, 1)
@@ -177,17 +179,14 @@ def reasons(proposal: Proposal) -> dict[str, str]:
     """Say of each number why it is what it is."""
     size = shown_size(proposal.architecture.base_parameters)
     gigabytes = f"{proposal.gpu_bytes / GIBIBYTE:.0f} GB"
-    capped = proposal.batch_size == proposal.ceiling
     return {
         "Learning Rate": f"the guide's figure for {size} parameters; 2e-5 if training is unstable",
-        "Batch Size": f"the guide's for {gigabytes}"
-        if capped
-        else f"the largest that fits {gigabytes}; the guide's {proposal.ceiling} is for 1B",
+        "Batch Size": _batch_reason(proposal, gigabytes),
         "Gradient Accumulation": "the fewest that make an effective batch of at least "
         f"{GUIDE.min_effective_batch_size}",
         "Effective Batch Size": "steadies the gradient; it adds no negatives",
         "Number of Epochs": "the guide's: critical",
-        "Warmup Steps": "10 % of the first epoch, at least 100, at most a third of the run",
+        "Warmup Steps": "10 % of the first epoch, at least 100, less than a third of the run",
         "LoRA Rank": f"the guide's for {size} parameters; alpha is the same",
         "Targets": "all seven linear layers of every language layer, and custom_text_proj",
         "Token budget": "the guide's most visual tokens a page, thumbnail included",
@@ -195,6 +194,14 @@ def reasons(proposal: Proposal) -> dict[str, str]:
         if proposal.checkpointing
         else "not needed: the batch fits without it, and it costs a second forward pass",
     }
+
+
+def _batch_reason(proposal: Proposal, gigabytes: str) -> str:
+    if proposal.batch_size < proposal.ceiling:
+        return f"the largest that fits {gigabytes}; the guide's {proposal.ceiling} is for 1B"
+    if round(proposal.gpu_bytes / GIBIBYTE) < _GUIDE_LEAST:
+        return f"half of the guide's for {_GUIDE_LEAST} GB, its least; {gigabytes} is below it"
+    return f"the guide's for {gigabytes}"
 
 
 def _batch(architecture: Architecture, step: StepSettings, gpu_bytes: int, ceiling: int) -> int:

@@ -201,6 +201,11 @@ def _time(proposal: Proposal) -> Iterator[str]:
 
 def _data(proposal: Proposal) -> Iterator[str]:
     yield f"Data: {proposal.pairs:,} pairs"
+    if proposal.pairs < proposal.effective_batch_size:
+        yield (
+            f"  fewer than the {proposal.effective_batch_size} of one optimiser step: an epoch is "
+            "a single step, which cannot train a retriever"
+        )
     if proposal.pairs == GUIDE_PAIRS:
         yield (
             f"  colpali_train_set has {DATASET_ROWS:,} rows where the guide assumes "
@@ -215,4 +220,5 @@ def _shown(size: int) -> str:
 
 
 def _run_name(model: str) -> str:
-    return model.rstrip("/").rsplit("/", 1)[-1].lower() or "run"
+    name = model.rstrip("/").rsplit("/", 1)[-1].lower()
+    return name if name.strip(".~") else "run"
