@@ -19,8 +19,10 @@ from colintern.cli import main
 from colintern.diagnostics.benchmarks import VIDORE_V1
 from colintern.diagnostics.epoch_losses import epoch_losses, healthy_losses
 from colintern.guide import GUIDE
+from colintern.report.document import Cell, Document, Section, Table
 from colintern.report.document_html import document_html
 from colintern.report.document_markdown import document_markdown
+from colintern.report.overlay import overlay
 from colintern.report.recipe_section import SETTINGS
 from colintern.report.report_files import output_files
 from colintern.report.resources_section import COMPONENTS
@@ -219,6 +221,47 @@ def test_runs_of_one_batch_share_nats():
     assert "share of chance" not in text
 
 
+def test_the_corridor_is_that_of_the_batch():
+    text = section(markdown("demo"), "Training")
+    assert "healthy run, scaled by chance, would be at 1.12." in text
+
+
+@pytest.mark.parametrize(
+    ("runs", "title", "scale"),
+    [
+        (DEMOS, "Loss as a share of chance", np.log(16)),
+        (DEMOS[:2], "Loss", np.log(16) / np.log(64)),
+    ],
+)
+def test_overlaid_losses_share_one_scale(monkeypatch, runs, title, scale):
+    drawn = {}
+
+    def recorded(name, unit, series, **more):
+        drawn[name] = (series, {each.name: each.ys for each in more["levels"]})
+        return overlay(name, unit, series, **more)
+
+    monkeypatch.setattr("colintern.report.training_overlay.overlay", recorded)
+    document(*runs)
+    series, levels = drawn[title]
+    assert levels["guide: healthy"] == pytest.approx(np.array(GUIDE.healthy_loss_corridor) / scale)
+    (chance,) = next(ys for name, ys in levels.items() if name.startswith("chance"))
+    # Of the three runs the second and the third stay near chance.
+    assert [series[number].ys[-1] / chance for number in range(1, len(runs))] == [
+        pytest.approx(share, abs=0.02) for share in (0.93, 1.0)[: len(runs) - 1]
+    ]
+
+
+@pytest.mark.parametrize("text", ["a\\\\|<b>", "\\\\|", "x\\|<img>"])
+def test_code_with_a_pipe_keeps_its_cell(text):
+    table = Table("", ("Name", "Value"), ((Cell("n"), Cell(f"`{text}` and `<i>`")),))
+    section_of = Section("id", "Title", (table,))
+    made = document_markdown(Document("t", "b", "s", (), (section_of,)))
+    row = next(line for line in made.splitlines() if "| n |" in line)
+    inside = re.sub(r"\\.", "", row)
+    assert inside.count("|") == 3
+    assert "<" not in re.sub(r"`[^`|]*`", "", inside)
+
+
 def test_unknown_loss_has_no_chance(healthy_run, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
@@ -313,6 +356,13 @@ def test_poor_settings_get_the_guides_numbers():
         assert re.search(rf"^ {{3}}{re.escape(line)}$", text, re.MULTILINE)
     assert text.index("CFG002") < text.index("CFG008") < text.index("Train again")
     assert "colintern train --recipe tiny" in text
+
+
+def test_root_causes_beyond_the_most_are_named(monkeypatch):
+    monkeypatch.setattr("colintern.report.next_steps.MOST_ROOTS", 1)
+    text = section(markdown("demo:poor-settings"), "What to try next")
+    assert text.count("- Because: ") == 1
+    assert re.search(r"^2\. \*\*2 more root causes\*\*\n +CFG001, CFG008$", text, re.MULTILINE)
 
 
 def test_healthy_run_has_nothing_to_mend():

@@ -32,10 +32,10 @@ _MARKS = {
 
 _HARMLESS = re.compile(
     r"(?<=.)\\[-()+!]|(?<=.)\\\.(?=\s|$|(?<=\d\\\.)\d)|&#58;(?=\s|$)|(?<=\d)&#58;(?=\d)"
-    r"|(?<=NDCG)&#64;|(?<=Recall)&#64;"
+    r"|(?<=NDCG)&#64;&#8203;|(?<=Recall)&#64;&#8203;"
 )
 """Escapes that can be taken back."""
-_SIGNS = {"&#58;": ":", "&#64;": "@"}
+_SIGNS = {"&#58;": ":", "&#64;&#8203;": "@"}
 
 
 def document_markdown(document: Document) -> str:
@@ -127,10 +127,14 @@ def _prose(text: str) -> str:
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return _plain(text)
-    return "".join(
-        (f"`{part}`" if part.strip() else part) if index % 2 else _plain(part)
-        for index, part in enumerate(parts)
-    )
+    return "".join(_code(part) if index % 2 else _plain(part) for index, part in enumerate(parts))
+
+
+def _code(text: str) -> str:
+    """Return `text` as code; a pipe behind a backslash would end a table's cell in the middle."""
+    if "\\|" in text:
+        return _plain(f"`{text}`")
+    return f"`{text}`" if text.strip() else text
 
 
 def _plain(text: str) -> str:
