@@ -17,7 +17,7 @@ from pytest_colintern.markdown_report import markdown_report
 from pytest_colintern.outcome import CheckResult, Outcome
 
 _MAX_ANNOTATIONS: Final = 10
-"""GitHub shows no more than ten of each kind a step."""
+"""Of each kind: GitHub shows no more a step."""
 _MAX_SUMMARY_BYTES: Final = 1_000_000
 """GitHub takes 1 MiB a step; a longer summary is refused whole."""
 
@@ -27,8 +27,8 @@ class WorkflowCommands:
 
     def __init__(self, config: pytest.Config) -> None:
         """Look up where this runs."""
-        is_worker = hasattr(config, "workerinput")
-        self.active = os.environ.get("GITHUB_ACTIONS") == "true" and not is_worker
+        self.is_worker = hasattr(config, "workerinput")
+        self.active = os.environ.get("GITHUB_ACTIONS") == "true" and not self.is_worker
         token = secrets.token_hex(16)
         self.stopped = f"::stop-commands::{token}"
         """The line after which the runner obeys nothing."""
@@ -57,15 +57,14 @@ class WorkflowCommands:
 
 
 def annotations(report: AuditReport) -> Iterator[str]:
-    """Yield workflow commands: an error for each gating root cause, a warning for each other.
+    """Yield workflow commands: an error for whatever fails the audit, a warning for other causes.
 
     Texts of artefacts cannot end the line or start a command of their own: `%`, line ends, and in
     properties `:` and `,` are escaped as the runner unescapes them.
     """
-    commands = [
-        _annotation(subject, result) for subject in report.subjects for result in _told(subject)
-    ]
-    yield from commands[:_MAX_ANNOTATIONS]
+    commands = [*_told_of_the_audit(report), *_told_of_subjects(report)]
+    for kind in ("error", "warning"):
+        yield from [each for each in commands if each.startswith(f"::{kind} ")][:_MAX_ANNOTATIONS]
 
 
 def append_summary(report: AuditReport, environment: Mapping[str, str]) -> None:
@@ -85,16 +84,39 @@ def append_summary(report: AuditReport, environment: Mapping[str, str]) -> None:
         summary.write(f"\n{text}")
 
 
-def _told(subject: SubjectReport) -> Iterator[CheckResult]:
-    yield from (subject.result(root.rule) for root in subject.roots)
-    yield from (result for result in subject.results if result.outcome is Outcome.ERROR)
+def _told_of_the_audit(report: AuditReport) -> Iterator[str]:
+    yield from (_command("error", "the audit broke down", text) for text in report.breakdowns)
+    for subject in report.worst_first:
+        if subject.unmet:
+            text = f"not judged, but the policy wants it: {', '.join(subject.unmet)}"
+            yield _command("error", subject.identity.name, text)
 
 
-def _annotation(subject: SubjectReport, result: CheckResult) -> str:
-    kind = "error" if result.gates else "warning"
-    title = _escaped(f"{result.rule} {result.name}: {subject.identity.name}")
-    title = title.replace(":", "%3A").replace(",", "%2C")
-    return f"::{kind} title={title}::{_escaped(f'{result.observed}. {result.fix}')}"
+def _told_of_subjects(report: AuditReport) -> Iterator[str]:
+    for subject in report.worst_first:
+        for root in subject.roots:
+            # A cause below the gate fails the audit through what follows from it.
+            gates = any(subject.result(rule).gates for rule in (root.rule, *root.explains))
+            yield _annotation(subject, subject.result(root.rule), gates=gates)
+        for result in subject.results:
+            if result.outcome is Outcome.ERROR or _is_demanded(result):
+                yield _annotation(subject, result, gates=True)
+
+
+def _is_demanded(result: CheckResult) -> bool:
+    """Whether `--strict-evidence` makes its absence fail."""
+    return result.gates and result.outcome is Outcome.NO_EVIDENCE
+
+
+def _annotation(subject: SubjectReport, result: CheckResult, *, gates: bool) -> str:
+    title = f"{result.rule} {result.name}: {subject.identity.name}"
+    kind = "error" if gates else "warning"
+    return _command(kind, title, f"{result.observed}. {result.fix}")
+
+
+def _command(kind: str, title: str, text: str) -> str:
+    name = _escaped(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{kind} title={name}::{_escaped(text)}"
 
 
 def _escaped(text: str) -> str:

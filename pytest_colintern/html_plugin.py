@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
-from colintern.artifacts.written_text import write_text_atomically
+from colintern.artifacts.printable import printable
 from pytest_colintern.audit_report import AuditReport
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.html_figures import MOST_SUBJECTS, SubjectFigures, subject_figures
 from pytest_colintern.html_page import page, page_title, report_block, unfinished_block
+from pytest_colintern.outputs import written
 
 
 class HtmlReport:
@@ -30,6 +31,7 @@ class HtmlReport:
         config: pytest.Config,
         report: Callable[[], AuditReport | None],
         evidence: Callable[[str], Resolver],
+        complain: Callable[[str], None],
     ) -> None:
         """Write the page of an audit.
 
@@ -37,7 +39,9 @@ class HtmlReport:
             config: of the session.
             report: returns the audit, or None while there is no verdict.
             evidence: returns the evidence of the subject of a name.
+            complain: is told why the page could not be written.
         """
+        self._complain = complain
         self._config = config
         self._report = report
         self._evidence = evidence
@@ -50,8 +54,12 @@ class HtmlReport:
         for plugin in self._config.pluginmanager.get_plugins():
             if isinstance(plugin, BaseReport):
                 # No hook reaches these: see the module's docstring.
-                write = partial(write_text_atomically, plugin._report_path)  # noqa: SLF001
+                write = partial(self._write, plugin._report_path)  # noqa: SLF001
                 plugin._template, plugin._write_report = self, write  # noqa: SLF001
+
+    def _write(self, path: Path, text: str) -> None:
+        for problem in written(path, text):
+            self._complain(problem)
 
     def render(self, *, additional_summary: dict[str, list[str]], **_: Any) -> str:
         """Render the whole page, as pytest-html asks its template to."""
@@ -85,6 +93,7 @@ def register_html(
     config: pytest.Config,
     report: Callable[[], AuditReport | None],
     evidence: Callable[[str], Resolver],
+    complain: Callable[[str], None],
 ) -> None:
     """Make pytest-html's page ours.
 
@@ -93,5 +102,10 @@ def register_html(
     """
     path = Path(config.getoption("htmlpath")).expanduser()
     if path.is_dir():
-        raise pytest.UsageError(f"--html {path}: is a folder; name a file")
-    config.pluginmanager.register(HtmlReport(config, report, evidence), "colintern-html")
+        raise pytest.UsageError(f"--html {printable(path)}: is a folder; name a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"--html {printable(path)}: {error.strerror}") from error
+    filler = HtmlReport(config, report, evidence, complain)
+    config.pluginmanager.register(filler, "colintern-html")

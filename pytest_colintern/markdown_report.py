@@ -7,8 +7,17 @@ from typing import Final
 from pytest_colintern.audit_report import AuditReport, SubjectReport
 from pytest_colintern.outcome import CheckResult, Outcome
 
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&@:])")
-_ENTITIES: Final = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;", ":": "&#58;"}
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&@:$])")
+_ENTITIES: Final = {
+    "<": "&lt;",
+    ">": "&gt;",
+    "&": "&amp;",
+    ":": "&#58;",
+    "$": "&#36;",
+    # GitHub looks for names and numbers in the text as shown: a space of no width parts them.
+    "@": "&#64;&#8203;",
+    "#": "&#35;&#8203;",
+}
 _UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NO_EVIDENCE, Outcome.BLOCKED)
 
 
@@ -41,7 +50,7 @@ def escaped(text: str) -> str:
     r"""Escape everything that Markdown, a table or a mention could act on.
 
     >>> escaped("a|b <script> @you")
-    'a\\|b &lt;script&gt; &#64;you'
+    'a\\|b &lt;script&gt; &#64;&#8203;you'
     """
     return _SPECIAL.sub(lambda match: _ENTITIES.get(match[1], f"\\{match[1]}"), text)
 

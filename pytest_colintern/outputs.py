@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from colintern.artifacts.printable import printable
 from colintern.artifacts.written_text import write_text_atomically
 from pytest_colintern.audit_report import AuditReport
 from pytest_colintern.github_actions import WorkflowCommands, annotations, append_summary
@@ -21,23 +22,35 @@ _WRITERS: Final[dict[str, Callable[[AuditReport], str]]] = {
 }
 
 
-def write_outputs(config: pytest.Config, report: AuditReport) -> None:
-    """Write the files that were asked for, each whole or not at all.
-
-    Raises:
-        OSError: one cannot be written.
-    """
+def write_outputs(config: pytest.Config, report: AuditReport) -> Iterator[str]:
+    """Write the files that were asked for, each whole or not at all; yield what went wrong."""
     for option, render in _WRITERS.items():
         if (path := config.getoption(option)) is not None:
-            write_text_atomically(Path(path), render(report))
+            yield from written(Path(path), render(report))
+
+
+def written(path: Path, text: str) -> Iterator[str]:
+    """Write a file whole; yield why it could not be: one report must not cost the others."""
+    try:
+        write_text_atomically(path, text)
+    except OSError as error:
+        yield _not_written(path, error)
+
+
+def _not_written(path: object, error: OSError) -> str:
+    return f"not written: {printable(path, limit=1_000)}: {error.strerror or printable(error)}"
 
 
 def tell_ci(report: AuditReport, commands: WorkflowCommands) -> Iterator[str]:
     """Under GitHub Actions, append the job's summary and yield annotations to print."""
     if not commands.active:
         return
-    if os.environ.get("GITHUB_STEP_SUMMARY"):
-        append_summary(report, os.environ)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            append_summary(report, os.environ)
+        except OSError as error:
+            # The runner's own file: that it is not there says nothing about the checkpoint.
+            yield _not_written(summary, error)
     yield commands.resumed
     yield from annotations(report)
     yield commands.stopped

@@ -22,8 +22,10 @@ class WaiverInForce(Struct, frozen=True, kw_only=True):
 
     def shown(self) -> str:
         """Tell it in one line."""
-        end = f"expired on {self.until}, counts no longer" if self.expired else self.until
-        return f"{self.rule} ({self.reason}{f'; {end}' if end else ''})"
+        end = f"until {self.until}" if self.until else "no end date"
+        if self.expired:
+            end = f"expired on {self.until}, counts no longer"
+        return f"{self.rule} ({self.reason}; {end})"
 
 
 class PolicyInForce(Struct, frozen=True, kw_only=True):

@@ -58,10 +58,10 @@ def register_audit(config: pytest.Config) -> None:
     if commands.active:
         config.pluginmanager.register(commands, "colintern-workflow-commands")
     config.pluginmanager.register(OutcomeReports(), "colintern-outcomes")
-    if config.getoption("htmlpath", default=None) and not hasattr(config, "workerinput"):
+    if config.getoption("htmlpath", default=None) is not None and not commands.is_worker:
         from pytest_colintern.html_plugin import register_html  # noqa: PLC0415 - rarely needed
 
-        register_html(config, lambda: session.report, session.evidence)
+        register_html(config, lambda: session.report, session.evidence, session.note_unwritten)
     if config.getoption("showfixtures"):
         offer_evidence_fixtures(config)
 
@@ -83,6 +83,7 @@ class AuditSession:
         self._report: AuditReport | None = None
         self._collected_all = True
         self._breakdowns: list[str] = []
+        self._unwritten: list[str] = []
         self._commands = commands
         self._policy = policy_in_force(setup.policy, setup.settings, setup.audit_baseline)
 
@@ -95,6 +96,10 @@ class AuditSession:
         """Return the evidence of the subject called `name`."""
         subject = next(subject for subject in self._setup.subjects if subject.name == name)
         return self._judge(subject).resolver
+
+    def note_unwritten(self, problem: str) -> None:
+        """Remember that a report could not be written, and why."""
+        self._unwritten.append(problem)
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""
@@ -174,9 +179,14 @@ class AuditSession:
             self._report = self._make_report()
             codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
             session.exitstatus = codes.get(self._report.verdict, EXIT_INCONCLUSIVE)
-            write_outputs(self._config, self._report)
+            self._unwritten += write_outputs(self._config, self._report)
         outcome = yield
+        if self._unwritten:
+            self._print([(line, {"red": True}) for line in self._unwritten], "reports")
         if self._report is not None:
+            if self._unwritten:
+                # Whoever waits for a report must not take its absence for a verdict.
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
             told = tell_ci(self._report, self._commands)
             self._print([(line, {}) for line in told], "annotations")
             self._print(list(verdict_lines(self._report)), "audit")

@@ -54,6 +54,8 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
     here = Path(config.invocation_params.dir)
     for name in (*_FOLDERS, *OUTPUTS, "colintern_guide", "colintern_audit_baseline"):
         if (value := config.getoption(name)) is not None:
+            if not str(value):
+                raise pytest.UsageError(f"{_flag(name)}: expected a path, found nothing")
             # Absolute, because workers of xdist may run elsewhere.
             setattr(config.option, name, str(_absolute(name, value, here)))
     _check_paths(config)
@@ -75,8 +77,8 @@ def audit_setup(config: pytest.Config) -> AuditSetup:
         options=_options(config, settings, len(subjects), here),
         policy=policy,
         settings=settings,
-        select=_selectors(config.getoption("colintern_select")),
-        skip=_selectors(config.getoption("colintern_skip_rules")),
+        select=_selectors(config, "colintern_select"),
+        skip=_selectors(config, "colintern_skip_rules"),
         audit_baseline=str(recorded) if recorded else None,
     )
 
@@ -107,8 +109,7 @@ def _policy(config: pytest.Config, settings: Settings, recorded: Path | None) ->
         strict_evidence=bool(settings.strict_evidence if strict is None else strict),
         waivers=settings.waivers,
         known=read_recorded_audit(recorded) if recorded else None,
-        min_evidence=_selectors(config.getoption("colintern_min_evidence"))
-        or settings.min_evidence,
+        min_evidence=_selectors(config, "colintern_min_evidence") or settings.min_evidence,
     )
 
 
@@ -155,6 +156,10 @@ def _flag(destination: str) -> str:
     return "--" + destination.removeprefix("colintern_").replace("_", "-")
 
 
-def _selectors(values: Sequence[str]) -> tuple[str, ...]:
+def _selectors(config: pytest.Config, name: str) -> tuple[str, ...]:
     """Split `ADP,LOG002` and repeated options into one list."""
+    values: Sequence[str] = config.getoption(name)
+    if empty := [value for value in values if not value.strip(" ,")]:
+        # A variable of a CI job that is not set: the gate that it stood for would be gone.
+        raise pytest.UsageError(f"{_flag(name)} {empty[0]!r}: expected ids or families: RES001,LOG")
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

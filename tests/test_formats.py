@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from own_checks import EIGHT, HEAD, WAIVE_SEVEN, check, verdict
 from sarif_kit import assert_valid
 
 import pytest_colintern
+from colintern.artifacts.written_text import write_text_atomically
 
 SCHEMA = json.loads(
     Path(pytest_colintern.__file__).with_name("audit.schema.json").read_text(encoding="utf-8")
@@ -256,6 +258,17 @@ def test_kill_leaves_old_files_whole(tmp_path, survived):
     ends = ("}", "\n", "}", "</html>")
     for text, end in zip(texts[:survived], ends, strict=False):
         assert text.removesuffix("\n").endswith(end.strip())
+
+
+def test_what_a_kill_left_is_removed_once_old(tmp_path):
+    half = [tmp_path / f".audit.json.{name}" for name in ("abcdefg1", "abcdefg2")]
+    others = [tmp_path / name for name in (".audit.json.bak", ".other.json.abcdefg1", "audit.txt")]
+    for path in (*half, *others):
+        path.write_text("{")
+        os.utime(path, (0, 0))
+    half[1].touch()
+    write_text_atomically(tmp_path / "audit.json", "{}")
+    assert {*tmp_path.iterdir()} == {half[1], *others, tmp_path / "audit.json"}
 
 
 REVERSED = """

@@ -1,4 +1,6 @@
+import errno
 import json
+import re
 import zlib
 
 import pytest
@@ -148,6 +150,47 @@ def test_misspelt_minimum_is_refused(pytester, subject):
     assert "did you mean TEAM001" in result.output
 
 
+@pytest.mark.parametrize("option", ["--min-evidence=", "--select= ,", "--skip-rules="])
+def test_ids_that_are_none_are_refused(pytester, subject, option):
+    result = run(pytester, FAILING, f"--checkpoint={subject}", option)
+    assert result.exit_code == 4
+    assert "expected ids or families" in result.output
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--audit-json=", "--audit-json: expected a path, found nothing"),
+        ("--audit-baseline=", "--audit-baseline: expected a path, found nothing"),
+        ("--html=", "is a folder; name a file"),
+        ("--html=known.txt/report.html", "--html known.txt/report.html: "),
+    ],
+)
+def test_paths_that_are_none_are_refused(pytester, subject, option, message):
+    (pytester.path / "known.txt").touch()
+    result = run(pytester, FAILING, f"--checkpoint={subject}", option)
+    assert result.exit_code == 4
+    assert message in result.output
+
+
+def test_a_report_that_cannot_be_written_is_told(pytester, subject, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    names = ("audit-markdown", "audit-sarif", "html")
+    options = [f"--{name}={pytester.path / name}" for name in names]
+    result = run(pytester, WARNING, f"--checkpoint={subject}", *options)
+    assert result.exit_code == 3
+    told = re.findall(
+        r"^not written: \S+/(\S+): No space left on device$", result.output, re.MULTILINE
+    )
+    assert told == ["audit.json", *names]
+    assert "Traceback" not in result.output
+    assert result.output.strip().split("\n")[-1].startswith("verdict: PASS")
+    assert not [path for path in pytester.path.iterdir() if path.name.startswith(".a")]
+
+
 def test_policy_in_force_is_printed(pytester, subject):
     settings(
         pytester,
@@ -155,19 +198,21 @@ def test_policy_in_force_is_printed(pytester, subject):
         "[tool.colintern.guide]\nmin_epochs = 3\nmin_effective_batch_size = 8\n"
         "[tool.colintern.waive]\n"
         'TEAM001 = {reason = "agreed", until = 2999-01-01}\n'
-        'TEAM002 = {reason = "old", until = 2020-01-01}',
+        'TEAM002 = {reason = "old", until = 2020-01-01}\n'
+        'TEAM003 = {reason = "for good"}',
     )
     result = run(pytester, FAILING, f"--checkpoint={subject}")
     for line in (
         "fails on warning, settings: ",
         "must be judged: TEAM001",
         "thresholds changed: min_epochs = 3.0, min_effective_batch_size = 8",
-        "waived: TEAM001 (agreed; 2999-01-01)",
+        "waived: TEAM001 (agreed; until 2999-01-01)",
+        "waived: TEAM003 (for good; no end date)",
         "waiver TEAM002 (old; expired on 2020-01-01, counts no longer)",
     ):
         assert line in result.output
     waivers = {each["rule"]: each["expired"] for each in result.document["policy"]["waivers"]}
-    assert waivers == {"TEAM001": False, "TEAM002": True}
+    assert waivers == {"TEAM001": False, "TEAM002": True, "TEAM003": False}
 
 
 def test_infinite_threshold_is_still_strict_json(pytester, subject):
@@ -196,6 +241,48 @@ def test_github_gets_annotations_and_a_summary(pytester, subject, github):
     output = run(pytester, FAILING, f"--checkpoint={subject}").output
     assert "\n::error title=TEAM001 fault-1%3A run-a::seen. mend it.\n" in output
     assert github.read_text().startswith("before\n\n## ColIntern audit: FAIL")
+
+
+def test_missing_summary_costs_no_verdict(pytester, subject, github, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(github / "no" / "folder"))
+    result = run(pytester, WARNING, f"--checkpoint={subject}")
+    assert result.exit_code == 0
+    assert "not written: " in result.output
+    assert "verdict: PASS" in result.output
+
+
+def test_cause_below_the_gate_is_an_error_where_its_symptom_gates(pytester, subject, github):
+    text = HEAD + check(1, verdict(ok=False), severity="WARNING", explains=("TEAM002",))
+    text += check(2, verdict(ok=False)) + check(4, verdict(ok=False), severity="WARNING")
+    (first, second) = told(run(pytester, text, f"--checkpoint={subject}"), github)
+    assert first.startswith("::error title=TEAM001 ")
+    assert second.startswith("::warning title=TEAM004 ")
+
+
+def test_missing_evidence_that_gates_is_annotated(pytester, subject, github):
+    text = HEAD + check(2, verdict(ok=True)) + check(3, NO_EVIDENCE)
+    arguments = (f"--checkpoint={subject}", "--min-evidence=TEAM003")
+    (line,) = told(run(pytester, text, *arguments), github)
+    assert line == "::error title=run-a::not judged, but the policy wants it: TEAM003"
+    (line,) = told(run(pytester, text, arguments[0], "--strict-evidence"), github)
+    assert line.startswith("::error title=TEAM003 fault-3%3A run-a::some.json is needed")
+
+
+def test_errors_come_before_ten_warnings(pytester, subject, github, tmp_path):
+    (tmp_path / "run-b").mkdir()
+    (tmp_path / "run-b" / "bad").touch()
+    body = 'return Verdict(not (layout.path / "bad").exists(), observed="", expected="")'
+    warnings = [check(n, verdict(ok=False), severity="WARNING") for n in range(2, 14)]
+    text = HEAD + check(1, body) + "".join(warnings)
+    both = [f"--checkpoint={folder}" for folder in (subject, tmp_path / "run-b")]
+    lines = told(run(pytester, text, *both), github)
+    assert [line.split(" ")[0] for line in lines] == ["::error", *["::warning"] * 10]
+    assert lines[0].startswith("::error title=TEAM001 fault-1%3A run-b")
+
+
+def told(result, github):
+    assert github.exists()
+    return list(obeyed(result.output))
 
 
 def test_elsewhere_nothing_is_annotated(pytester, subject, monkeypatch):
