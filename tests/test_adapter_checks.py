@@ -261,6 +261,6 @@ def test_hostile_configuration_ends_soon(run, config):
         tensors[f"{PREFIX}{'.layers.1.' * 20_000}\n.lora_A.weight"] = values
 
     write_adapter(run, config=config, edit=names)
-    start = time.perf_counter()
+    start = time.process_time()
     judge_adapter(run)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

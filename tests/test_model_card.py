@@ -104,9 +104,9 @@ def test_front_matter(tmp_path, text, base, tags):
     ],
 )
 def test_hostile_cards_take_no_time(tmp_path, text):
-    start = time.perf_counter()
+    start = time.process_time()
     card(tmp_path, text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_huge_card_is_refused(tmp_path):

@@ -43,15 +43,15 @@ def test_patterns_in_use_are_tried(pattern):
     ],
 )
 def test_dangerous_patterns_are_refused(pattern):
-    start = time.perf_counter()
+    start = time.process_time()
     assert safe_pattern(pattern).fullmatch("a" * 60) is None
     assert safe_pattern(pattern).problem
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_slow_but_bounded_pattern_stops():
     pattern = safe_pattern(".*.*.*.*.*x")
-    start = time.perf_counter()
+    start = time.process_time()
     results = {pattern.fullmatch("a" * length) for length in range(20, 400)}
     assert None in results
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
