@@ -11,14 +11,16 @@ from optuna.trial import TrialState, create_trial
 
 from colintern.cli import main
 from colintern.search.best import apply_best, read_best
-from colintern.search.command import _fixed, _shown, _space
+from colintern.search.command import _fixed, _recipe, _shown, _space
 from colintern.search.defaults import default_space, starting_point
 from colintern.search.figures import study_figures
 from colintern.search.page import write_page
-from colintern.search.params import ParamsError, with_params
+from colintern.search.params import BATCH, ParamsError, with_params
 from colintern.search.places import places_of
 from colintern.search.space import Parameter, read_space
-from colintern.search.study import distribution_of
+from colintern.search.study import SearchPlan, distribution_of
+from colintern.search.trial import trial_recipe
+from colintern.training.command import chosen_recipe
 from colintern.training.recipes import RECIPES, guide_1b, tiny
 
 
@@ -161,19 +163,51 @@ def test_the_command_line_is_above_the_parameters(tmp_path):
     assert "there is no such file" in absent.output
 
 
-OPTIONS = {"space": None, "lr": None, "batch": None, "settings": ()}
+OPTIONS = {"space": None, "lr": None, "batch": None, "chunk_size": None, "settings": ()}
 
 
 def test_what_is_given_is_not_searched(tmp_path):
     (tmp_path / "space.toml").write_text("[learning_rate]\nlow = 1e-3\nhigh = 4e-3\n")
-    given = OPTIONS | {"lr": 1e-3, "settings": ("lora.rank=8",)}
+    given = OPTIONS | {"lr": 1e-3, "chunk_size": 4, "settings": ("lora.rank=8", "train-pairs = 9")}
     fixed = _fixed(given, ["--warmup_steps", "0.1"])
-    assert fixed == {"learning_rate", "lora.rank", "warmup_steps", "warmup_ratio"}
+    assert fixed == {
+        *("learning_rate", "lora.rank", "warmup_steps", "warmup_ratio"),
+        *("chunk_size", "train_pairs"),
+    }
     names = [each.name for each in _space(given, tiny(), fixed)]
     assert names == ["temperature", "per_device_train_batch_size"]
+    batch = _fixed(OPTIONS | {"batch": 8}, [])
+    assert BATCH not in [each.name for each in _space(OPTIONS, tiny(), batch)]
     with pytest.raises(ParamsError, match=r"learning_rate is searched by .*, but also given"):
         _space(given | {"space": str(tmp_path / "space.toml")}, tiny(), fixed)
     assert len(_space(OPTIONS, tiny(), _fixed(OPTIONS, []))) == 5
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings"),
+    [
+        ((), ()),
+        (("--gradient_accumulation_steps", "2"), ()),
+        (("--gradient-accumulation-steps=2",), ("lora.alpha=64",)),
+        ((), ("lora.alpha=64", "gradient-accumulation-steps=2")),
+    ],
+)
+def test_the_winner_is_trained_as_its_trial_was(tmp_path, flags, settings):
+    params = {"lora.rank": 8, BATCH: 24}
+    options = dict.fromkeys(("base", "dataset", "eval_rows", "negatives_column"))
+    options |= {"num_negatives": None, "on_bad_row": None, "download": False, "peft": True}
+    options |= OPTIONS | {"recipe": "tiny", "settings": settings}
+    given = _fixed(options, flags)
+    plan = SearchPlan(recipe=_recipe(options, flags), space=(), evaluations=2, given=given)
+    trained = trial_recipe(plan, params)
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps(GOOD | {"params": params}))
+    winner = chosen_recipe(options | {"recipe": None, "params": str(path)}, flags)
+    assert winner.lora == trained.lora
+    accumulated = (winner.gradient_accumulation_steps, winner.per_device_train_batch_size)
+    assert accumulated == (trained.gradient_accumulation_steps, 24)
+    assert winner.lora.alpha == (64 if "lora.alpha=64" in settings else 8)
+    assert accumulated[0] == (2 if given & {"gradient_accumulation_steps"} else 3)
 
 
 def test_a_token_is_written_nowhere():

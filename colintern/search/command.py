@@ -20,6 +20,8 @@ from colintern.training.overrides import OverrideError, parsed_arguments
 from colintern.training.recipes import Recipe
 
 DEFAULT_FOLDER: Final = "runs/search"
+logger = logging.getLogger(__name__)
+
 _HIDDEN_FLAG: Final = "__hub_token"
 _TRIAL_FOLDERS: Final = "trial-*"
 
@@ -34,6 +36,7 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
         click.ClickException: a mistake of the user, or a search that had to stop.
     """
     prepare_environment(download=options["download"])
+    logger.info("colintern search: loading torch and the training stack ...")
     # Before torch: without the extra, the message comes at once.
     from optuna.exceptions import OptunaError  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
@@ -45,9 +48,11 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
 
     _check_processes()
     try:
-        recipe = _recipe(options, flags)
-        space = _space(options, recipe, _fixed(options, flags))
-        plan = SearchPlan(recipe=recipe, space=space, evaluations=options["evaluations"])
+        recipe, given = _recipe(options, flags), _fixed(options, flags)
+        space = _space(options, recipe, given)
+        plan = SearchPlan(
+            recipe=recipe, space=space, evaluations=options["evaluations"], given=given
+        )
         session = SearchSession.open(plan, options, _repeated(options, flags))
     except (ParamsError, OverrideError, StorageError, StudyError) as error:
         raise click.UsageError(str(error)) from error
@@ -113,11 +118,10 @@ def _space(options: Mapping[str, Any], recipe: Recipe, fixed: frozenset[str]) ->
 def _fixed(options: Mapping[str, Any], flags: Sequence[str]) -> frozenset[str]:
     """Return the names of what the command line gives a value: that is not searched."""
     names = {*parsed_arguments(flags)}
-    names |= {setting.partition("=")[0].strip() for setting in options["settings"]}
-    if options["lr"] is not None:
-        names.add("learning_rate")
-    if options["batch"] is not None:
-        names.add(BATCH)
+    settings = (setting.partition("=")[0].strip() for setting in options["settings"])
+    names |= {name.replace("-", "_") for name in settings}
+    of_their_own = {"lr": "learning_rate", "batch": BATCH, "chunk_size": "chunk_size"}
+    names |= {name for option, name in of_their_own.items() if options[option] is not None}
     if "warmup_steps" in names:
         names.add(WARMUP_RATIO)
     return frozenset(names)

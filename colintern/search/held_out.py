@@ -7,12 +7,13 @@ reported on is not looked at.
 Shape letters: Q queries, P pages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import nn
+from tqdm.auto import tqdm
 from transformers import TrainingArguments
 
 from colintern.evaluation.ranking import ranking_metrics
@@ -61,7 +62,7 @@ class HeldOutRetrieval:
         texts: list[str] = []
         pages: list[torch.Tensor | None] = [None] * len(self._first_row)
         wanted = set(self._first_row)
-        for start in range(0, len(self._rows), self._batch_size):
+        for start in self._starts():
             numbers = range(start, min(start + self._batch_size, len(self._rows)))
             rows = [self._rows[number] for number in numbers]
             texts += [row["query"] for row in rows]
@@ -77,6 +78,15 @@ class HeldOutRetrieval:
         if not torch.isfinite(scores_QP).all():
             raise NotFiniteError("the scores of the held-out rows must be finite, but are not")
         return ranking_metrics(scores_QP.float().cpu().numpy(), self._relevant(texts))[METRIC]
+
+    def _starts(self) -> Iterable[int]:
+        """Return where each batch of rows begins, behind a bar that leaves nothing."""
+        return tqdm(
+            range(0, len(self._rows), self._batch_size),
+            desc="NDCG@5",
+            leave=False,
+            disable=bool(self._arguments.disable_tqdm),
+        )
 
     def _relevant(self, texts: Sequence[str]) -> list[frozenset[int]]:
         """Return the pages that answer each query: those of all rows that ask the same."""

@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from typing import Any, Final, Literal
 
@@ -60,10 +60,15 @@ class ParamsError(ValueError):
     """A hyperparameter that does not exist, or a value that it cannot have."""
 
 
-def with_params(recipe: Recipe, params: Mapping[str, Value]) -> Recipe:
+def with_params(recipe: Recipe, params: Mapping[str, Value], given: Collection[str] = ()) -> Recipe:
     """Return `recipe` with the values of `params`.
 
     Alpha follows the rank, and the accumulation keeps the effective batch, unless they are given.
+
+    Args:
+        recipe: to change.
+        params: values by name.
+        given: names of what the recipe was given on purpose: that does not follow.
 
     Raises:
         ParamsError: no such hyperparameter, or a value that it cannot have.
@@ -71,9 +76,10 @@ def with_params(recipe: Recipe, params: Mapping[str, Value]) -> Recipe:
     changed = recipe
     for name, value in params.items():
         changed = _with_param(changed, name, value)
-    if "lora.rank" in params and "lora.alpha" not in params:
+    own = {*params, *given}
+    if "lora.rank" in params and "lora.alpha" not in own:
         changed = replace(changed, lora=replace(changed.lora, alpha=changed.lora.rank))
-    if BATCH in params and _ACCUMULATION not in params:
+    if BATCH in params and _ACCUMULATION not in own:
         steps = math.ceil(recipe.effective_batch_size / changed.per_device_train_batch_size)
         changed = replace(changed, gradient_accumulation_steps=steps)
     return changed

@@ -1,5 +1,6 @@
 """One search on this machine: the study, this worker, and the files that it leaves."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,8 @@ from colintern.search.study import SearchPlan, StudyError, open_study
 from colintern.search.summary import counts_text, table_text, trial_rows
 from colintern.search.trial import RUN, TrainedTrial
 from colintern.search.worker import Worker
+
+logger = logging.getLogger(__name__)
 
 
 class SearchSession:
@@ -82,8 +85,21 @@ class SearchSession:
     def run(self, num_trials: int) -> bool:
         """Work until the study has `num_trials`; False when a person stopped it."""
         objective = TrainedTrial(self._plan, self._folder)
-        worker = Worker(self._study, self._storage, objective, after_trial=self.write)
+
+        def after_trial() -> None:
+            self.write()
+            logger.info("%s of %d; %s", *self._standing(num_trials))
+
+        worker = Worker(self._study, self._storage, objective, after_trial=after_trial)
         return worker.run(num_trials)
+
+    def _standing(self, num_trials: int) -> tuple[str, int, str]:
+        places = places_of(self._study.get_trials(deepcopy=False))
+        best = best_of(places)
+        leads = "none has a value yet"
+        if best is not None:
+            leads = f"best so far: trial {best.number}, NDCG@5 {best.value:.3f}"
+        return counts_text(places), num_trials, leads
 
     def write(self) -> None:
         """Write the best parameters and the page, as the study is now."""

@@ -50,6 +50,8 @@ class SearchPlan(Struct, frozen=True, kw_only=True):
     space: Space
     evaluations: int
     """Measurements of NDCG@5 in the course of a trial, the last one at its end."""
+    given: frozenset[str] = frozenset()
+    """Names of what the command line gives a value, which no trial changes."""
 
 
 def open_study(

@@ -55,7 +55,7 @@ class TrainedTrial:
     def __call__(self, trial: optuna.Trial, lost: Event) -> Outcome:
         """Do one trial; whatever happens to it is its outcome."""
         params = suggested(trial, self._plan.space)
-        recipe = trial_recipe(self._plan, params)
+        recipe = named(trial_recipe(self._plan, params), trial.number)
         limit = batch_limit(trial.study)
         if limit is not None and recipe.per_device_train_batch_size >= limit:
             if smallest_batch(self._plan) < limit:
@@ -186,9 +186,16 @@ class TrialWatcher(TrainerCallback):
 
 def trial_recipe(plan: SearchPlan, params: dict[str, Value]) -> Recipe:
     """Return the recipe of a trial: with its parameters, and evaluated at shares of the run."""
-    recipe = with_params(plan.recipe, params)
+    recipe = with_params(plan.recipe, params, plan.given)
     evaluated = {"eval_strategy": "steps", "eval_steps": 1 / plan.evaluations}
     return replace(recipe, save_total_limit=1, arguments={**recipe.arguments, **evaluated})
+
+
+def named(recipe: Recipe, number: int) -> Recipe:
+    """Return `recipe` with the trial's number in the name of its run, for bars and loggers."""
+    own = recipe.arguments.get("run_name")
+    name = f"{own} trial {number}" if own else f"trial {number}"
+    return replace(recipe, arguments={**recipe.arguments, "run_name": name})
 
 
 def smallest_batch(plan: SearchPlan) -> float:

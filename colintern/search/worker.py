@@ -113,15 +113,21 @@ class Worker:
         Raises:
             SearchError: this worker can do no trial, or trial after trial fails.
         """
+        told = None
         while True:
             places = self.look_after()
-            if sum(place.is_finished for place in places) >= num_trials:
+            finished = sum(place.is_finished for place in places)
+            if finished >= num_trials:
                 return True
             waiting = any(place.is_waiting for place in places[:num_trials])
-            if len(places) >= num_trials and not waiting:
+            if len(places) < num_trials or waiting:
+                if not self._next_trial(num_trials):
+                    return False
+            else:
+                if told != finished:
+                    logger.info("waiting for %d trials of other workers", num_trials - finished)
+                told = finished
                 time.sleep(self._poll)
-            elif not self._next_trial(num_trials):
-                return False
 
     def look_after(self) -> tuple[Place, ...]:
         """Give up trials whose workers have died, and put others in their places."""

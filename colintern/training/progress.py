@@ -4,10 +4,16 @@ from typing import Any
 
 from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
 
+from colintern.artifacts.printable import printable
 from colintern.training.audit_callback import AuditCallback
 
 _SHOWN = {"loss": "loss", "eval_loss": "eval"}
 """Logged values that stand beside the bar, and how they are called there."""
+
+_NAME_CHARACTERS = 30
+
+_MEASURED = "eval_ndcg_at_5"
+"""What a trial of a search adds to the log row of its evaluation."""
 
 _MOST_RULES = 4
 """Failed rules that are named beside the bar; the log has all of them."""
@@ -22,6 +28,24 @@ class TrainingProgress(ProgressCallback):
         self.audit: AuditCallback | None = None
         """The live audit, where there is one."""
         self._latest: dict[str, str] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Begin the bar, with the name of the run before it where it has one."""
+        super().on_train_begin(args, state, control, **more)
+        if self.training_bar is not None and args.run_name and args.run_name != args.output_dir:
+            self.training_bar.set_description(printable(args.run_name, limit=_NAME_CHARACTERS))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Show what a trial was measured by; it is logged after the evaluation's own row."""
+        super().on_evaluate(args, state, control, **more)
+        measured = (state.log_history or [{}])[-1].get(_MEASURED)
+        if measured is not None and self.training_bar is not None:
+            self._latest["NDCG@5"] = f"{measured:.3f}"
+            self.training_bar.set_postfix(self._latest)
 
     def on_log(
         self,
