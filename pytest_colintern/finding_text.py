@@ -6,6 +6,7 @@ from typing import Final
 from pytest_colintern.outcome import CheckResult, Outcome
 
 WIDTH: Final = 100
+BROKEN_WHY: Final = "The rule itself broke; this says nothing about the model."
 _INDENT: Final = " " * 12
 
 
@@ -22,7 +23,7 @@ def finding_text(result: CheckResult) -> str:
     }
     if result.outcome is Outcome.ERROR:
         fields |= {
-            "why": "The rule itself broke; this says nothing about the model.",
+            "why": BROKEN_WHY,
             "fix": "Report it.",
         }
     if result.waiver:
@@ -35,6 +36,14 @@ def finding_text(result: CheckResult) -> str:
 def one_line(result: CheckResult) -> str:
     """Show a result that was not judged, or does not count, in one line."""
     return f"{result.rule} {result.name}: {result.observed}"
+
+
+def one_paragraph(result: CheckResult) -> str:
+    """Show what was observed and expected, and how to mend it."""
+    if result.outcome is Outcome.ERROR:
+        return f"{result.observed}. {BROKEN_WHY}"
+    expected = f" (expected {result.expected})" if result.expected else ""
+    return f"{result.observed}{expected}. {result.fix}"
 
 
 def _field(name: str, text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
+from pytest_colintern.finding_text import one_paragraph
 from pytest_colintern.markdown_report import markdown_report
 from pytest_colintern.outcome import CheckResult, Outcome
 
@@ -111,7 +112,7 @@ def _is_demanded(result: CheckResult) -> bool:
 def _annotation(subject: SubjectReport, result: CheckResult, *, gates: bool) -> str:
     title = f"{result.rule} {result.name}: {subject.identity.name}"
     kind = "error" if gates else "warning"
-    return _command(kind, title, f"{result.observed}. {result.fix}")
+    return _command(kind, title, one_paragraph(result))
 
 
 def _command(kind: str, title: str, text: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.finding_text import BROKEN_WHY
 from pytest_colintern.outcome import CheckResult, Outcome
 from pytest_colintern.verdict import Severity
 
@@ -34,7 +35,6 @@ FAMILY_TITLES: Final = {
     "HWU": "hardware use",
     "ENV": "environment",
 }
-_BROKEN_WHY: Final = "The rule itself broke; this says nothing about the model."
 _BROKEN_FIX: Final = "Report it to the rule's author, with the text under Observed."
 _KNOWN: Final = "In the recorded audit too, so it does not gate."
 
@@ -58,7 +58,7 @@ def audit_data(report: AuditReport) -> str:
         "outcomes": [[outcome.value, outcome.label] for outcome in OUTCOME_ORDER],
         "severities": [severity.value for severity in SEVERITY_ORDER],
         "families": FAMILY_TITLES,
-        "broken": {"why": _BROKEN_WHY, "fix": _BROKEN_FIX},
+        "broken": {"why": BROKEN_WHY, "fix": _BROKEN_FIX},
         "known": _KNOWN,
         "subjects": [subject.identity.name for subject in report.worst_first],
         "rules": rules,

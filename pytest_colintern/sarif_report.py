@@ -6,7 +6,10 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
+
 from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.finding_text import one_paragraph
 from pytest_colintern.outcome import CheckResult, Outcome
 from pytest_colintern.verdict import Severity
 
@@ -28,7 +31,7 @@ def sarif_report(report: AuditReport) -> str:
     ]
     rules = {result.rule: _rule(result) for _, result in results}
     positions = {rule: position for position, rule in enumerate(rules)}
-    run = {
+    run: dict[str, Any] = {
         "tool": {
             "driver": {
                 "name": "ColIntern",
@@ -37,9 +40,30 @@ def sarif_report(report: AuditReport) -> str:
             }
         },
         "results": [_result(path, result, positions[result.rule]) for path, result in results],
+        "invocations": [_invocation(report)],
+        "properties": {"verdict": report.verdict, "counts": msgspec.to_builtins(report.counts)},
     }
+    if report.policy.audit_baseline:
+        for entry, (_, result) in zip(run["results"], results, strict=True):
+            entry["baselineState"] = "unchanged" if result.known else "new"
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _invocation(report: AuditReport) -> dict[str, Any]:
+    """What has no rule of its own: where the audit broke down, and what it had to judge."""
+    texts = [f"broke down: {text}" for text in report.breakdowns]
+    texts += [
+        f"{subject.identity.name}: not judged, but the policy wants it: {', '.join(subject.unmet)}"
+        for subject in report.subjects
+        if subject.unmet
+    ]
+    return {
+        "executionSuccessful": not report.breakdowns,
+        "toolExecutionNotifications": [
+            {"level": "error", "message": {"text": _plain(text)}} for text in texts
+        ],
+    }
 
 
 def _rule(result: CheckResult) -> dict[str, Any]:
@@ -58,9 +82,7 @@ def _result(path: str, result: CheckResult, position: int) -> dict[str, Any]:
         "ruleId": result.rule,
         "ruleIndex": position,
         "level": level,
-        "message": {
-            "text": _plain(f"{result.observed} (expected {result.expected}). {result.fix}")
-        },
+        "message": {"text": _plain(one_paragraph(result))},
         "locations": [
             {
                 "physicalLocation": {

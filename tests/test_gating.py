@@ -239,7 +239,7 @@ def github(pytester, monkeypatch):
 def test_github_gets_annotations_and_a_summary(pytester, subject, github):
     github.write_text("before\n")
     output = run(pytester, FAILING, f"--checkpoint={subject}").output
-    assert "\n::error title=TEAM001 fault-1%3A run-a::seen. mend it.\n" in output
+    assert "\n::error title=TEAM001 fault-1%3A run-a::seen (expected wanted). mend it.\n" in output
     assert github.read_text().startswith("before\n\n## ColIntern audit: FAIL")
 
 
