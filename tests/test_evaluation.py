@@ -1,5 +1,7 @@
+import gc
 import json
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from click.testing import CliRunner
 pytest.importorskip("mteb")
 from mteb.results import TaskResult
 from peft.tuners.tuners_utils import BaseTuner
+from safetensors.numpy import load_file, save_file
+from vidore_copies import write_copy
 
 from colintern.artifacts.evaluation_record import read_evaluation_record
 from colintern.artifacts.files import Enclosure
@@ -20,9 +24,12 @@ from colintern.diagnostics.query_scores import query_scores
 from colintern.diagnostics.result_table import result_table
 from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
 from colintern.evaluation.merging import MergeError
+from colintern.evaluation.local_data import DataError, load_data
 from colintern.evaluation.pages import evaluate_pages
+from colintern.evaluation.results import ResultsFolder
 from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
-from colintern.evaluation.task_names import UnknownNameError, task_names
+from colintern.evaluation.task_names import UnknownNameError, chosen_tasks, task_names
+from colintern.evaluation.task_run import is_finished
 from colintern.evaluation.wrapper import ColIntern3_5Wrapper
 from colintern.pages.world import TASK
 from colintern.report.compared_runs import read_evaluated
@@ -170,6 +177,98 @@ def test_results_of_other_weights_are_moved_away(copied, monkeypatch):
     assert done.exit_code == 0, done.output
     assert embedded
     assert list(copied.glob(f".outdated/*/{TASK}.json"))
+
+
+@pytest.mark.parametrize("content", ["{", "[1, 2]", '{"scores": {"test": [1]}}'])
+def test_a_broken_result_is_made_again(copied, content):
+    (task,) = chosen_tasks(["pages"])
+    folder = ResultsFolder(copied)
+    assert is_finished(task, folder)
+    (copied / f"{TASK}.json").write_text(content)
+    assert not is_finished(task, folder)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"scores": 1}', '{"scores": {"test": []}}'])
+def test_broken_query_scores_are_none(copied, content):
+    folder, revision = ResultsFolder(copied), chosen_tasks(["pages"])[0].metadata.revision
+    assert folder.read_per_query(TASK, revision)["test"]
+    assert folder.read_per_query(TASK, "other") == {}
+    path = copied / "per_query" / f"{TASK}_predictions.json"
+    path.write_text(content.replace("{", f'{{"dataset_revision": "{revision}", ', 1))
+    assert folder.read_per_query(TASK, revision) == {}
+
+
+def test_a_result_of_other_data_is_not_finished(copied):
+    (task,) = chosen_tasks(["pages"])
+    path = copied / f"{TASK}.json"
+    changed = json.loads(path.read_text()) | {"dataset_revision": "other"}
+    path.write_text(json.dumps(changed))
+    assert not is_finished(task, ResultsFolder(copied))
+
+
+CHANGES = {
+    "the same": ("processor_config.json", "x", "x", False),
+    "query format": ("processor_config.json", '"query_prefix": ""', '"query_prefix": "Q: "', True),
+    "scale of the adapter": ("adapter_config.json", '"lora_alpha": 16', '"lora_alpha": 32', True),
+    "base": ("adapter_config.json", "colintern/tiny-base", "BASE", True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_finished_tasks_are_of_these_settings(evaluated, tmp_path, change):
+    run, base = tmp_path / "healthy", tmp_path / "base"
+    shutil.copytree(HEALTHY, run)
+    shutil.copytree(HEALTHY.parents[1] / "tiny-base", base)
+    tensors = load_file(base / "model.safetensors")
+    name = "language_model.layers.0.self_attn.q_proj.weight"
+    save_file(tensors | {name: tensors[name] * 2}, base / "model.safetensors", {"format": "pt"})
+    file, old, new, is_other = CHANGES[change]
+    text = (run / file).read_text()
+    assert old in text
+    (run / file).write_text(text.replace(old, new.replace("BASE", str(base))))
+    folder = ResultsFolder(evaluated)
+    assert folder.is_of(find_checkpoint(str(HEALTHY)))
+    assert folder.is_of(find_checkpoint(str(run))) is not is_other
+
+
+def test_an_older_record_has_no_hash_of_settings(copied):
+    record = copied / "colintern_eval.json"
+    recorded = json.loads(record.read_text())
+    del recorded["settings_sha256"]
+    record.write_text(json.dumps(recorded))
+    assert ResultsFolder(copied).is_of(find_checkpoint("demo:healthy"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--results-dir", "FILE"), "results cannot be written (Not a directory)"),
+        (("--device", "cuda:99"), "device cuda:99: cannot be used"),
+        (("--device", "gpu"), "there is cpu"),
+        (("--base", "/no/such"), "--base /no/such: no such folder"),
+    ],
+)
+def test_mistakes_are_one_sentence(tmp_path, arguments, message):
+    (tmp_path / "file").write_text("")
+    words = [word.replace("FILE", str(tmp_path / "file")) for word in arguments]
+    done = evaluate("--benchmarks", "pages", "--results-dir", tmp_path / "results", *words)
+    assert (done.exit_code, type(done.exception)) == (1, SystemExit)
+    assert message in done.output
+
+
+def test_a_half_copy_is_named_by_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "views"))
+    (tmp_path / "views").mkdir()
+    copy = tmp_path / "data" / "VidoreDocVQARetrieval"
+    write_copy(copy, num_pages=4, readme=False)
+    shutil.rmtree(copy / "queries")
+    (task,) = chosen_tasks(["VidoreDocVQARetrieval"], tmp_path / "data")
+    assert list((tmp_path / "views").iterdir())
+    with pytest.raises(DataError, match=f"the data in {copy} cannot be read"):
+        load_data(task, tmp_path / "data")
+    del task
+    gc.collect()
+    assert not list((tmp_path / "views").iterdir())
 
 
 def test_one_failing_task_loses_no_other(tmp_path):

@@ -64,3 +64,11 @@ def test_an_existing_folder_is_refused(tmp_path, merged):
     done = merge(merged, "--output-dir", tmp_path / "again")
     assert done.exit_code == 1
     assert "nothing to merge" in done.output
+
+
+def test_a_place_that_cannot_be_written_is_told_first(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr(merged_model, "load_retriever", lambda *_, **__: pytest.fail("loaded"))
+    done = merge("demo:healthy", "--output-dir", tmp_path / "file" / "merged")
+    assert done.exit_code == 1
+    assert "cannot be written (Not a directory)" in done.output

@@ -24,6 +24,7 @@ from colintern.artifacts.run_layout import (
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.artifacts.weights_hash import weights_sha256
 from colintern.diagnostics.query_format import QueryFormat
+from colintern.evaluation.settings_hash import settings_sha256
 from colintern.families import Family
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.providers import shipped_providers
@@ -77,6 +78,8 @@ class Checkpoint:
     trained_format: QueryFormat | None
     """How queries were formatted in training, as far as the checkpoint tells."""
     weights_sha256: str
+    settings_sha256: str
+    """Of what else decides the scores: the base, and the files of model and processor."""
 
     @property
     def folder(self) -> Path:
@@ -111,6 +114,8 @@ def find_checkpoint(
     try:
         (subject,) = _subjects(argument, here)
         option = Path(base).expanduser().absolute() if base else None
+        if option is not None and not option.is_dir():
+            raise CheckpointError(f"--base {printable(base or '')}: no such folder")
         options = AuditOptions(base=option, family=family, invocation_dir=here)
         resolver = Resolver(shipped_providers(), {"subject": subject, "options": options})
         return checkpoint_of(resolver)
@@ -169,17 +174,20 @@ def checkpoint_of(resolver: Resolver) -> Checkpoint:
     sha256 = weights_sha256(layout.weights_folder, layout.enclosure)
     family: Family = resolver.get("family")
     formats = _or_none(resolver, "query_formats")
+    processor = _processor_folder(layout, reference)
+    base = _or_none(resolver, "base_tensors") if is_adapter else None
     return Checkpoint(
         layout=layout,
         family=family,
         name=results_name(layout),
         base=_base_to_load(reference) if reference else None,
         base_name=reference.recorded if reference else None,
-        processor=_processor_folder(layout, reference),
+        processor=processor,
         manifest=_or_none(resolver, "manifest"),
         # Our processor is saved with its format; the engine's leaves it to its version.
         trained_format=formats.trained if formats and _CLASSES[family.name] is not _OURS else None,
         weights_sha256=sha256 or "",
+        settings_sha256=settings_sha256(layout.weights_folder.path, processor, reference, base),
     )
 
 

@@ -39,7 +39,11 @@ def run_evaluation(settings: Settings, *, streaming: bool = False) -> int:
         click.ClickException: a mistake of the user's, or a checkpoint that cannot be loaded.
     """
     from colintern.evaluation.checkpoint import CheckpointError  # noqa: PLC0415 - slow imports
-    from colintern.evaluation.processes import started_processes  # noqa: PLC0415
+    from colintern.evaluation.processes import (  # noqa: PLC0415
+        OtherProcessError,
+        started_processes,
+    )
+    from colintern.evaluation.results import ResultsError  # noqa: PLC0415
     from colintern.evaluation.task_names import UnknownNameError  # noqa: PLC0415
 
     try:
@@ -51,7 +55,7 @@ def run_evaluation(settings: Settings, *, streaming: bool = False) -> int:
             return _evaluated(settings, processes, streaming=streaming)
     except UnknownNameError as error:
         raise click.UsageError(str(error)) from error
-    except CheckpointError as error:
+    except (CheckpointError, ResultsError, OtherProcessError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -4,7 +4,9 @@ A copy is the folder that `hf download --repo-type dataset ORG/NAME --local-dir 
 `queries/`, `corpus/` and `qrels/` with parquet files, and a README.md that names them.
 """
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -29,12 +31,13 @@ def use_local_copy(task: AbsTaskRetrieval, folder: Path) -> AbsTaskRetrieval:
 
     Looked for are `folder/ORG/NAME`, `folder/NAME` and `folder/TASK`.
     """
-    named = task.metadata.dataset
-    for path in _places(task, folder):
-        if path.is_dir():
-            dataset = {**named, "path": str(_described(path))}
-            task.metadata = task.metadata.model_copy(update={"dataset": dataset})
-            return task
+    if (path := _copy_in(task, folder)) is None:
+        return task
+    place = _described(path)
+    if place != path:
+        weakref.finalize(task, shutil.rmtree, place, ignore_errors=True)
+    dataset = {**task.metadata.dataset, "path": str(place)}
+    task.metadata = task.metadata.model_copy(update={"dataset": dataset})
     return task
 
 
@@ -51,16 +54,22 @@ def load_data(task: AbsTaskRetrieval, folder: Path | None) -> None:
         raise DataError(_advice(task, folder, e)) from e
 
 
-def _places(task: AbsTaskRetrieval, folder: Path) -> list[Path]:
-    hub_id = str(task.metadata.dataset["path"])
-    return [folder / hub_id, folder / hub_id.rpartition("/")[2], folder / task.metadata.name]
+def _copy_in(task: AbsTaskRetrieval, folder: Path) -> Path | None:
+    hub_id = _hub_id(task)
+    places = (folder / hub_id, folder / hub_id.rpartition("/")[2], folder / task.metadata.name)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def _hub_id(task: AbsTaskRetrieval) -> str:
+    """Return the id of the data, also where the task was told to read a copy."""
+    return str(type(task).metadata.dataset["path"])
 
 
 def _advice(task: AbsTaskRetrieval, folder: Path | None, error: Exception) -> str:
     reason = printable(f"{type(error).__name__}: {error}", limit=300)
-    path = str(task.metadata.dataset["path"])
-    if Path(path).is_dir():
-        return f"the data in {path} cannot be read ({reason}); expected {_layout(Path(path))}"
+    path = _hub_id(task)
+    if folder is not None and (copy := _copy_in(task, folder)) is not None:
+        return f"the data in {printable(copy)} cannot be read ({reason}); expected {_layout(copy)}"
     place = (folder or Path("DATA")) / path
     return (
         f"the data {path} is not in the local cache and cannot be downloaded ({reason}). "

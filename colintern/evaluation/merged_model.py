@@ -1,6 +1,8 @@
 """`colintern merge`: a folder that holds the whole model, verified before it appears."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,18 +86,33 @@ def write_merged(
             f"be verified: `hf download {printable(checkpoint.base)}`, or --base DIR"
         )
     evidence = _evidence(checkpoint, Path(checkpoint.base), None)
-    retriever = load_retriever(checkpoint, device="cpu", dtype=_base_type(evidence))
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
+    kind = _base_type(evidence)
+    with _appearing(folder) as partial:
+        retriever = load_retriever(checkpoint, device="cpu", dtype=kind)
         retriever.model.save_pretrained(partial)
         retriever.processor.save_pretrained(partial)
         verified = _verified(checkpoint, partial)
         (partial / MODEL_CARD).write_text(_card(retriever, verified))
+    return verified
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Give a folder beside `folder` that takes its name when all is written, and else is removed.
+
+    It is made at once: a place that cannot be written to is told before a model is loaded.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
         partial.rename(folder)
+    except OSError as error:
+        reason = printable(error.strerror or str(error), limit=200)
+        raise MergedFolderError(f"{printable(folder)}: cannot be written ({reason})") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return verified
 
 
 def _verified(checkpoint: Checkpoint, merged: Path) -> int:

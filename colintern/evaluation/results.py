@@ -6,6 +6,9 @@ whole or not at all.
 """
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,8 +21,10 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model_meta import MODEL_META
+from colintern.artifacts.printable import printable
 from colintern.artifacts.result_hash import written_result
 from colintern.artifacts.written_json import write_json
+from colintern.evaluation.checkpoint import Checkpoint
 from colintern.evaluation.query_files import discard_queries
 from colintern.evaluation.retriever import Retriever
 from colintern.training.versions import installed_versions
@@ -28,8 +33,9 @@ PER_QUERY: Final = "per_query"
 PER_QUERY_SCHEMA: Final = "colintern.per_query/1"
 _OUTDATED: Final = ".outdated"
 """Hidden, so that no reader takes the results of other weights for these."""
+_OF_THE_CHECKPOINT: Final = ("weights_sha256", "settings_sha256")
 _IDENTITY: Final = (
-    "weights_sha256",
+    *_OF_THE_CHECKPOINT,
     "query_prefix",
     "query_suffix",
     "padding_side",
@@ -39,11 +45,16 @@ _IDENTITY: Final = (
 """Fields of the record that must not change between two tasks of one folder."""
 
 
+class ResultsError(OSError):
+    """A folder that results cannot be written into; the message says what to do."""
+
+
 def evaluation_record(retriever: Retriever) -> dict[str, Any]:
     """Describe how the results are made: `colintern_eval.json`, not yet ended."""
     processor = retriever.processor
     return {
         "weights_sha256": retriever.checkpoint.weights_sha256,
+        "settings_sha256": retriever.checkpoint.settings_sha256,
         "query_prefix": retriever.query_prefix,
         "query_suffix": retriever.query_suffix,
         "padding_side": processor.tokenizer.padding_side,
@@ -64,10 +75,23 @@ class ResultsFolder:
         """Describe the folder; nothing is made or read yet."""
         self.path = path
 
-    def is_of(self, weights_sha256: str) -> bool:
-        """Whether what is here was made with these weights."""
+    def is_of(self, checkpoint: Checkpoint) -> bool:
+        """Whether what is here was made with these weights and these settings of theirs."""
         recorded = self._recorded()
-        return recorded is not None and recorded.get("weights_sha256") == weights_sha256
+        return recorded is not None and all(
+            _agree(recorded, key, getattr(checkpoint, key)) for key in _OF_THE_CHECKPOINT
+        )
+
+    def make(self) -> None:
+        """Make the folder, where nothing can be written into it before a model is loaded.
+
+        Raises:
+            ResultsError: it cannot be made, or not be written into.
+        """
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
 
     def start(self, record: dict[str, Any]) -> Path | None:
         """Begin an evaluation; results of other weights or settings are moved away first.
@@ -77,27 +101,29 @@ class ResultsFolder:
         """
         recorded = self._recorded()
         moved = None
+        self.make()
         if any(self.path.glob("*.json")) and not _same(recorded, record):
             moved = self._move_away(recorded)
-        self.path.mkdir(parents=True, exist_ok=True)
-        (self.path / PER_QUERY).mkdir(exist_ok=True)
+        with self._writing():
+            (self.path / PER_QUERY).mkdir(exist_ok=True)
         kept = recorded if recorded and moved is None else {}
         begun = {"started": kept.get("started") or record["started"]}
-        write_json(
-            self.path / EVALUATION_RECORD, record | begun | {"results": kept.get("results") or {}}
-        )
+        results = {"results": kept.get("results") or {}}
+        with self._writing():
+            write_json(self.path / EVALUATION_RECORD, record | begun | results)
         return moved
 
     def finish(self) -> None:
         """Note when the last task ended."""
         recorded = self._recorded() or {}
-        write_json(self.path / EVALUATION_RECORD, recorded | {"ended": _now()})
+        with self._writing():
+            write_json(self.path / EVALUATION_RECORD, recorded | {"ended": _now()})
 
     def task_result(self, name: str) -> TaskResult | None:
         """Return the result of a task, or None when there is none that can be read."""
         try:
             return TaskResult.from_disk(self.path / f"{name}.json")
-        except (OSError, ValueError, KeyError):
+        except Exception:  # noqa: BLE001 - MTEB looks into any JSON as if it were a result
             return None
 
     def write_per_query(self, name: str, revision: str, scores: dict[str, Any]) -> None:
@@ -117,12 +143,24 @@ class ResultsFolder:
         except (OSError, ValueError):
             return {}
         same = isinstance(content, dict) and content.get("dataset_revision") == revision
-        return content.get("scores", {}) if same else {}
+        scores = content.get("scores") if same else None
+        known = isinstance(scores, dict) and all(isinstance(one, dict) for one in scores.values())
+        return scores if known and scores else {}
 
     def discard_task(self, name: str) -> None:
         """Remove the result of a task, if there is one."""
         (self.path / f"{name}.json").unlink(missing_ok=True)
         discard_queries(self.path, name)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise ResultsError(
+                f"{printable(self.path)}: results cannot be written ({error.strerror or error}); "
+                "--results-dir DIR names another folder"
+            ) from error
 
     def _recorded(self) -> dict[str, Any] | None:
         path = self.path / EVALUATION_RECORD
@@ -137,10 +175,11 @@ class ResultsFolder:
         sha256 = str((recorded or {}).get("weights_sha256") or "unknown")[:12]
         stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
         target = self.path / _OUTDATED / f"{stamp}-{sha256}"
-        target.mkdir(parents=True)
-        for entry in list(self.path.iterdir()):
-            if not entry.name.startswith("."):
-                entry.rename(target / entry.name)
+        with self._writing():
+            target.mkdir(parents=True)
+            for entry in list(self.path.iterdir()):
+                if not entry.name.startswith("."):
+                    entry.rename(target / entry.name)
         return target
 
 
@@ -185,7 +224,12 @@ def _note_result(path: Path) -> None:
 
 
 def _same(recorded: dict[str, Any] | None, record: dict[str, Any]) -> bool:
-    return recorded is not None and all(recorded.get(key) == record[key] for key in _IDENTITY)
+    return recorded is not None and all(_agree(recorded, key, record[key]) for key in _IDENTITY)
+
+
+def _agree(recorded: dict[str, Any], key: str, value: Any) -> bool:
+    """A record of an earlier version has no hash of the settings: that is no disagreement."""
+    return (key == "settings_sha256" and key not in recorded) or recorded.get(key) == value
 
 
 def _device_name(retriever: Retriever) -> str:

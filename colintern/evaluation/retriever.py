@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.printable import printable
 from colintern.evaluation.checkpoint import Checkpoint, CheckpointError, classes_of
 from colintern.evaluation.engine_repairs import tie_output_layer, with_prefix_attention
 from colintern.evaluation.merging import merge_verified
@@ -109,7 +110,7 @@ def load_retriever(
     Raises:
         CheckpointError: a part cannot be loaded, or does not fit the others.
     """
-    place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    place = _place(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     kind = dtype or (torch.bfloat16 if place.type == "cuda" else torch.float32)
     attention = choose_attention(place)
     _, processor_class = classes_of(checkpoint.family)
@@ -130,6 +131,21 @@ def load_retriever(
         query_suffix=_known(trained.suffix if trained else None, suffix),
         attention=attention,
     )
+
+
+def _place(name: str | torch.device) -> torch.device:
+    """Return a device that torch can really use here."""
+    try:
+        place = torch.device(name)
+        torch.empty(1, device=place)
+    except (RuntimeError, AssertionError) as error:  # a build without CUDA asserts
+        count = torch.cuda.device_count()
+        there = ", ".join(["cpu", *(f"cuda:{number}" for number in range(count))])
+        reason = printable(str(error).strip().partition("\n")[0], limit=200)
+        raise CheckpointError(
+            f"device {printable(name)}: cannot be used ({reason}); there is {there}"
+        ) from error
+    return place
 
 
 def _known(recorded: str | None, default: str) -> str:

@@ -49,6 +49,8 @@ class EvaluationSession:
             self._say("all tasks are finished; nothing is evaluated again")
             return {}
         with self._processes.together():
+            if self._processes.is_first:
+                self._folder.make()
             retriever = load_retriever(self._checkpoint, device=self._settings.device)
             if self._processes.is_first:
                 self._start(evaluation_record(retriever))
@@ -68,7 +70,7 @@ class EvaluationSession:
         return failures
 
     def _all_finished(self, tasks: Sequence[AbsTaskRetrieval]) -> bool:
-        if not self._folder.is_of(self._checkpoint.weights_sha256):
+        if not self._folder.is_of(self._checkpoint):
             return False
         return all(is_finished(task, self._folder) for task in tasks)
 

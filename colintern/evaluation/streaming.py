@@ -88,6 +88,7 @@ class StreamingSearch:
         corpus = self._corpus
         parts = [
             self.retriever.checkpoint.weights_sha256,
+            self.retriever.checkpoint.settings_sha256,
             str(self.retriever.dtype),
             repr(self.retriever.processor),
             corpus.fingerprint if corpus else "",
