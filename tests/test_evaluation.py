@@ -23,8 +23,8 @@ from colintern.diagnostics.comparison import compare
 from colintern.diagnostics.query_scores import query_scores
 from colintern.diagnostics.result_table import result_table
 from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
-from colintern.evaluation.merging import MergeError
 from colintern.evaluation.local_data import DataError, load_data
+from colintern.evaluation.merging import MergeError
 from colintern.evaluation.pages import evaluate_pages
 from colintern.evaluation.results import ResultsFolder
 from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
