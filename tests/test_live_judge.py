@@ -198,6 +198,13 @@ def test_a_run_of_something_else_has_no_finding():
         assert [each.rule for each in results if each.is_finding] == []
 
 
+@pytest.mark.parametrize(("growth", "expected"), [(30, ["LOG010"]), (8, [])])
+def test_gradients_that_grow_explode_in_any_model(growth, expected):
+    rows = rows_of([(3.0, 0.01 * (growth if step else 1)) for step in range(8)])
+    results = judge_live(ON_COURSE, subject(arguments=ARGUMENTS), log_of(rows))
+    assert [each.rule for each in results if each.is_finding] == expected
+
+
 def test_only_rules_of_the_catalogue_are_judged_live():
     catalogue = shipped_rules()
     for name, rule in live_rules().items():
