@@ -8,6 +8,7 @@ from colintern.diagnostics.adapter_faults import (
     faults_text,
     unknown_layouts,
 )
+from colintern.diagnostics.close_targets import close_targets, targets_text
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.diagnostics.safe_pattern import INVALID
 from colintern.diagnostics.target_matching import declares
@@ -51,6 +52,7 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
     requires={"ADP001"},
     explains={
         "ADP004",
+        "ADP009",
         "ADP012",
         "LIV004",
         "LIV007",
@@ -80,15 +82,13 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
         return _unreadable_pattern(coverage)
     if not coverage.entries or coverage.problem:
         raise NoEvidence(coverage.problem or "`target_modules`", needed_for="what LoRA targets")
-    unmatched, entries = list(coverage.unmatched), len(coverage.entries)
-    count = len(coverage.tensors.modules)
-    reached = f"LoRA reached {count} module{'s' * (count != 1)}"
-    guilty = f"{len(unmatched)} of {entries} entries match nothing: {listed(unmatched, most=2)}"
+    close = close_targets(coverage)
     return Verdict(
-        not unmatched,
-        observed=f"{guilty}; {reached}" if unmatched else f"every entry matches; {reached}",
+        not coverage.unmatched,
+        observed=targets_text(coverage, close),
         expected="every entry matches at least one module",
         where=coverage.config.path,
+        fix=close[0].fix if close else None,
     )
 
 
@@ -162,7 +162,7 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     "tensors-disagree-with-config",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002"},
+    explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002", "RES007"},
 )
 def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
     """The tensors are not those that the configuration describes.

@@ -3,15 +3,13 @@
 from typing import Final
 
 from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.artifacts.printable import listed, printable
+from colintern.artifacts.printable import printable
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
-from colintern.diagnostics.adapter_faults import (
-    unscaled_modules,
-)
+from colintern.diagnostics.adapter_faults import scale_text, unscaled_modules
 from colintern.diagnostics.module_outline import ModuleOutline
 from colintern.families import Family
 from colintern.guide import Guide
-from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Severity, Verdict, rule
+from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 
 SMALL_MODEL: Final = 0.7e9
 LARGE_MODEL: Final = 3e9
@@ -49,13 +47,25 @@ def check_rank_fits_size(
     )
 
 
-@rule("ADP007", "alpha-not-rank", severity=WARNING, up_to=ERROR, requires={"ADP001"})
+@rule(
+    "ADP007",
+    "alpha-not-rank",
+    severity=WARNING,
+    up_to=ERROR,
+    requires={"ADP001"},
+    explains={
+        *("ADP011", "ADP012", "LIV004", "LIV007", "LIV009", "LIV010"),
+        *("LOG002", "LOG003", "LOG004", "LOG006", "LOG011"),
+        *("PRJ002", "RES001", "RES002", "RES005"),
+    },
+)
 def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
     """The update is scaled by something other than one: `lora_alpha` differs from the rank.
 
     Why: the scale multiplies every update, so it multiplies the learning rate that the recipe was
         tuned for. With `use_rslora` the scale is alpha / sqrt(r). Outside ColIntern it is a note.
-        At zero nothing that was learned has any effect, below it the opposite has: an error.
+        At zero nothing that was learned has any effect, below it the opposite has: an error, and
+        the only case in which it explains what else is wrong.
     Evidence: `lora_alpha`, `r`, `alpha_pattern`, `rank_pattern`, `use_rslora`.
     Fix: set `lora_alpha` to `r` (to the square root of `r` with `use_rslora`).
     Source: the guide, LoRA configuration: "Keep equal to rank".
@@ -64,21 +74,15 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
     unscaled = unscaled_modules(config, coverage.tensors)
     if unscaled is None:
         raise NoEvidence("a pattern that can be tried safely", needed_for="the scale of LoRA")
-    kind = " with use_rslora" if config.use_rslora else ""
+    is_error = config.lora_alpha <= 0 and not config.alpha_pattern
     return Verdict(
         not unscaled,
-        observed=f"alpha {config.lora_alpha:g}, rank {config.r}{kind}"
-        + (f"; {len(unscaled)} modules off: {listed(unscaled, most=1)}" if unscaled else ""),
+        observed=scale_text(config, unscaled),
         expected="a scale of 1 on every module",
         where=config.path,
-        severity=_severity_of_scale(config, family),
+        severity=ERROR if is_error else WARNING if family.follows_guide else INFO,
+        explains=None if is_error else (),
     )
-
-
-def _severity_of_scale(config: AdapterConfig, family: Family) -> Severity:
-    if config.lora_alpha <= 0 and not config.alpha_pattern:
-        return ERROR
-    return WARNING if family.follows_guide else INFO
 
 
 @rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})

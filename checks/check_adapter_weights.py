@@ -19,7 +19,7 @@ COLLAPSED_SHARE: Final = 0.05
     "ADP010",
     "non-finite-weights",
     severity=ERROR,
-    explains={"LIV001", "LIV010", "RES001", "RES004"},
+    explains={"LIV001", "LIV010", "RES001", "RES004", "RES007"},
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -60,6 +60,7 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
         "RES001",
         "RES002",
         "RES005",
+        "RES007",
     },
 )
 def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
@@ -89,7 +90,7 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     "part-never-trained",
     severity=ERROR,
     requires={"ADP001", "ADP010"},
-    explains={"ADP013", "RES001", "RES002"},
+    explains={"ADP013", "RES001", "RES002", "RES007"},
 )
 def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` of a tower or of a layer is zero: that part was not trained.
@@ -115,7 +116,13 @@ def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) 
     )
 
 
-@rule("ADP013", "update-outlier", severity=WARNING, requires={"ADP001", "ADP010"})
+@rule(
+    "ADP013",
+    "update-outlier",
+    severity=WARNING,
+    requires={"ADP001", "ADP010"},
+    explains={"RES007"},
+)
 def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     """One module's update is far larger or smaller than those of its kind.
 
@@ -137,7 +144,13 @@ def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     )
 
 
-@rule("ADP014", "rank-collapsed", severity=WARNING, requires={"ADP001", "ADP010"})
+@rule(
+    "ADP014",
+    "rank-collapsed",
+    severity=WARNING,
+    requires={"ADP001", "ADP010"},
+    explains={"RES007"},
+)
 def check_rank_is_used(updates: LoraUpdates) -> Verdict:
     """Most updates use one direction of the many that their rank allows.
 

@@ -2,8 +2,6 @@
 
 from colintern.artifacts.printable import listed
 from colintern.artifacts.run_layout import RunLayout
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.diagnostics.provenance import missing_provenance
 from colintern.diagnostics.version_bounds import VersionPair
 from pytest_colintern import INFO, WARNING, Verdict, rule
 
@@ -31,21 +29,21 @@ def check_versions_fit(compared_versions: tuple[VersionPair, ...]) -> Verdict:
 
 
 @rule("ENV002", "provenance-missing", severity=INFO)
-def check_provenance_is_recorded(
-    layout: RunLayout, manifest: RunManifest | None, git_hash: str | None
-) -> Verdict:
+def check_provenance_is_recorded(layout: RunLayout, unrecorded: tuple[str, ...]) -> Verdict:
     """The run cannot be repeated from what it recorded.
 
     Why: without the commit, the data's revision and the manifest nobody can say later what made
         this checkpoint, and two runs cannot be compared.
-    Evidence: colintern_run.json; git_hash.txt.
+    Evidence: colintern_run.json; git_hash.txt. A manifest that cannot be read is not judged:
+        SEC003 names it.
     Fix: train with `colintern train`, which records all of it.
     Source: failure-modes J07, H09.
     """
-    missing = missing_provenance(manifest, git_hash)
     return Verdict(
-        not missing,
-        observed=f"not recorded: {', '.join(missing)}" if missing else "manifest, commit and data",
+        not unrecorded,
+        observed=f"not recorded: {', '.join(unrecorded)}"
+        if unrecorded
+        else "manifest, commit and data",
         expected="a run manifest, the commit of the code and the revision of the data",
         where=layout.path,
     )

@@ -64,7 +64,7 @@ def check_projection_is_kept(
     "projection-untrained",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002"},
+    explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES007"},
 )
 def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,
@@ -98,6 +98,7 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
         observed=training.text,
         expected=f"{family.projection} moved from where it started",
         where=coverage.path,
+        fix=training.fix,
     )
 
 

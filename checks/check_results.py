@@ -157,6 +157,7 @@ def check_results_are_of_these_weights(
         expected="results of the weights in this folder",
         where=task_results.folder,
         severity=ERROR if evaluated_weights.hashes_differ or replaced else WARNING,
+        fix=None if replaced else evaluated_weights.fix,
     )
 
 

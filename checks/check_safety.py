@@ -5,7 +5,7 @@ from pathlib import Path
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.remote_code import RemoteCode
-from colintern.diagnostics.pickle_safety import PickleRisk
+from colintern.diagnostics.pickle_safety import PickleRisk, safe_way
 from pytest_colintern import ERROR, WARNING, NoEvidence, Verdict, rule
 from pytest_colintern.evidence.safety import FEWER_FILES, Integrity
 
@@ -20,8 +20,10 @@ def check_pickles_are_harmless(pickle_risks: tuple[PickleRisk, ...]) -> Verdict:
         (a class of the run's own script, a generated module) is a warning.
     Evidence: the opcodes of every pickle in the folder (training_args.bin, optimiser, scheduler and
         random states, pickled weights), interpreted without importing or calling anything.
-    Fix: delete the file, or load it only with `torch.load(..., weights_only=True)`; ship weights as
-        safetensors. For an unknown name, look at the module that it comes from.
+    Fix: delete the file, or load it only with `torch.load(..., weights_only=True)`, which refuses
+        such names; ship weights as safetensors. training_args.bin is written by the next training,
+        and the states of optimiser and scheduler serve a resumption alone. For an unknown name,
+        look at the module that it comes from.
     Source: Python documentation, `pickle`, on security; failure-modes, on training_args.bin.
     """
     dangerous = [risk for risk in pickle_risks if risk.dangerous]
@@ -33,6 +35,7 @@ def check_pickles_are_harmless(pickle_risks: tuple[PickleRisk, ...]) -> Verdict:
         expected="only names that training libraries pickle",
         where=guilty[0].path if guilty else None,
         severity=ERROR if dangerous else WARNING,
+        fix=safe_way(guilty[0]) if guilty else None,
     )
 
 

@@ -17,6 +17,9 @@ from colintern.diagnostics.training_progress import (
 from colintern.guide import Guide
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 
+_AFTER_THE_START = ("LOG003", "LOG004", "LOG012", "RES001", "RES002")
+"""What an early end explains of a run that had begun to move its weights."""
+
 _SEVERITIES = {"error": ERROR, "warning": WARNING, "info": INFO}
 
 
@@ -113,13 +116,14 @@ def check_schedule(
     "LOG013",
     "training-incomplete",
     severity=ERROR,
-    explains={"LOG003", "LOG004", "LOG012", "RES001", "RES002"},
+    explains={"ADP011", "ADP012", "LOG003", "LOG004", "LOG012", "PRJ002", "RES001", "RES002"},
 )
-def check_training_is_complete(
+def check_training_is_complete(  # noqa: PLR0917 - the resolver calls it by name
     progress: TrainingProgress,
     layout: RunLayout,
     manifest: RunManifest | None,
     training_log: TrainerState,
+    live_end: str | None,
     guide: Guide,
 ) -> Verdict:
     """The run stopped before its end.
@@ -130,19 +134,22 @@ def check_training_is_complete(
         closed itself. A snapshot is only noted: a folder `checkpoint-N`, or a log that ends at a
         save point without checkpoints beside it, which is a copy of one. A warning when final
         weights lie beside the checkpoints (then only the log may be unfinished), or when four
-        fifths of the steps were done.
+        fifths of the steps were done. Weights that never moved follow from an end after the first
+        step, which a warm-up takes at a rate of zero.
     Evidence: `global_step`, `max_steps`, `save_steps` and `stateful_callbacks` in
-        trainer_state.json; `status` in the run manifest.
+        trainer_state.json; `status` in the run manifest; `stopped_by` in colintern_live.json, the
+        rule by which a live audit ended the run.
     Fix: resume with `resume_from_checkpoint=True`, or audit the finished run's folder.
     Source: corpus: 98 of 177 public logs end before `max_steps`, most of them at a save point.
     """
     found = interruption(progress, layout, manifest, guide.min_completed_ratio)
     return Verdict(
         found is None,
-        observed=f"{progress.global_step:,} of {progress.max_steps:,} steps ({progress.ratio:.1%})",
+        observed=progress.text(live_end),
         expected=f"{guide.min_completed_ratio:.0%} of the steps, or the last save point",
         where=training_log.path,
         severity=_SEVERITIES[found or "error"],
+        explains=None if progress.is_at_start else _AFTER_THE_START,
     )
 
 

@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import Any, Final
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
+from colintern.diagnostics.root_causes import reachable
 from pytest_colintern.evidence_registry import Resolver
 from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, check_result
 from pytest_colintern.policy import Policy
@@ -17,6 +19,9 @@ MALFORMED_RULE = "SEC003"
 """The rule that reports a malformed file, once; whatever needed that file is blocked by it."""
 ESCAPING_RULE = "SEC004"
 """The rule that reports a file that leads outside the audited folder."""
+
+ENDED_EARLY: Final = frozenset({"ADP011", "ADP012", "LOG012", "LOG013", "PRJ002"})
+"""What fails in a run that was ended in its first steps, whatever it was ended for."""
 
 
 class Judge:
@@ -140,10 +145,35 @@ class Judge:
             expected=verdict.expected,
             where=verdict.where,
             fix=verdict.fix,
+            explains=None if verdict.ok else self._explains(rule, verdict),
             waiver=waiver,
             known=known,
             duration_seconds=seconds,
         )
+
+    def _explains(self, rule: Rule, verdict: Verdict) -> frozenset[str]:
+        """What a finding causes: also what a run shows that this very rule ended on purpose."""
+        declared = rule.explains
+        explains = declared if verdict.explains is None else declared & {*verdict.explains}
+        return explains | (self._symptoms_of_end if rule.id == self._ended_by else frozenset())
+
+    @cached_property
+    def _ended_by(self) -> str | None:
+        """The rule by which a live audit ended the run, if one did."""
+        if "live_end" not in self.resolver.providers:
+            return None
+        with suppress(NoEvidence, ArtifactError, OSError):
+            return str(self.resolver.get("live_end"))
+        return None
+
+    @property
+    def _symptoms_of_end(self) -> frozenset[str]:
+        """Those of a run that did not go on, without what may itself have led to its end."""
+        table = {name: rule.explains for name, rule in self._catalogue.items()}
+        causes = {
+            name for name in ENDED_EARLY if self._ended_by in reachable(name, table, refuted=())
+        }
+        return ENDED_EARLY - causes
 
     def _outcome(self, severity: Severity, *, ok: bool, waived: bool) -> Outcome:
         if ok:

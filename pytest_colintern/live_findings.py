@@ -1,6 +1,6 @@
 """What a running audit has found: each finding told once, and again when it becomes worse."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -19,6 +19,7 @@ class LiveFindings:
         self._rules = rules
         self._found: dict[str, LiveFinding] = {}
         self._passed: set[str] = set()
+        self._explains: dict[str, Collection[str]] = {}
 
     @property
     def found(self) -> tuple[LiveFinding, ...]:
@@ -41,6 +42,7 @@ class LiveFindings:
             if result.outcome is Outcome.PASSED:
                 self._passed.add(result.rule)
             if result.is_finding:
+                self._explains[result.rule] = result.explains
                 told.append(result.rule if self._take(result, step) else "")
             elif known := self._found.get(result.rule):
                 self._found[result.rule] = replace(known, holds=False)
@@ -78,7 +80,7 @@ class LiveFindings:
             )
             for each in self._found.values()
         ]
-        explains = {name: rule.explains for name, rule in self._rules.items()}
+        explains = {name: rule.explains for name, rule in self._rules.items()} | self._explains
         # What was found once is no proof that a cause lacks its symptom, though it passed later.
         roots = root_causes(findings, explains, self._passed - self._found.keys())
         for name, each in self._found.items():

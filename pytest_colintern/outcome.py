@@ -1,5 +1,6 @@
 """What became of one rule on one subject."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final, Self
 
@@ -95,6 +96,7 @@ def check_result(
     expected: str = "",
     where: object = None,
     fix: str | None = None,
+    explains: Collection[str] | None = None,
     blocked_by: str | None = None,
     waiver: str | None = None,
     known: bool = False,
@@ -121,7 +123,7 @@ def check_result(
         waiver=printable(waiver, limit=MAX_TEXT_CHARACTERS) if waiver else None,
         known=known,
         requires=tuple(sorted(rule.requires)),
-        explains=tuple(sorted(rule.explains)),
+        explains=tuple(sorted(rule.explains if explains is None else explains)),
         stage=rule.stage,
         duration_seconds=duration_seconds,
     )

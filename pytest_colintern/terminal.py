@@ -147,14 +147,8 @@ def _reason(report: AuditReport) -> str:
     """Say on what the verdict rests, where the findings above do not say it."""
     if unmet := [name for subject in report.subjects for name in subject.unmet]:
         return f": not judged, but the policy wants it: {', '.join(dict.fromkeys(unmet))}"
-    unjudged = [
-        result
-        for subject in report.subjects
-        for result in subject.results
-        if result.gates and result.outcome is Outcome.NO_EVIDENCE
-    ]
-    if unjudged:
-        return f": {len(unjudged)} rules have no evidence (--strict-evidence)"
+    if unjudged := _unjudged(report):
+        return unjudged
     if not any(subject.results for subject in report.subjects):
         return (
             ": no checks were collected; name their folder or use `colintern audit`, and see "
@@ -168,6 +162,21 @@ def _reason(report: AuditReport) -> str:
         return f", but only {judged} of {total} checks could be judged{_help(report, 'pass')}"
     of = f" of {len(report.subjects)} subjects" if len(report.subjects) > 1 else ""
     return f" ({judged} of {total} checks{of} judged)"
+
+
+def _unjudged(report: AuditReport) -> str:
+    """Count the rules that gate for want of evidence, and say which do not."""
+    unknown = [
+        result.gates
+        for subject in report.subjects
+        for result in subject.results
+        if result.outcome is Outcome.NO_EVIDENCE
+    ]
+    if not any(unknown):
+        return ""
+    others = unknown.count(False)
+    left = f"; {others} more need an option that was not given" if others else ""
+    return f": {sum(unknown)} without evidence (--strict-evidence){left}"
 
 
 def _help(report: AuditReport, verdict: str) -> str:

@@ -1,5 +1,6 @@
 """What a rule says about its evidence."""
 
+from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from pathlib import Path
@@ -70,3 +71,5 @@ class Verdict:
     """How far off it is, for a rule of two severities; None for the rule's own."""
     fix: str | None = None
     """What mends this very fault; None for the rule's own."""
+    explains: Collection[str] | None = None
+    """Which of the symptoms that its rule explains this very fault causes; None for all."""

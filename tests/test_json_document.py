@@ -19,6 +19,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     inner: dict[str, int] | None = None
 
 
+class Needy(msgspec.Struct, frozen=True):
+    number: float
+
+
 def read(tmp_path, content):
     path = tmp_path / "config.json"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -107,7 +111,7 @@ def test_record_takes_what_it_knows(tmp_path):
 def test_wrong_type_names_the_key(tmp_path, key, value):
     with pytest.raises(ArtifactError) as raised:
         convert(tmp_path / "config.json", {key: value}, Record)
-    assert f"$.{key}" in raised.value.found
+    assert f"`{key}" in raised.value.found
     assert str(raised.value).isprintable()
 
 
@@ -135,7 +139,7 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(Record.__struct_fields__), JSON))
 def test_any_document_is_a_record_or_an_error(tmp_path_factory, document):
     fault = fault_of(tmp_path_factory.getbasetemp(), document)
-    assert fault is None or "$" in fault.found
+    assert fault is None or "`" in fault.found + fault.expected
 
 
 @given(st.binary(max_size=40))
@@ -152,3 +156,26 @@ def test_quick_parser_reads_what_python_reads(tmp_path_factory, document, ascii_
     text = json.dumps(document, ensure_ascii=ascii_only)
     parsed = parse_json(tmp_path_factory.getbasetemp(), text.encode("utf-8", "surrogatepass"))
     assert json.dumps(parsed) == json.dumps(document)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected", "found"),
+    [
+        ({"count": "5"}, "a whole number or null at `count`", '`count` is the text "5"'),
+        ({"count": True}, "a whole number or null at `count`", "`count` is true"),
+        ({"names": [1]}, "a text at `names[0]`", "`names[0]` is 1"),
+        ({"inner": {"a": 1, "b.c": "d"}}, "a whole number at `inner.b.c`", '`inner.b.c` is the text "d"'),
+        ({"text": {}}, "a text or null at `text`", "`text` is an object"),
+    ],
+)
+def test_fault_is_told_by_key_and_value(tmp_path, document, expected, found):
+    error = fault_of(tmp_path, document)
+    assert (error.expected, error.found) == (expected, found)
+    assert fault_of(tmp_path, {}) is None
+
+
+def test_missing_key_is_named_with_its_place(tmp_path):
+    with pytest.raises(ArtifactError) as raised:
+        convert(tmp_path, {}, Needy, within="scores.test[0]")
+    assert raised.value.expected == "the key `scores.test[0].number`"
+    assert convert(tmp_path, {"number": 1}, Needy).number == 1

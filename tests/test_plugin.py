@@ -364,7 +364,7 @@ def test_a_family_cannot_be_waived_as_a_whole(pytester, subject):
 def test_strict_evidence_says_why_it_fails(pytester, subject):
     text = HEAD + check(1, NO_EVIDENCE)
     output = run(pytester, text, "--checkpoint", subject, "--strict-evidence").output
-    assert output.strip().endswith("verdict: FAIL: 1 rules have no evidence (--strict-evidence)")
+    assert output.strip().endswith("verdict: FAIL: 1 without evidence (--strict-evidence)")
 
 
 def test_collecting_alone_tells_no_verdict(pytester, subject):

@@ -176,7 +176,19 @@ def test_embedding_rows_are_found(shapes, rows):
         ({"tokenizer.json", "tokenizer_config.json"}, True, []),
         ({"vocab.json", "merges.txt", "tokenizer_config.json"}, True, []),
         ({"vocab.json", "tokenizer_config.json"}, True, ["tokenizer.json"]),
-        ({"tokenizer.json"}, False, ["preprocessor_config.json", "tokenizer_config.json"]),
+        (
+            {"tokenizer.json"},
+            False,
+            [
+                "processor_config.json (or the older preprocessor_config.json)",
+                "tokenizer_config.json",
+            ],
+        ),
+        (
+            {"tokenizer.json", "tokenizer_config.json", "processor_config.json"},
+            False,
+            ["preprocessor_config.json"],
+        ),
     ],
 )
 def test_missing_parts_are_named(names, nested, missing):

@@ -12,9 +12,11 @@ from builders.training_args import write_training_args
 from builders.training_log import write_training_log
 from cases import all_cases
 
+from colintern.artifacts.live_record import LiveRecord, write_live_record
 from colintern.diagnostics.benchmarks import VIDORE_V1
 
 CHANCE = math.log(16)
+SUFFIXES = "q_proj k_proj v_proj o_proj gate_proj up_proj down_proj"
 WEIGHTS = "adapter_model.safetensors"
 
 
@@ -69,6 +71,16 @@ def projection_only(tensors):
 def without_projection(tensors):
     for name in [name for name in tensors if PROJECTION in name]:
         del tensors[name]
+
+
+def zero_first_layer(tensors):
+    for name in [name for name in tensors if "layers.0." in name and ".lora_B." in name]:
+        tensors[name][:] = 0
+
+
+def zero_projection(tensors):
+    for name in [name for name in tensors if PROJECTION in name]:
+        tensors[name][:] = 0
 
 
 def diverges(run):
@@ -280,6 +292,44 @@ def one_epoch_and_a_broken_log(run):
     log.write_bytes(log.read_bytes()[:1000])
 
 
+def nothing_scaled(run):
+    write_adapter(run, config={"lora_alpha": 0})
+    at_chance(run, grad_norm=lambda *_: 0.0)
+    scored(run, 0.01)
+
+
+def scaled_by_two_and_poor(run):
+    write_adapter(run, config={"lora_alpha": 32})
+    scored(run, 0.2)
+
+
+def edited_list(run):
+    # The slip of the pen came after training: the weights have LoRA on every module.
+    write_adapter(run, config={"target_modules": SUFFIXES.replace("v_proj", "v_prj").split()})
+
+
+def layer_zeroed_after_evaluation(run):
+    write_adapter(run, edit=zero_first_layer)
+
+
+def projection_zeroed_after_evaluation(run):
+    write_adapter(run, edit=zero_projection)
+
+
+def ended_on_purpose(run, by="CFG003"):
+    write_manifest(run, arguments={"learning_rate": 0.5}, status="interrupted")
+    write_training_log(run, steps=1, max_steps=600, eval_steps=None, logging_steps=1)
+    write_adapter(run, edit=zero_b)
+    shutil.rmtree(run / "results")
+    (run / "checkpoint-1").mkdir()
+    record = LiveRecord(status="stopped", stop_on="error", stopped_by=by, step=1, max_steps=600)
+    write_live_record(run / "colintern_live.json", record)
+
+
+def ended_by_what_passed(run):
+    ended_on_purpose(run, by="HWU003")
+
+
 def scaled_by_accumulation(run):
     all_cases()["LOG016"].bad(run)
 
@@ -316,7 +366,14 @@ FAULTS = {
     scaled_by_accumulation: [],
     one_epoch_in_batches_of_two: ["CFG001", "CFG002"],
     globs_on_a_lost_projection: ["ADP003", "PRJ001"],
-    untrained_and_stale: ["ADP011", "RES007"],
+    untrained_and_stale: ["ADP011"],
+    nothing_scaled: ["ADP007"],
+    scaled_by_two_and_poor: ["ADP007", "RES001"],
+    edited_list: ["ADP003"],
+    layer_zeroed_after_evaluation: ["ADP012"],
+    projection_zeroed_after_evaluation: ["PRJ002"],
+    ended_on_purpose: ["CFG003"],
+    ended_by_what_passed: ["CFG003", "LOG013"],
     diverges_and_pads_right: ["LOG006", "PRC002"],
     one_epoch_and_a_broken_log: ["CFG001", "SEC003"],
 }

@@ -11,6 +11,7 @@ from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, read_bytes
 from colintern.artifacts.printable import printable
+from colintern.artifacts.wrong_field import field_fault
 
 T = TypeVar("T")
 
@@ -75,8 +76,14 @@ def _parsed_by_python(path: Path, content: bytes) -> Any:
         ) from error
 
 
-def convert(path: Path, document: Mapping[str, Any], record: type[T]) -> T:
+def convert(path: Path, document: Mapping[str, Any], record: type[T], *, within: str = "") -> T:
     """Turn a parsed object into `record`, ignoring keys that the record does not have.
+
+    Args:
+        path: the file.
+        document: the object.
+        record: a type of msgspec.
+        within: the key in the file that the object stands under; the file's own is empty.
 
     Raises:
         ArtifactError: a key is missing or has the wrong type; the message has the key's path.
@@ -84,10 +91,11 @@ def convert(path: Path, document: Mapping[str, Any], record: type[T]) -> T:
     try:
         return msgspec.convert(document, record, strict=True)
     except (msgspec.ValidationError, OverflowError, UnicodeError) as error:
+        fault = field_fault(str(error), document, within=within)
         raise ArtifactError(
             path,
-            expected=f"the fields of {record.__name__}",
-            found=printable(error),
+            expected=fault.expected,
+            found=fault.found,
             remedy="Restore the file that the library wrote.",
         ) from error
 

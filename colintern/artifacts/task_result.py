@@ -162,8 +162,9 @@ def _subsets(path: Path, document: _Document) -> Iterator[SubsetScores]:
             found=f"{num_entries:,}",
         )
     for split, entries in document.scores.items():
-        for scores in entries:
-            entry = convert(path, scores, _Entry)
+        for number, scores in enumerate(entries):
+            place = f"scores.{printable(split, limit=60)}[{number}]"
+            entry = convert(path, scores, _Entry, within=place)
             yield SubsetScores(
                 split=split,
                 subset=entry.hf_subset,

@@ -63,10 +63,10 @@ class AdapterCoverage:
         if isinstance(self.config.target_modules, str):
             return () if self._expression_reaches is not False else self.entries
         left = set(self.entries)
-        for name in self._all_names:
+        for name in self.module_names:
             left.difference_update(suffixes(name))
         if any("." in entry for entry in left):
-            for name in islice(self._all_names, _MOST_RENAMED):
+            for name in islice(self.module_names, _MOST_RENAMED):
                 for other in language_names(name):
                     left.difference_update(suffixes(other))
         return tuple(entry for entry in self.entries if entry in left)
@@ -193,7 +193,7 @@ class AdapterCoverage:
         if self._all_linear or not isinstance(self.config.target_modules, str):
             return True
         untried = False
-        for name in self._all_names:
+        for name in self.module_names:
             for other in language_names(name):
                 matched = self._matcher.targets(other)
                 if matched:
@@ -202,7 +202,8 @@ class AdapterCoverage:
         return None if untried else False
 
     @cached_property
-    def _all_names(self) -> tuple[str, ...]:
+    def module_names(self) -> tuple[str, ...]:
+        """Modules that there are: those with tensors, and those of the base's outline."""
         outline = () if self.outline is None else tuple(m.name for m in self.outline.modules)
         projection = () if self.projection is None or self.outline is None else (self.projection,)
         return (*self.tensors.modules, *self.tensors.full, *outline, *projection)

@@ -107,6 +107,13 @@ def unscaled_modules(config: AdapterConfig, tensors: AdapterTensors) -> tuple[st
     return tuple(found)
 
 
+def scale_text(config: AdapterConfig, unscaled: tuple[str, ...]) -> str:
+    """Say what the update is scaled by, and on which modules that is not one."""
+    kind = " with use_rslora" if config.use_rslora else ""
+    off = f"; {len(unscaled)} modules off: {listed(unscaled, most=1)}" if unscaled else ""
+    return f"alpha {config.lora_alpha:g}, rank {config.r}{kind}{off}"
+
+
 def unknown_layouts(tensors: AdapterTensors, *, judge_layers: bool) -> tuple[str, ...]:
     """Return names that cannot be loaded.
 

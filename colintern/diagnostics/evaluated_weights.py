@@ -22,6 +22,8 @@ class EvaluatedWeights(Struct, frozen=True):
     """When the oldest judged result was made, in seconds since 1970 UTC."""
     trained: float | None
     """When training ended, or at least began, in seconds since 1970 UTC; the run manifest."""
+    saved_sha256: str | None = None
+    """Of the weights that training saved last; the run manifest."""
 
     @property
     def hashes_differ(self) -> bool:
@@ -42,12 +44,25 @@ class EvaluatedWeights(Struct, frozen=True):
             return None
         return self.evaluated >= self.trained - CLOCK_TOLERANCE_SECONDS
 
+    @property
+    def changed_since(self) -> bool:
+        """Whether what was evaluated is what training saved, so that the file here was changed."""
+        return self.hashes_differ and self.saved_sha256 == self.recorded_sha256
+
+    @property
+    def fix(self) -> str | None:
+        """What to do where the file was changed; None for the rule's own."""
+        if not self.changed_since:
+            return None
+        return "restore the weights that training saved, or evaluate these as a model of their own."
+
     def __str__(self) -> str:
         if self.recorded_sha256 is not None and self.actual_sha256 is not None:
             actual = self.actual_sha256[:12]
             if not self.hashes_differ:
                 return f"sha256 {actual} evaluated and here"
-            return f"sha256 {printable(self.recorded_sha256, limit=12)} evaluated, {actual} here"
+            was = "saved by training and evaluated" if self.changed_since else "evaluated"
+            return f"sha256 {printable(self.recorded_sha256, limit=12)} {was}, {actual} here"
         return f"oldest result of {_date(self.evaluated)}, training until {_date(self.trained)}"
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.artifacts.pickle_file import PickledGlobal, PickleReport
+from colintern.artifacts.printable import printable
 from colintern.diagnostics.known_globals import (
     DANGEROUS_BUILTINS,
     DANGEROUS_MODULES,
@@ -60,6 +61,32 @@ def assess_pickle(report: PickleReport) -> PickleRisk:
         unknown=tuple(name for name, risk in risks.items() if risk is Risk.UNKNOWN),
         unexamined=str(report.fault) if report.is_over_limit else None,
     )
+
+
+_WEIGHTS: Final = frozenset({"adapter_model.bin", "pytorch_model.bin", "model.bin"})
+_RESUMPTION: Final = re.compile(r"(optimizer|scheduler|scaler|rng_state.*)\.(pt|pth|bin)")
+
+
+def safe_way(risk: PickleRisk) -> str:
+    """Say how to do without a file that must not be loaded as it is."""
+    if not risk.dangerous:
+        return (
+            "look at the module that the name comes from; if you trust it, waive SEC001 with that "
+            "reason. Else load the file with `torch.load(..., weights_only=True)` only."
+        )
+    name = risk.path.name
+    if name in _WEIGHTS or name.startswith("pytorch_model-"):
+        way = (
+            "take the repository's safetensors copy. Without one there is no safe way to these "
+            "weights: `torch.load(..., weights_only=True)` refuses the file, all else runs it."
+        )
+    elif name == "training_args.bin":
+        way = "the weights do not need it, and the next training writes a new one."
+    elif _RESUMPTION.fullmatch(name):
+        way = "only a resumption needs it; resume from weights whose source you know."
+    else:
+        way = "ask its source for the data as safetensors or JSON."
+    return f"do not load it: delete {printable(name, limit=60)} unopened; {way}"
 
 
 def _named(found: PickledGlobal) -> str:

@@ -5,7 +5,12 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.artifacts.run_layout import PREPROCESSOR_CONFIG, TOKENIZER, TOKENIZER_CONFIG
+from colintern.artifacts.run_layout import (
+    PREPROCESSOR_CONFIG,
+    PROCESSOR_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+)
 
 _VOCABULARIES: Final = (
     frozenset({TOKENIZER}),
@@ -41,7 +46,13 @@ def missing_processor_parts(names: Collection[str], *, has_image_processor: bool
     """
     missing = []
     if not has_image_processor and PREPROCESSOR_CONFIG not in names:
-        missing.append(PREPROCESSOR_CONFIG)
+        # Before transformers 5 the image processor had a file of its own beside the processor's.
+        whole = PROCESSOR_CONFIG in names
+        missing.append(
+            PREPROCESSOR_CONFIG
+            if whole
+            else f"{PROCESSOR_CONFIG} (or the older {PREPROCESSOR_CONFIG})"
+        )
     if TOKENIZER_CONFIG not in names:
         missing.append(TOKENIZER_CONFIG)
     if not any(files <= set(names) for files in _VOCABULARIES):

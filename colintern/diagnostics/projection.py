@@ -26,11 +26,20 @@ _UNRELATED: Final = 0.1
 between two draws of 128 x 1,024 values (our measurement on the bundled runs)."""
 
 
+_FIX_OF_ZEROS: Final = (
+    "take the weights of the last checkpoint whose projection is not zero; if all are, it was "
+    "never filled when the model was built or saved (a meta device, or a shard that was not "
+    "gathered): save the whole matrix, and train again."
+)
+
+
 class Finding(NamedTuple):
     """Whether something was found, and in words what was."""
 
     found: bool
     text: str
+    fix: str | None = None
+    """What mends this very fault; None for the rule's own."""
 
 
 def projection_home(
@@ -95,7 +104,8 @@ def projection_training(
     if saved is None:
         return Finding(found=False, text=f"{name} has neither LoRA nor a saved matrix")
     if statistics.tensors[saved.name].is_zero:
-        return Finding(found=False, text=f"{name} is saved as zeros: all vectors would be alike")
+        text = f"{name} is saved as zeros: all vectors would be alike"
+        return Finding(found=False, text=text, fix=_FIX_OF_ZEROS)
     start = None if base is None else entry_of_projection(base, name)
     if base is None or start is None:
         return None

@@ -48,7 +48,7 @@ def root_causes(
     """
     live = {finding.rule: finding for finding in findings if not finding.waived}
     reached = {
-        finding.rule: _reachable(finding.rule, explains, refuted) & live.keys() - {finding.rule}
+        finding.rule: reachable(finding.rule, explains, refuted) & live.keys() - {finding.rule}
         for finding in findings
     }
     explained = frozenset[str]().union(*(reached[rule] for rule in live))
@@ -68,9 +68,10 @@ def root_causes(
     )
 
 
-def _reachable(
+def reachable(
     start: str, explains: Mapping[str, Iterable[str]], refuted: Collection[str]
 ) -> frozenset[str]:
+    """Return every rule that `start` leads to, but through none of `refuted`."""
     seen: set[str] = set()
     pending = list(explains.get(start, ()))
     while pending:

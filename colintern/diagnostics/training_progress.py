@@ -7,6 +7,7 @@ import numpy as np
 from msgspec import Struct
 
 from colintern.artifacts.log_table import Integers, LogTable
+from colintern.artifacts.printable import printable
 from colintern.artifacts.run_layout import (
     ADAPTER_PICKLE,
     ADAPTER_WEIGHTS,
@@ -40,6 +41,16 @@ class TrainingProgress(Struct, frozen=True):
     def ratio(self) -> float:
         """Share of the planned steps that were done."""
         return self.global_step / self.max_steps
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether no step was taken but the first, which a warm-up takes at a rate of zero."""
+        return self.global_step <= 1
+
+    def text(self, ended_by: str | None) -> str:
+        """Say how far the run came, and which rule of a live audit ended it."""
+        done = f"{self.global_step:,} of {self.max_steps:,} steps ({self.ratio:.1%})"
+        return f"{done}; ended by {printable(ended_by, limit=20)} (--stop-on)" if ended_by else done
 
     def complete(self, min_ratio: float) -> bool:
         """Whether the run reached its end, or the last step at which it saves."""

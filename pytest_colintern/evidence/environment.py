@@ -1,5 +1,6 @@
 """Evidence of the software that trained and evaluated, and of where the code came from."""
 
+from contextlib import suppress
 from typing import Final
 
 from colintern.artifacts.adapter_config import AdapterConfig
@@ -8,6 +9,7 @@ from colintern.artifacts.files import read_bytes
 from colintern.artifacts.model_card import ModelCard
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.run_manifest import RunManifest
+from colintern.diagnostics.provenance import missing_provenance
 from colintern.diagnostics.version_bounds import (
     ENGINE,
     Environment,
@@ -16,7 +18,7 @@ from colintern.diagnostics.version_bounds import (
     version_pairs,
 )
 from colintern.families import Family
-from pytest_colintern.evidence_registry import artifact, evidence
+from pytest_colintern.evidence_registry import Resolver, artifact, evidence
 from pytest_colintern.verdict import NoEvidence
 
 GIT_HASH: Final = "git_hash.txt"
@@ -67,3 +69,16 @@ def compared_versions(
             "versions of colpali-engine, transformers and PEFT", needed_for="their compatibility"
         )
     return pairs
+
+
+@evidence
+def unrecorded(
+    manifest: RunManifest | None, git_hash: str | None, resolver: Resolver
+) -> tuple[str, ...]:
+    """What must be recorded to repeat the run, and is not.
+
+    A manifest that is there and cannot be read records nobody knows what.
+    """
+    with suppress(NoEvidence):
+        resolver.get("manifest")
+    return tuple(missing_provenance(manifest, git_hash))

@@ -129,6 +129,7 @@ def evaluated_weights(
         actual_sha256=actual,
         evaluated=min(dates, default=None),
         trained=epoch_seconds(trained),
+        saved_sha256=manifest.weights_sha256 if manifest else None,
     )
 
 
