@@ -26,6 +26,26 @@ def commands():
         yield from (pytest.param(block.strip(), id=page.stem) for block in blocks)
 
 
+def spoken_commands():
+    """Commands that a page names within a sentence."""
+    for page in PAGES:
+        found = re.findall(r"`((?:colintern|pytest) [^`]+)`", page.read_text("utf-8"))
+        whole = [" ".join(each.split()) for each in found if "ID" not in each]
+        # A bare name is one that the sentence speaks of.
+        whole = [each for each in whole if len(each.split()) > 2 and "--" not in each]
+        yield from (pytest.param(command, id=command) for command in whole)
+
+
+def job_commands():
+    """What the job of the CI page runs, without installing what is installed here."""
+    job = re.search(
+        r"^```yaml\n(.*?)^```$",
+        (PACKAGE / "docs" / "ci.md").read_text("utf-8"),
+        re.MULTILINE | re.DOTALL,
+    )[1]
+    return re.findall(r"^ +- run: (.+)$", job, re.MULTILINE)
+
+
 def files_of(page):
     """The files that a page tells its reader to write: Python blocks that begin with a name."""
     text = (PACKAGE / "docs" / page).read_text("utf-8")
@@ -46,20 +66,44 @@ def project(tmp_path):
 def test_every_command_of_the_pages_runs(project, block):
     if "train" in block and find_spec("torch") is None:
         pytest.skip("needs the extra `train`")
+    done = bash(project, block)
+    # 1: the audit of a bundled faulty run fails, as the page says.
+    audits_a_fault = "candidate" in block or "guide-as-written" in block or "poor" in block
+    allowed = {0, 1} if audits_a_fault or "runs/*" in block else {0}
+    assert done.returncode in allowed, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def bash(project, command):
     environment = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(
-        ["bash", "-c", block],
+    return subprocess.run(
+        ["bash", "-c", command],
         cwd=project,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    # 1: the audit of a bundled faulty run fails, as the page says.
-    audits_a_fault = "candidate" in block or "guide-as-written" in block or "poor" in block
-    allowed = {0, 1} if audits_a_fault or "runs/*" in block else {0}
-    assert done.returncode in allowed, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", list(spoken_commands()))
+def test_commands_within_sentences_run(project, command):
+    done = bash(project, command)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_job_of_the_page_gates_and_reports(project):
+    install, audit = job_commands()
+    assert install.startswith("pip install ")
+    done = bash(project, audit)
+    assert done.returncode == 1, done.stdout + done.stderr
+    job = (PACKAGE / "docs" / "ci.md").read_text("utf-8")
+    kept = re.search(r"path: \|\n((?: {12}.+\n)+)", job)[1].split()
+    assert all((project / name).stat().st_size for name in kept)
+    assert len(kept) == 3
+    assert f"sarif_file: {kept[1]}" in job
+    shutil.copytree(PACKAGE / "assets" / "demo" / "healthy", project / "good")
+    assert bash(project, audit.replace("runs/candidate", "good")).returncode == 0
 
 
 def test_recorded_findings_pass_as_the_page_says(project):

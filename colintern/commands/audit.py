@@ -73,11 +73,13 @@ def audit(context: click.Context, /, **options: object) -> None:
 
     \b
     Examples:
-      colintern audit runs/colintern-1b
+      colintern audit demo:guide-as-written --html report.html
       colintern audit runs/a runs/b --results results/mteb_evaluation
       colintern audit runs/a --select ADP,PRJ --fail-on warning
       colintern audit runs/a --live --live-pages scans/
+      colintern audit runs/a --audit-json audit.json --audit-sarif audit.sarif
       colintern audit 'runs/*' --audit-baseline known.json --min-evidence RES001,LOG
+      colintern audit runs/a --checks check_team.py
     """
     from pytest_colintern.command import run_audit  # noqa: PLC0415 - pytest costs 0.3 s to import
 
