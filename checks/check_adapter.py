@@ -2,10 +2,12 @@
 
 from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed
+from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.adapter_coverage import AdapterCoverage
 from colintern.diagnostics.adapter_faults import (
     disagreements,
     faults_text,
+    fix_of,
     unknown_layouts,
 )
 from colintern.diagnostics.close_targets import close_targets, targets_text
@@ -160,28 +162,36 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
 @rule(
     "ADP009",
     "tensors-disagree-with-config",
-    severity=ERROR,
+    severity=WARNING,
+    up_to=ERROR,
     requires={"ADP001"},
     explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002", "RES007"},
 )
-def check_tensors_fit_config(coverage: AdapterCoverage) -> Verdict:
+def check_tensors_fit_config(
+    coverage: AdapterCoverage, base_tensors: TensorStore | None
+) -> Verdict:
     """The tensors are not those that the configuration describes.
 
     Why: PEFT builds the adapter from the configuration and then loads what fits by name and shape.
         A missing partner or an undeclared module is dropped with a warning at most; another rank or
         scale is an error, or worse, another model.
     Evidence: names and shapes in adapter_model.safetensors; `r`, `rank_pattern`, `target_modules`
-        and `modules_to_save` in adapter_config.json; shapes of the base where they are known.
+        `modules_to_save` and `bias` in adapter_config.json; shapes and biases of the base, where
+        known. PEFT 0.20 trains the biases of `bias="lora_only"` and does not save them, which alone
+        is a warning.
     Fix: keep the two files that one `save_pretrained` wrote; do not edit either by hand.
     Source: failure-modes B10, B14; PEFT, `set_peft_model_state_dict`.
     """
-    faults = disagreements(coverage)
+    faults = disagreements(coverage, base_tensors.entries if base_tensors else ())
+    fix = fix_of(faults)
     pairs = len(coverage.tensors.pairs)
     return Verdict(
         not faults,
         observed=faults_text(faults) or f"{pairs} pairs of rank {coverage.config.r} as configured",
         expected="A and B of the configured rank on every targeted module, and nothing else",
         where=coverage.path,
+        severity=WARNING if fix else ERROR,
+        fix=fix,
     )
 
 

@@ -1,6 +1,7 @@
 """CFG: how the run used its hardware: precision, attention, memory and workers."""
 
 from colintern.artifacts.adapter_config import AdapterConfig
+from colintern.artifacts.evaluation_record import EVALUATION_RECORD, EvaluationRecord
 from colintern.artifacts.printable import printable
 from colintern.artifacts.processor_config import ProcessorConfig
 from colintern.artifacts.run_layout import RUN_MANIFEST, TRAINING_ARGS
@@ -8,6 +9,8 @@ from colintern.artifacts.run_manifest import RunManifest
 from colintern.diagnostics.run_config import RunConfig
 from colintern.diagnostics.training_mode import (
     gpu_is_modern,
+    precision_fault,
+    precision_text,
     ran_on_gpu,
     reentrant_checkpointing,
     training_precision,
@@ -17,6 +20,14 @@ from colintern.families import Family
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 from pytest_colintern.recorded import needed
 
+_IN_TRAINING = ("LIV001", "LOG001", "LOG011")
+_SYMPTOMS = {
+    "overflow": (*_IN_TRAINING, "RES001", "RES002", "RES005"),
+    "slow": (),
+    "evaluation": ("RES001", "RES002", "RES005"),
+}
+"""What a fault of precision causes: float32 costs time, not quality."""
+
 MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
 
 
@@ -25,16 +36,21 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     "not-bf16",
     severity=WARNING,
     up_to=ERROR,
-    explains={"LIV001", "LOG001", "LOG011"},
+    explains={"LIV001", "LOG001", "LOG011", "RES001", "RES002", "RES005"},
 )
-def check_precision(run_config: RunConfig, family: Family) -> Verdict:
-    """The run trained in float16, or in float32 on a GPU that has bfloat16.
+def check_precision(
+    run_config: RunConfig, family: Family, evaluation_record: EvaluationRecord | None
+) -> Verdict:
+    """The run trained or was evaluated in float16, or trained in float32 on a GPU with bfloat16.
 
     Why: the backbones of these retrievers overflow in float16: replications ended in NaN or six
-        points lower. float32 doubles memory and halves the batch that fits.
-    Evidence: `bf16` and `fp16` of the arguments, the recorded type of the base weights and the GPU.
-        Without mixed precision and without a recorded type nothing is said.
-    Fix: set `bf16=True` and load the base in bfloat16.
+        points lower. float32 doubles memory and halves the batch that fits. An evaluation in
+        float16 of what was trained in bf16 or float32 is a warning: values that it overflows are
+        lost in the scores only. One in bf16 is the rule.
+    Evidence: `bf16` and `fp16` of the arguments, the recorded type of the base weights and the GPU;
+        `dtype` in colintern_eval.json. Without mixed precision and without a recorded type nothing
+        is said.
+    Fix: set `bf16=True` and load the base in bfloat16, in training and in evaluation.
     Source: the guide, debugging checklist; failure-modes G01.
     """
     precision = needed(
@@ -42,13 +58,15 @@ def check_precision(run_config: RunConfig, family: Family) -> Verdict:
     )
     if precision.value == "fp32" and gpu_is_modern(run_config) is None:
         raise NoEvidence(f"the GPU in {RUN_MANIFEST}", needed_for="whether it has bfloat16")
-    is_slow = precision.value == "fp32" and bool(gpu_is_modern(run_config))
+    evaluated = evaluation_record.dtype if evaluation_record else None
+    fault = precision_fault(run_config, precision.value, evaluated)
     return Verdict(
-        precision.value != "fp16" and not is_slow,
-        observed=f"trained in {precision.value}",
+        fault is None,
+        observed=precision_text(precision.value, evaluated),
         expected="bf16 where the hardware has it, never fp16",
-        where=precision.where,
-        severity=ERROR if precision.value == "fp16" else WARNING,
+        where=EVALUATION_RECORD if fault == "evaluation" else precision.where,
+        severity=ERROR if fault == "overflow" else WARNING,
+        explains=_SYMPTOMS[fault] if fault else None,
     )
 
 

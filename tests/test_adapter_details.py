@@ -2,14 +2,21 @@
 
 import json
 import shutil
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from adapter_judging import judge_adapter
 from builders.adapter import PREFIX, base_config, write_adapter, write_base
 
+from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.hub_cache import find_snapshot
+from colintern.diagnostics.adapter_coverage import AdapterCoverage
+from colintern.diagnostics.adapter_faults import lost_biases
+from colintern.diagnostics.adapter_tensors import sort_adapter_tensors
+from colintern.diagnostics.close_targets import close_targets
 from colintern.families import FAMILIES
 from pytest_colintern.catalogue import shipped_rules
 from pytest_colintern.evidence.safety import Integrity
@@ -239,3 +246,59 @@ def test_saved_module_is_found_by_whole_name(run):
     found, text = judge_adapter(run)["ADP009"]
     assert found == "error"
     assert "1 of modules_to_save without a tensor: text_proj" in text
+
+
+def sorted_tensors(names):
+    return sort_adapter_tensors({name: SimpleNamespace(name=name, shape=(8, 8)) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("bias", "biased", "lost"),
+    [
+        ("lora_only", (0, 1), [0, 1]),
+        ("all", (1,), [1]),
+        ("lora_only", (), []),
+        ("none", (0, 1), []),
+    ],
+)
+def test_trained_biases_that_nobody_saved(bias, biased, lost):
+    layers = "language_model.layers"
+    pairs = {f"{layers}.{number}.self_attn.q_proj": number for number in (0, 1)}
+    names = [f"base_model.model.{name}.lora_{part}.weight" for name in pairs for part in "AB"]
+    config = AdapterConfig(peft_type="LORA", bias=bias, target_modules=["q_proj"])
+    coverage = AdapterCoverage(Path(), config, sorted_tensors(names), None, None)
+    base = {f"model.{layers}.{number}.self_attn.q_proj.bias" for number in biased}
+    found = lost_biases(coverage, {*base, "model.norm.bias"})
+    assert [pairs[name] for name in found] == lost
+    names += [f"base_model.model.{name}.base_layer.bias" for name in pairs]
+    saved = AdapterCoverage(Path(), config, sorted_tensors(names), None, None)
+    assert lost_biases(saved, base) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant", "has_tensors"),
+    [
+        (["v_prj", "q_proj"], "v_proj", True),
+        (["self_attn.v_porj", "q_proj"], "self_attn.v_proj", True),
+        (["fc1", "q_proj"], None, None),
+        (["*.v_proj", "q_proj"], None, None),
+        ([r"v_proj|o_proj"], None, None),
+        (["x" * 200, "q_proj"], None, None),
+    ],
+)
+def test_slip_in_a_target_offers_what_was_meant(run, written, meant, has_tensors):
+    write_adapter(run, config={"target_modules": written})
+    found = close_targets(evidence(run, "coverage"))
+    assert [(one.meant, one.has_tensors) for one in found] == (
+        [(meant, has_tensors)] if meant else []
+    )
+
+
+def test_slip_before_training_is_trained_again(run):
+    def without(tensors):
+        for name in [name for name in tensors if "v_proj" in name]:
+            del tensors[name]
+
+    write_adapter(run, config={"target_modules": ["v_prj", "q_proj"]}, edit=without)
+    (found,) = close_targets(evidence(run, "coverage"))
+    assert found.fix.startswith("write `v_proj` for `v_prj`, and train again")

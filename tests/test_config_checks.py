@@ -3,6 +3,7 @@ from builders.manifest import write_manifest
 from builders.model_card import write_model_card, write_sentence_transformers_card
 from builders.training_log import write_training_log
 
+from colintern.artifacts.evaluation_record import EvaluationRecord
 from colintern.artifacts.run_layout import read_run_layout
 from colintern.artifacts.training_args import TrainingArguments
 from colintern.families import COLINTERN, COLPALI
@@ -14,19 +15,22 @@ from pytest_colintern.evidence_registry import Resolver, providers_of
 from pytest_colintern.verdict import ERROR, WARNING, NoEvidence
 
 RULES = shipped_rules()
+UNKNOWN = ("family", "training_args", "adapter", "outline", "evaluation_record")
 
 
 def missing():
     raise NoEvidence("a file", needed_for="a test")
 
 
-def judge(rule, run, *, family=COLINTERN, arguments=None):
+def judge(rule, run, *, family=COLINTERN, arguments=None, record=None):
     """The verdict on what `run` holds; `arguments` stand for training_args.bin."""
     providers = providers_of(config_evidence, log_evidence)
-    providers |= dict.fromkeys(("family", "training_args", "adapter", "outline"), missing)
+    providers |= dict.fromkeys(UNKNOWN, missing)
     given = {"layout": read_run_layout(run), "guide": GUIDE}
     if family is not None:
         given["family"] = family
+    if record is not None:
+        given["evaluation_record"] = record
     if arguments is not None:
         given["training_args"] = TrainingArguments(values=arguments)
     providers = {name: made for name, made in providers.items() if name not in given}
@@ -190,6 +194,25 @@ def test_precision(run, changes, hardware, ok, severity):
     write_manifest(run, arguments=changes, hardware=hardware)
     verdict = judge("CFG006", run)
     assert (verdict.ok, verdict.severity) == (ok, severity)
+
+
+@pytest.mark.parametrize(
+    ("trained", "evaluated", "ok", "severity", "cause"),
+    [
+        ("bfloat16", "bfloat16", True, WARNING, None),
+        ("bfloat16", "float32", True, WARNING, None),
+        ("bfloat16", None, True, WARNING, None),
+        ("float32", "bfloat16", True, WARNING, None),
+        ("bfloat16", "torch.float16", False, WARNING, "RES001"),
+        ("float32", "float16", False, WARNING, "RES001"),
+        ("float16", "float16", False, ERROR, "LOG001"),
+    ],
+)
+def test_precision_of_evaluation(run, trained, evaluated, ok, severity, cause):  # noqa: PLR0917
+    write_manifest(run, arguments={"bf16": False}, hardware={"dtype": trained, "gpu": "Tesla T4"})
+    verdict = judge("CFG006", run, record=EvaluationRecord(dtype=evaluated))
+    assert (verdict.ok, verdict.severity) == (ok, severity)
+    assert verdict.ok or cause in verdict.explains
 
 
 def test_unknown_gpu_accuses_nobody(run):

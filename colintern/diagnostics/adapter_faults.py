@@ -1,5 +1,6 @@
 """Contradictions of an adapter, each with the modules that it is in."""
 
+from collections.abc import Collection
 from typing import Final
 
 from colintern.artifacts.adapter_config import AdapterConfig
@@ -14,11 +15,19 @@ _SAME: Final = 1e-6
 _CLASSIFIER_HEADS: Final = frozenset({"classifier", "score"})
 """PEFT adds both to `modules_to_save` of a classifier; a model has one of them (corpus)."""
 
+_LOST_BIASES: Final = "with a bias that"
+_TRAINED_BIASES: Final = frozenset({"all", "lora_only"})
+
 Fault = tuple[str, tuple[str, ...]]
 
 
-def disagreements(coverage: AdapterCoverage) -> tuple[Fault, ...]:
-    """List how tensors and configuration disagree, as (what, names), the gravest first."""
+def disagreements(coverage: AdapterCoverage, base_names: Collection[str] = ()) -> tuple[Fault, ...]:
+    """List how tensors and configuration disagree, as (what, names), the gravest first.
+
+    Args:
+        coverage: of the adapter.
+        base_names: of the base's tensors, where they are known: which modules have a bias.
+    """
     found: tuple[Fault, ...] = (
         ("without their A or B", unpaired(coverage.tensors)),
         ("without DoRA's magnitude", without_magnitude(coverage)),
@@ -27,6 +36,10 @@ def disagreements(coverage: AdapterCoverage) -> tuple[Fault, ...]:
         ("targeted but without tensors", coverage.missing),
         ("with tensors but not targeted", coverage.undeclared),
         ("of modules_to_save without a tensor", unsaved(coverage)),
+        (
+            f"{_LOST_BIASES} bias={coverage.config.bias} trained, not saved",
+            lost_biases(coverage, base_names),
+        ),
     )
     return tuple(fault for fault in found if fault[1])
 
@@ -82,6 +95,22 @@ def unsaved(coverage: AdapterCoverage) -> tuple[str, ...]:
     return tuple(absent)
 
 
+def lost_biases(coverage: AdapterCoverage, base_names: Collection[str]) -> tuple[str, ...]:
+    """Modules with LoRA whose bias in the base was trained along, of which the file has none.
+
+    PEFT 0.20 trains it and looks for it under a name that it does not have when it saves.
+    """
+    if coverage.config.bias not in _TRAINED_BIASES:
+        return ()
+    biased = {place_of(name.removesuffix(".bias")) for name in base_names if name.endswith(".bias")}
+    saved = {place_of(name.removesuffix(".base_layer")) for name in coverage.tensors.full}
+    return tuple(
+        module.name
+        for module in coverage.tensors.pairs
+        if module.place.layer is not None and module.place in biased - saved
+    )
+
+
 def _is_saved(name: str, tensors: AdapterTensors) -> bool:
     return any(
         module == name or module.endswith(f".{name}") or f".{name}." in f".{module}."
@@ -92,6 +121,13 @@ def _is_saved(name: str, tensors: AdapterTensors) -> bool:
 def faults_text(faults: tuple[Fault, ...]) -> str:
     """Say what is wrong with how many modules, and name the first of each."""
     return "; ".join(f"{len(names)} {what}: {listed(names, most=1)}" for what, names in faults)
+
+
+def fix_of(faults: tuple[Fault, ...]) -> str | None:
+    """What mends lost biases, where nothing else is wrong; None for the rule's own."""
+    if len(faults) != 1 or not faults[0][0].startswith(_LOST_BIASES):
+        return None
+    return 'train again with `bias="none"`, or with `bias="all"`, whose biases PEFT saves.'
 
 
 def unscaled_modules(config: AdapterConfig, tensors: AdapterTensors) -> tuple[str, ...] | None:

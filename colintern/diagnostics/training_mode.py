@@ -1,6 +1,6 @@
 """Precision, attention, checkpointing and warm-up of a run, as its configuration implies them."""
 
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -76,8 +76,38 @@ def training_precision(config: RunConfig) -> Recorded[str] | None:
             return Recorded(name, flag.source, flag.key)
     if config.dtype is None:
         return None
-    known = _FLOAT_NAMES.get(config.dtype.value.removeprefix("torch.").lower())
+    known = _short_name(config.dtype.value)
     return Recorded(known, config.dtype.source, config.dtype.key) if known else None
+
+
+PrecisionFault = Literal["overflow", "slow", "evaluation"]
+
+
+def precision_fault(
+    config: RunConfig, trained: str, evaluated: str | None
+) -> PrecisionFault | None:
+    """Tell what is wrong with the precision of training, else of evaluation, or None.
+
+    Args:
+        config: of the run.
+        trained: `bf16`, `fp16` or `fp32`.
+        evaluated: type of the weights in evaluation, where recorded.
+    """
+    if trained == "fp16":
+        return "overflow"
+    if evaluated is not None and _short_name(evaluated) == "fp16":
+        return "evaluation"
+    return "slow" if trained == "fp32" and gpu_is_modern(config) else None
+
+
+def precision_text(trained: str, evaluated: str | None) -> str:
+    """Say in which precision a run trained and was evaluated."""
+    name = _short_name(evaluated) if evaluated else None
+    return f"trained in {trained}, evaluated in {name}" if name else f"trained in {trained}"
+
+
+def _short_name(dtype: str) -> str | None:
+    return _FLOAT_NAMES.get(dtype.removeprefix("torch.").lower())
 
 
 def gpu_is_modern(config: RunConfig) -> bool | None:
