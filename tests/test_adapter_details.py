@@ -249,7 +249,9 @@ def test_saved_module_is_found_by_whole_name(run):
 
 
 def sorted_tensors(names):
-    return sort_adapter_tensors({name: SimpleNamespace(name=name, shape=(8, 8)) for name in names})
+    return sort_adapter_tensors(
+        {name: SimpleNamespace(name=name, shape=(8, 8), num_values=64) for name in names}
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from auditing import audit
-from vidore_copies import write_copy
 
 pytest.importorskip("peft")
 import torch
 from safetensors.torch import load_file, save_file
+from vidore_copies import write_copy
 
 from colintern.artifacts.run_layout import read_run_layout
 from colintern.artifacts.tensor_store import read_tensor_store
