@@ -6,6 +6,7 @@ from colintern.artifacts.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed
 from colintern.diagnostics.lora_update import OUTLIER_RATIO, OUTLIER_Z, LoraUpdates
 from colintern.diagnostics.merge_verification import MergeVerification, merge_text
+from colintern.diagnostics.rank_use import rank_use
 from colintern.diagnostics.untrained_parts import UntrainedParts
 from colintern.diagnostics.weight_statistics import WeightStatistics
 from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
@@ -161,16 +162,14 @@ def check_rank_is_used(updates: LoraUpdates) -> Verdict:
     Source: Roy and Vetterli 2007 for the measure; peers.md. A rank of 20 or less could not fail it:
         no evidence.
     """
-    moved = [update for update in updates.moved if update.rank * COLLAPSED_SHARE > 1]
-    if not moved:
+    use = rank_use(updates, COLLAPSED_SHARE)
+    if use is None:
         least = f"an update of rank over {1 / COLLAPSED_SHARE:.0f} that is not zero"
         raise NoEvidence(least, needed_for="whether its rank collapsed")
-    collapsed = sum(one.effective_rank < COLLAPSED_SHARE * one.rank for one in moved)
-    middle = sorted(one.effective_rank / one.rank for one in moved)[len(moved) // 2]
     return Verdict(
-        collapsed * 2 <= len(moved),
-        observed=f"median effective rank is {middle:.0%} of the rank; {collapsed} collapsed",
-        expected=f"at least {COLLAPSED_SHARE:.0%} of the rank in most of {len(moved)} modules",
+        not use.is_collapsed,
+        observed=str(use),
+        expected=f"at least {COLLAPSED_SHARE:.0%} of the rank in most of {use.compared} modules",
         where=updates.path,
     )
 

@@ -5,8 +5,7 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.processor_config import ProcessorConfig
 from colintern.artifacts.run_layout import RunLayout
 from colintern.artifacts.run_manifest import RunManifest
-from colintern.artifacts.tokenizer_config import TokenizerConfig
-from colintern.diagnostics.processor_files import SIDE_IN_FILE, padding_sides
+from colintern.diagnostics.processor_files import PaddingSide
 from colintern.diagnostics.resolution import page_budgets
 from colintern.diagnostics.vocabulary import Vocabulary
 from colintern.families import Family
@@ -43,11 +42,7 @@ def check_processor_is_saved(family: Family, processor_files: ProcessorFiles) ->
     explains={"LIV003", "LIV010", "RES001", "RES002"},
 )
 def check_padding_side(
-    family: Family,
-    layout: RunLayout,
-    manifest: RunManifest | None,
-    evaluation_record: EvaluationRecord | None,
-    tokenizer: TokenizerConfig | None,
+    family: Family, layout: RunLayout, recorded_sides: tuple[PaddingSide, ...]
 ) -> Verdict:
     """Queries or pages are padded on the other side than the family's models expect.
 
@@ -59,21 +54,10 @@ def check_padding_side(
     Fix: set `processor.tokenizer.padding_side` before saving, and evaluate with that processor.
     Source: colpali-engine changelog 0.2.0 and its processors; failure-modes D01.
     """
-    sides = padding_sides(
-        family.name,
-        trained=manifest.processor.padding_side if manifest and manifest.processor else None,
-        evaluated=evaluation_record.padding_side if evaluation_record else None,
-        saved=tokenizer.padding_side if tokenizer else None,
-    )
-    if not sides:
-        recorded = "colintern_run.json or colintern_eval.json"
-        if family.name in SIDE_IN_FILE:
-            recorded = f"tokenizer_config.json, {recorded}"
-        raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
-    wrong = [side.source for side in sides if side.side != family.padding_side]
+    wrong = [side.source for side in recorded_sides if side.side != family.padding_side]
     return Verdict(
         not wrong,
-        observed=", ".join(printable(side) for side in sides),
+        observed=", ".join(printable(side) for side in recorded_sides),
         expected=f"{family.padding_side}, as {family.name} was trained",
         where=layout.find(wrong[0]) or layout.path if wrong else None,
     )

@@ -30,7 +30,12 @@ from colintern.artifacts.tokenizer_config import (
     read_num_token_ids,
     read_tokenizer_config,
 )
-from colintern.diagnostics.processor_files import missing_processor_parts
+from colintern.diagnostics.processor_files import (
+    SIDE_IN_FILE,
+    PaddingSide,
+    missing_processor_parts,
+    padding_sides,
+)
 from colintern.diagnostics.query_format import (
     AUGMENTATION_TOKENS,
     QueryFormat,
@@ -105,6 +110,28 @@ def processor_files(layout: RunLayout, processor: ProcessorConfig | None) -> Pro
             "a final folder with weights", needed_for="the processor that it must hold"
         )
     return ProcessorFiles(layout.folder.path, missing)
+
+
+@evidence
+def recorded_sides(
+    family: Family,
+    manifest: RunManifest | None,
+    evaluation_record: EvaluationRecord | None,
+    tokenizer: TokenizerConfig | None,
+) -> tuple[PaddingSide, ...]:
+    """Every side that is recorded on which queries and pages were padded."""
+    sides = padding_sides(
+        family.name,
+        trained=manifest.processor.padding_side if manifest and manifest.processor else None,
+        evaluated=evaluation_record.padding_side if evaluation_record else None,
+        saved=tokenizer.padding_side if tokenizer else None,
+    )
+    if not sides:
+        recorded = "colintern_run.json or colintern_eval.json"
+        if family.name in SIDE_IN_FILE:
+            recorded = f"tokenizer_config.json, {recorded}"
+        raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
+    return sides
 
 
 @evidence
