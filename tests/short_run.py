@@ -4,6 +4,7 @@
 path ends so.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -44,6 +45,10 @@ def kill_at(end):
 
 def main():
     base, run, *options = sys.argv[1:]
+    from colintern.model.engine import import_engine  # noqa: PLC0415 - after the path
+
+    logging.basicConfig(level=logging.INFO)
+    import_engine()
     from colintern.training.run import train  # noqa: PLC0415 - after the path
 
     for option in options:

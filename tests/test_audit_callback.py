@@ -1,5 +1,6 @@
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ from live_runs import (  # noqa: E402 - after the skip
     shuffle_labels,
 )
 from torch import nn  # noqa: E402 - after the skip
-from transformers import Trainer, TrainingArguments  # noqa: E402 - after the skip
+from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skip
 
 from colintern.artifacts.live_log import read_live_log  # noqa: E402 - after the skip
 from colintern.artifacts.live_record import read_live_record  # noqa: E402 - after the skip
@@ -30,9 +31,13 @@ from colintern.cli import main  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.training import AuditCallback  # noqa: E402 - after the skip
+from colintern.training.audit_callback import AuditStopError  # noqa: E402 - after the skip
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.live_subject import GradientWatch  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
+from colintern.training.recipes import tiny  # noqa: E402 - after the skip
+from colintern.training.run import train  # noqa: E402 - after the skip
+from pytest_colintern.policy import Policy, Waiver  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -119,8 +124,16 @@ def plain_run(folder, audit, *, rows=None, model=None, **changes):
     return trainer
 
 
+MACHINE_ASIDE = Policy(
+    waivers={
+        rule: Waiver("what else the machine does is no matter of these runs")
+        for rule in ("HWU001", "HWU002", "HWU003", "HWU004")
+    }
+)
+
+
 def test_a_plain_trainer_of_something_else_is_watched_in_silence(tmp_path, caplog):
-    audit = AuditCallback()
+    audit = AuditCallback(policy=MACHINE_ASIDE)
     plain_run(tmp_path, audit)
     assert roots(audit) == {}
     assert [each for each in caplog.records if each.name.startswith("colintern")] == []
@@ -144,7 +157,7 @@ def test_a_nan_of_a_plain_trainer_is_named_at_its_step(tmp_path, caplog):
 
 @pytest.mark.parametrize(("stop_on", "last"), [("error", 2), ("warning", 2), ("never", 40)])
 def test_a_finding_ends_the_run_with_a_checkpoint_when_asked(tmp_path, stop_on, last):
-    audit = AuditCallback(stop_on=stop_on)
+    audit = AuditCallback(stop_on=stop_on, policy=MACHINE_ASIDE)
     trainer = plain_run(tmp_path, audit, rows=examples(broken=float("inf")))
     assert trainer.state.global_step == last
     assert (tmp_path / f"checkpoint-{last}").is_dir() is (stop_on != "never")
@@ -175,7 +188,7 @@ def engine_run(folder, *, batch=4, frozen=False, **loss):
             if "custom_text_proj" in name:
                 parameter.requires_grad_(False)
     loss_func = ColbertLoss(**loss)
-    audit = AuditCallback(loss=loss_func)
+    audit = AuditCallback(loss=loss_func, policy=MACHINE_ASIDE)
     trainer = ContrastiveTrainer(
         model=model,
         args=plain_arguments(
@@ -213,13 +226,15 @@ SHORT = (
 )
 
 
-def test_the_command_stops_with_a_checkpoint_and_its_own_code(tmp_path):
+def test_a_finding_before_the_first_step_costs_no_step(tmp_path):
     base = write_base(tmp_path / "base")
     options = ("--base", base, "--output-dir", tmp_path / "run", "--stop-on", "error")
     result = CliRunner().invoke(main, ["train", *map(str, options), *SHORT])
     assert result.exit_code == 3, result.output
-    assert "ended the run at step 1 (--stop-on error); checkpoint-1 is saved" in result.stderr
-    assert (tmp_path / "run" / "checkpoint-1" / "adapter_model.safetensors").exists()
+    assert "ended the run before its first step (--stop-on error); nothing was" in result.stderr
+    assert list((tmp_path / "run").glob("checkpoint-*")) == []
+    record = read_live_record(tmp_path / "run" / "colintern_live.json", None)
+    assert (record.status, record.step) == ("stopped", 0)
     manifest = json.loads((tmp_path / "run" / "colintern_run.json").read_text())
     assert manifest["status"] == "interrupted"
     resumed = CliRunner().invoke(main, ["train", *map(str, options[:-2]), "--resume", *SHORT])
@@ -228,10 +243,35 @@ def test_the_command_stops_with_a_checkpoint_and_its_own_code(tmp_path):
     assert (record.status, record.step) == ("ended", 4)
 
 
+class FindingAt(TrainerCallback):
+    def __init__(self, audit, step):
+        self.audit, self.step = audit, step
+
+    def on_step_begin(self, _, state, __, **___):
+        if state.global_step == self.step:
+            self.audit.audit.stopped_by = "LOG010"
+
+
+def test_a_finding_in_the_run_ends_it_with_a_checkpoint(tmp_path):
+    arguments = {"use_cpu": True, "disable_tqdm": True}
+    base, run = str(write_base(tmp_path / "base")), tmp_path / "run"
+    recipe = replace(tiny(), base=base, arguments=arguments, per_device_train_batch_size=4)
+    # What this batch shows at the start is waived: the finding comes later.
+    waived = dict.fromkeys(("CFG001", "CFG002"), Waiver("too small to learn"))
+    policy = Policy(waivers={**MACHINE_ASIDE.waivers, **waived})
+    audit = AuditCallback(stop_on="error", policy=policy)
+    asked = FindingAt(audit, step=2)
+    with pytest.raises(AuditStopError, match=r"LOG010 ended the run at step 3 .*checkpoint-3 is"):
+        train(
+            replace(recipe, train_pairs=400, eval_steps=None), run, callbacks=[asked], audit=audit
+        )
+    assert (run / "checkpoint-3" / "adapter_model.safetensors").exists()
+
+
 def test_a_nan_that_ends_the_run_is_in_its_record(tmp_path, monkeypatch):
     break_loss(monkeypatch)
     with pytest.raises(NotFiniteError):
-        audited(tmp_path / "run", steps=4)
+        audited(tmp_path / "run", steps=4, audit=AuditCallback(policy=MACHINE_ASIDE))
     record = read_live_record(tmp_path / "run" / "colintern_live.json", None)
     assert {each.rule for each in record.findings} == {"LOG001"}
 

@@ -15,8 +15,9 @@ from PIL import Image  # noqa: E402
 from transformers import TrainingArguments  # noqa: E402
 
 from colintern.model.lora import apply_lora  # noqa: E402
+from colintern.model.modeling import ColIntern3_5  # noqa: E402
 from colintern.model.processing import ColIntern3_5Processor  # noqa: E402
-from colintern.pages.train_base import tiny_processor  # noqa: E402
+from colintern.pages.train_base import tiny_config, tiny_processor  # noqa: E402
 from colintern.training.batch_parts import flat_negatives, split_rows, with_prefix  # noqa: E402
 from colintern.training.cached_batch import RandomState  # noqa: E402
 from colintern.training.collation import RetrievalCollator  # noqa: E402
@@ -230,6 +231,24 @@ def test_a_vision_tower_that_is_trained_runs_again():
     assert FrozenVision(model)._owner is model.get_base_model()
     next(model.get_base_model().vision_tower.parameters()).requires_grad_()
     assert FrozenVision(model)._owner is None
+
+
+DRAWS = ("attention_dropout", "hidden_dropout_prob", "projection_dropout")
+"""Where a vision tower of InternVL draws dropout."""
+
+
+@pytest.mark.parametrize("kind", DRAWS)
+def test_a_vision_tower_that_draws_runs_again_and_draws_the_same(tmp_path, kind):
+    config = tiny_config()
+    setattr(config.vision_config, kind, 0.3)
+    torch.manual_seed(0)
+    model, _ = apply_lora(ColIntern3_5(config), guide_lora(dropout=0.3))
+    batch = batch_of(4)
+    assert FrozenVision(model.train())._owner is None
+    # One chunk draws as the whole batch does: in the tower first, then in LoRA.
+    _, cached = step_gradients(model, tmp_path, batch, chunk_size=4)
+    _, plain = step_gradients(model, tmp_path, batch)
+    assert_same(cached, plain)
 
 
 def test_evaluation_has_the_loss_of_training_with_negatives_too(tmp_path):

@@ -33,6 +33,31 @@ def test_budget_bounds_tokens(size, budget):
     assert tokens == made.num_visual_tokens((size[1], size[0]))
 
 
+def half_transparent():
+    page = Image.effect_noise((112, 112), 90).convert("RGBA")
+    page.putalpha(Image.linear_gradient("L").resize((112, 112)))
+    return page
+
+
+PAGES = {
+    "RGBA": half_transparent(),
+    "LA": half_transparent().convert("LA"),
+    "P": Image.effect_noise((112, 112), 90).convert("P"),
+    "L": Image.effect_noise((112, 112), 90),
+    "1": Image.effect_noise((112, 112), 90).convert("1"),
+    "CMYK": Image.effect_noise((112, 112), 90).convert("RGB").convert("CMYK"),
+}
+
+
+@pytest.mark.parametrize("mode", PAGES)
+def test_a_page_of_any_mode_is_its_rgb(mode):
+    page = PAGES[mode]
+    assert page.mode == mode
+    made = processor()
+    found = made.process_images([page])["pixel_values"]
+    assert found.equal(made.process_images([page.convert("RGB")])["pixel_values"])
+
+
 def test_budget_is_used():
     used = {
         visual_tokens(processor(max_num_visual_tokens=budget), (40, 900))

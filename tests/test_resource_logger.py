@@ -38,6 +38,14 @@ def test_a_row_a_logging_step_is_written_and_read_back(tmp_path):
     assert rows[0].time < rows[-1].time + 1
 
 
+def test_the_time_of_a_step_is_the_mean_of_the_steps_of_its_row(tmp_path, monkeypatch):
+    # Begin and end of six steps; what lies between two is evaluation and saving.
+    times = iter([0, 1, 50, 52, 60, 66, 90, 91, 91, 92, 92, 93])
+    monkeypatch.setattr("colintern.training.resources.time.monotonic", lambda: next(times))
+    run(ResourceLogger(tmp_path, gpu=lambda: None), 6, every=3)
+    assert [row.step_seconds for row in rows_of(tmp_path)] == [3.0, 1.0]
+
+
 def test_without_a_gpu_its_fields_are_null(tmp_path):
     run(ResourceLogger(tmp_path, gpu=lambda: None), 2)
     (row,) = rows_of(tmp_path)

@@ -26,6 +26,7 @@ from colintern.training.checkpoints import (  # noqa: E402 - after the skip
     numbered_checkpoints,
     rotate,
 )
+from colintern.training.data_settings import DataSettings  # noqa: E402 - after the skip
 from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 from colintern.training.recipes import tiny  # noqa: E402 - after the skip
@@ -34,6 +35,7 @@ from colintern.training.run import train  # noqa: E402 - after the skip
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+    pytest.mark.filterwarnings("ignore:`gradient_checkpointing` is deprecated:FutureWarning"),
 ]
 
 SCRIPT = Path(__file__).parent / "short_run.py"
@@ -94,6 +96,8 @@ def test_a_whole_run_leaves_all_evidence_and_no_staging(folder):
 def assert_ends_like_the_whole_run(folder, run):
     done = run_alone(folder / "base", run, "resume")
     assert done.returncode == 0, done.stderr[-3000:]
+    assert "LoRA on 14 modules" in done.stderr
+    assert not [word for word in ("FastPlaid", "pynvml") if word in done.stdout + done.stderr]
     assert curve(run) == curve(folder / "whole-run")
     assert same_weights(run, folder / "whole-run")
     assert status(run) == "completed"
@@ -190,20 +194,120 @@ def test_a_run_that_goes_on_from_its_end_takes_no_step(folder, tmp_path):
     assert json.loads((tmp_path / "run" / "trainer_state.json").read_text())["global_step"] == 5
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"learning_rate": 1e-4}, "the learning_rate it began with, but that was 0.002"),
-        ({"weight_decay": 0.5}, "the weight_decay it began with, but that was 0.0 and is 0.5"),
-        ({"lora": replace(tiny().lora, rank=4)}, "the lora.rank it began with, but that was 16"),
-    ],
-)
-def test_a_run_goes_on_with_what_it_began_with(folder, tmp_path, changes, message):
-    run = tmp_path / "run"
-    shutil.copytree(folder / "whole-run", run)
-    with pytest.raises(PreflightError, match=message):
-        train(recipe_of(folder / "base", **changes), run, resume=True)
+def other(**changes):
+    return {"arguments": {"use_cpu": True, "disable_tqdm": True, **changes}}
+
+
+def lora(**changes):
+    return {"lora": replace(tiny().lora, **changes)}
+
+
+KEPT = {
+    "learning_rate": ({"learning_rate": 1e-4}, "was 0.002 and is 0.0001"),
+    "weight_decay": ({"weight_decay": 0.5}, "was 0.0 and is 0.5"),
+    "optim": (other(optim="sgd"), "was .* and is sgd"),
+    "adam_beta2": (other(adam_beta2=0.9), "was 0.999 and is 0.9"),
+    "max_grad_norm": ({"max_grad_norm": 2.0}, "was 1.0 and is 2.0"),
+    "per_device_train_batch_size": ({"per_device_train_batch_size": 2}, "was 4 and is 2"),
+    "gradient_accumulation_steps": ({"gradient_accumulation_steps": 2}, "was 1 and is 2"),
+    "lr_scheduler_type": ({"lr_scheduler_type": "cosine"}, "was linear and is cosine"),
+    "warmup_steps": ({"warmup_steps": 3}, "was 2 and is 3"),
+    "num_train_epochs": ({"num_train_epochs": 3}, "was 2 and is 3"),
+    "max_steps": (other(max_steps=20), "was -1 and is 20"),
+    "seed": ({"seed": 1}, "was 0 and is 1"),
+    "data_seed": (other(data_seed=5), "was None and is 5"),
+    "temperature": ({"temperature": 0.1}, "was 0.05 and is 0.1"),
+    "normalize_scores": ({"normalize_scores": False}, "was True and is False"),
+    "max_num_visual_tokens": ({"max_num_visual_tokens": 48}, "was .* and is 48"),
+    "lora.rank": (lora(rank=4), "was 16 and is 4"),
+    "lora.alpha": (lora(alpha=32), "was 16 and is 32"),
+    "lora.dropout": (lora(dropout=0.2), "was 0.1 and is 0.2"),
+    "lora.target_modules": (lora(target_modules=".*q_proj"), r"was .* and is \.\*q_proj"),
+    "modules that are trained whole": (
+        lora(projection="lora"),
+        r"was \['custom_text_proj'\] and is None",
+    ),
+}
+"""Settings that decide the steps of a run, with another value and what is told of it."""
+
+
+def copy_of(run, tmp_path):
+    return shutil.copytree(run, tmp_path / "run")
+
+
+def refused(recipe, run, message):
+    with pytest.raises(PreflightError, match=message) as caught:
+        train(recipe, run, resume=True)
+    assert "leave it as it was, or choose another --output-dir" in str(caught.value)
     assert status(run) == "completed"
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_a_run_goes_on_with_what_it_began_with(folder, tmp_path, name):
+    changes, values = KEPT[name]
+    message = f"go on with the {name} it began with, but that {values}"
+    refused(recipe_of(folder / "base", **changes), copy_of(folder / "whole-run", tmp_path), message)
+
+
+def pages(folder, **changes):
+    return {"data": DataSettings(**{"source": str(folder), "eval_rows": 4, **changes})}
+
+
+def test_a_run_goes_on_with_its_data_and_its_base(folder, tmp_path):
+    run, base = copy_of(folder / "whole-run", tmp_path), folder / "base"
+    fewer = recipe_of(base, **pages(folder / "pages", eval_rows=8))
+    refused(fewer, run, "the rows of the data it began with, but that was 24 and is 20")
+    others = recipe_of(base, **pages(folder / "pages", seed=1))
+    refused(others, run, r"the dataset it began with, but that was pages \(sha256 \w{12}\) and is")
+    write_base(tmp_path / "other", seed=1)
+    # Its pages lie beside it.
+    shutil.copytree(folder / "pages", tmp_path / "pages")
+    refused(recipe_of(tmp_path / "other"), run, "the base it began with, but that was .*/base and")
+
+
+def test_a_run_goes_on_with_as_many_processes(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    path = run / "checkpoint-12" / "colintern_run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"world_size": 2}))
+    refused(recipe_of(folder / "base"), run, "the number of processes .* was 2 and is 1")
+
+
+def test_all_that_is_another_is_named(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    recipe = recipe_of(folder / "base", temperature=1.0, seed=7)
+    refused(recipe, run, r"go on with the seed .* 0 and is 7 \(other too: temperature\)")
+
+
+FREE = {
+    "what is written": {"save_steps": 1, "logging_steps": 1, "save_total_limit": None},
+    "evaluation": {"eval_steps": None},
+    "how it is computed": {**other(gradient_checkpointing=True), "chunk_size": 2},
+}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_what_decides_no_step_may_change(folder, tmp_path, name):
+    run = copy_of(folder / "whole-run", tmp_path)
+    assert train(recipe_of(folder / "base", **FREE[name]), run, resume=True)
+
+
+def test_base_and_data_may_lie_elsewhere_and_bad_rows_be_skipped(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    base = shutil.copytree(folder / "base", tmp_path / "moved-base")
+    data = shutil.copytree(folder / "pages", tmp_path / "moved-pages")
+    assert train(recipe_of(base, **pages(data, on_bad_row="skip")), run, resume=True)
+
+
+def test_a_run_without_a_decay_may_become_longer(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    path = run / "checkpoint-12" / "colintern_run.json"
+    manifest = json.loads(path.read_text())
+    manifest["arguments"]["lr_scheduler_type"] = "constant_with_warmup"
+    path.write_text(json.dumps(manifest))
+    constant = other(lr_scheduler_type="constant_with_warmup")
+    longer = recipe_of(folder / "base", num_train_epochs=3, **constant)
+    assert train(longer, run, resume=True)
+    assert json.loads((run / "trainer_state.json").read_text())["global_step"] == 18
 
 
 def test_a_run_without_checkpoints_has_nothing_to_go_on_from(tmp_path):

@@ -18,6 +18,7 @@ from builders.training_pairs import write_image_folder  # noqa: E402 - after the
 from click.testing import CliRunner  # noqa: E402 - after the skip
 
 from colintern.cli import main  # noqa: E402 - after the skip
+from colintern.pages.world import retrieval_task  # noqa: E402 - after the skip
 from colintern.planning.architecture import find_architecture  # noqa: E402 - after the skip
 from colintern.planning.duration import durations  # noqa: E402 - after the skip
 from colintern.planning.hyperparameters import propose  # noqa: E402 - after the skip
@@ -80,6 +81,9 @@ def test_the_command_trains_a_cached_batch_and_records_it(base, tmp_path):
     assert (manifest["candidates"], manifest["contrastive_batch_size"]) == (8, 8)
     assert manifest["arguments"]["learning_rate"] == 1e-3
     assert manifest["arguments"]["eval_strategy"] == "no"
+    (dataset,) = manifest["datasets"]
+    assert (dataset["name"], dataset["split"], dataset["rows"]) == ("colintern/pages", "train", 16)
+    assert dataset["revision"] == retrieval_task().revision
     state = json.loads((tmp_path / "run" / "trainer_state.json").read_text())
     assert state["global_step"] == 2
     assert (tmp_path / "run" / "adapter_model.safetensors").exists()
@@ -110,6 +114,32 @@ def test_the_guides_plan_has_the_numbers_of_the_guide():
     assert "15 in-batch pages a query (accumulation adds none)" in result.output
     assert "28-37 h on RTX 5090, 19-23 h on A100 40GB" in result.output
     assert re.search(r"memory +about \d+\.\d GiB a GPU", result.output)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "modules", "rank", "trained", "rate"),
+    [
+        ("guide_2b", "197 modules (196 in language_model", 32, "34,934,784", "3e-05"),
+        ("guide_4b", "253 modules (252 in language_model", 64, "132,292,608", "1e-05"),
+    ],
+)
+def test_the_plan_of_a_larger_model_has_its_own_numbers(recipe, modules, rank, trained, rate):
+    result = invoke("--recipe", recipe, "--output-dir", "unused", "--dry-run")
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.output.split())
+    assert f"LoRA {modules}, 1 in custom_text_proj), rank {rank}" in shown
+    assert f"trained {trained} of" in shown
+    assert f"learning rate {rate}," in shown
+    assert "9,235 optimiser steps" in shown
+    assert re.search(r"memory about \d+\.\d GiB a GPU", shown)
+
+
+def test_the_time_of_a_tiny_base_is_not_scaled_from_the_guide(base):
+    result = invoke("--recipe", "tiny", "--base", base, "--output-dir", "unused", "--dry-run")
+    assert result.exit_code == 0, result.output
+    (told,) = [line for line in result.output.splitlines() if line.startswith("time")]
+    assert "not known: the guide's hours are of a base of 0.9 B parameters" in told
+    assert "RTX" not in told
 
 
 def test_the_outline_is_that_of_the_full_model():
@@ -259,6 +289,10 @@ MISTAKES = {
     "dropout of all": (["--set", "lora.dropout=1"], "lora.dropout must be below 1, but it is 1"),
     "decay below zero": (["--weight_decay", "-1"], "weight_decay must be 0 or more"),
     "no expression": (["--set", "lora.target_modules=("], "must be a regular expression, but '('"),
+    "one row a batch": (
+        ["--contrastive-batch-size", "1"],
+        "a batch must have at least 2 rows, but it has 1",
+    ),
     "unknown base": (["--base", "ORG/other"], "neither a folder here nor an InternVL3.5"),
 }
 

@@ -128,6 +128,45 @@ def test_hard_negatives_of_any_kind_and_number(tmp_path, kind):
     assert [shade(page) for page in row["neg_target"]] == [5, 0, 5]
 
 
+@pytest.mark.parametrize("row", [6, -1])
+def test_a_hard_negative_that_is_no_row_is_named(tmp_path, row):
+    column = [[(n + 1) % 6] for n in range(6)]
+    column[4] = [row]
+    table_of(negatives=column).save_to_disk(tmp_path / "saved")
+    settings = DataSettings(source=str(tmp_path / "saved"), negatives_column="negatives")
+    with pytest.raises(DataError, match=f"row 4: .* its hard negative is row {row}, which there"):
+        load_data(settings)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1"])
+def test_pages_are_read_as_rgb(tmp_path, mode):
+    folder = image_folder(tmp_path / "images")
+    Image.new("L", (8, 8), 255).convert(mode).save(folder / "3.png")
+    page = load_data(DataSettings(source=str(folder))).train[3]["pos_target"][0]
+    assert (page.mode, page.getpixel((0, 0))) == ("RGB", (255, 255, 255))
+
+
+def test_a_bad_page_of_the_evaluation_is_found_before_training(tmp_path):
+    image_folder(tmp_path / "images", 9)
+    settings = DataSettings(source=str(tmp_path / "images"), eval_rows=3)
+    held_out = load_data(settings).evaluation.rows[0]
+    (tmp_path / "images" / f"{held_out}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=f"row {held_out}: its page cannot be used"):
+        load_data(settings)
+
+
+def test_the_hash_of_the_rows_tells_other_rows_apart(tmp_path):
+    def hashed(folder, **changes):
+        settings = {"source": str(folder), "eval_rows": 3, **changes}
+        return load_data(DataSettings(**settings)).records[0].rows_sha256
+
+    first = hashed(image_folder(tmp_path / "images", 9))
+    assert hashed(image_folder(tmp_path / "moved", 9)) == first
+    assert hashed(image_folder(tmp_path / "other", 9, row8={"query": "another"})) != first
+    assert hashed(tmp_path / "images", seed=1) != first
+    assert hashed(tmp_path / "images", eval_rows=2) != first
+
+
 BAD = {
     "an empty query": ({"query": "  "}, "row 2: its query is empty"),
     "no query": ({"query": None}, "row 2: its query is empty"),

@@ -8,13 +8,20 @@ import subprocess
 import sys
 import time
 
+import msgspec
 import pytest
 from builders.manifest import write_manifest
 from builders.training_log import write_training_log
 from click.testing import CliRunner
 
 from colintern.artifacts.live_log import append_row, end_with_a_whole_line, read_live_log
-from colintern.artifacts.live_record import LiveFinding, LiveRecord, write_live_record
+from colintern.artifacts.live_process import process_of, this_process
+from colintern.artifacts.live_record import (
+    LiveFinding,
+    LiveRecord,
+    read_live_record,
+    write_live_record,
+)
 from colintern.artifacts.running_run import read_running_run
 from colintern.cli import main
 from colintern.diagnostics.time_left import is_quiet, pace_of, seconds_left
@@ -133,6 +140,60 @@ def test_how_a_run_stands_is_told(tmp_path, status, age, text, ended):
     assert is_over is ended
 
 
+def named(folder, process):
+    path = folder / "colintern_live.json"
+    write_live_record(path, msgspec.structs.replace(read_live_record(path, None), process=process))
+    os.utime(path, (NOW, NOW))
+    return folder
+
+
+def test_a_slow_run_whose_process_lives_is_not_taken_for_dead(tmp_path):
+    folder = named(write_run(tmp_path / "run"), this_process())
+    said, ended = status_of(read_running_run(folder), NOW + 7200)
+    assert said == "training: its process runs, but nothing was written for 2 h 0 min"
+    assert not ended
+    assert status_of(read_running_run(folder), NOW + 5) == ("training", False)
+
+
+def test_a_killed_run_is_told_at_once(tmp_path):
+    command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen(command) as other:
+        process = process_of(other.pid)
+        folder = named(write_run(tmp_path / "run"), process)
+        assert read_running_run(folder).is_alive is True
+        other.kill()
+    said, ended = status_of(read_running_run(folder), NOW + 11)
+    assert (said, ended) == (
+        "its process has gone without a word: killed; --resume goes on",
+        False,
+    )
+    # What ends well writes so before it goes; a look in between is too early to tell.
+    assert status_of(read_running_run(folder), NOW + 5)[0] == "training"
+    write_manifest(folder, status="completed")
+    assert status_of(read_running_run(folder), NOW + 11) == ("completed", True)
+
+
+@pytest.mark.parametrize("change", [{"place": "another machine"}, None])
+def test_a_process_elsewhere_tells_nothing(tmp_path, change):
+    process = this_process()
+    process = None if change is None else msgspec.structs.replace(process, pid=1, **change)
+    folder = named(write_run(tmp_path / "run"), process)
+    run = read_running_run(folder)
+    assert run.is_alive is None
+    assert "it may have been killed" in status_of(run, NOW + 720)[0]
+
+
+def test_a_number_that_another_process_has_now_is_not_the_run(tmp_path):
+    mine = this_process()
+    later = msgspec.structs.replace(mine, began=mine.began + 1)
+    assert read_running_run(named(write_run(tmp_path / "run"), later)).is_alive is False
+
+
+def test_a_run_without_a_pace_may_just_be_slow(tmp_path):
+    run = read_running_run(write_run(tmp_path / "run", steps=10))
+    assert status_of(run, NOW + 720)[0].endswith("killed, unless its steps are that slow")
+
+
 @pytest.mark.parametrize(
     ("status", "ended"), [("started", False), ("completed", True), ("interrupted", True)]
 )
@@ -249,10 +310,10 @@ def test_a_terminal_is_redrawn_and_left_with_ctrl_c(tmp_path):
         output += os.read(control, 4096)
     process.send_signal(signal.SIGINT)
     with contextlib.suppress(OSError):  # how a terminal tells that nobody writes to it any more
-        until = time.monotonic() + 20
+        until = time.monotonic() + 120
         while time.monotonic() < until and (more := os.read(control, 4096)):
             output += more
-    assert process.wait(20) == 130
+    assert process.wait(120) == 130
     assert b"step 200 of 500" in output
     os.close(control)
 

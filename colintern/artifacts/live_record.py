@@ -9,6 +9,7 @@ from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json_document import convert, read_json_object
+from colintern.artifacts.live_process import LiveProcess
 from colintern.artifacts.printable import printable
 from colintern.artifacts.written_json import write_json
 
@@ -75,6 +76,8 @@ class LiveRecord(Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     updated: str | None = None
     """ISO 8601, UTC."""
+    process: LiveProcess | None = None
+    """The one that trains, as far as it can be told from others."""
     judged: tuple[str, ...] = ()
     """Rules that there was evidence for: all others said nothing."""
     findings: Annotated[tuple[LiveFinding, ...], Meta(max_length=limits.LIVE_FINDINGS)] = ()

@@ -87,6 +87,8 @@ class DatasetRecord(Struct, frozen=True, kw_only=True):
     """As `train`."""
     rows: Count | None = None
     """Rows used."""
+    rows_sha256: str | None = None
+    """Hash of which rows are trained on: their numbers and queries, and where their pages are."""
 
 
 class HardwareRecord(Struct, frozen=True, kw_only=True):

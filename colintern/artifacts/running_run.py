@@ -12,6 +12,7 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json_document import read_json_object
 from colintern.artifacts.live_log import Row, read_live_log, rows_of
+from colintern.artifacts.live_process import is_running
 from colintern.artifacts.live_record import LiveRecord, read_live_record
 from colintern.artifacts.resource_log import ResourceLog, read_resource_log
 from colintern.artifacts.run_layout import (
@@ -47,6 +48,8 @@ class RunningRun(Struct, frozen=True, kw_only=True):
     resources: ResourceLog | None = None
     checkpoint: int | None = None
     """Step of the newest checkpoint."""
+    is_alive: bool | None = None
+    """Whether the process that trains it runs; None where that cannot be told from here."""
     written: float | None = None
     """When one of these files was last written, in seconds since 1970."""
     faults: tuple[str, ...] = ()
@@ -72,10 +75,14 @@ def read_running_run(path: Path) -> RunningRun:
         state = _attempt(faults, lambda: as_trainer_state(state_path, document))
     if not rows and state is not None:
         rows = _attempt(faults, lambda: rows_of(state.path, document["log_history"])) or ()
+    record = read(LIVE_RECORD, read_live_record)
+    # Before the files that tell of an end: a process ends behind them.
+    is_alive = None if record is None else is_running(record.process)
     return RunningRun(
         path=path,
         manifest=read(RUN_MANIFEST, read_run_manifest),
-        record=read(LIVE_RECORD, read_live_record),
+        record=record,
+        is_alive=is_alive,
         state=state,
         rows=rows,
         resources=read(RESOURCE_LOG, read_resource_log),

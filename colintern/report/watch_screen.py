@@ -20,6 +20,8 @@ _LABEL: Final = 10
 _MOST_FINDINGS: Final = 12
 """Findings on one screen, the newest; the file has all."""
 _MINUTE: Final = 60
+_LAST_WORDS: Final = 10.0
+"""Seconds in which a run that ends writes how."""
 _GIBIBYTE: Final = 2**30
 
 
@@ -40,10 +42,20 @@ def status_of(run: RunningRun, now: float) -> tuple[str, bool]:
         return end, True
     if run.written is None:
         return "waiting: nothing was written yet", False
-    silence = now - run.written
-    if is_quiet(pace_of(run.rows), silence):
-        return f"nothing was written for {_duration(silence)}: it may have been killed", False
-    return "training", False
+    return _pulse(run, now - run.written), False
+
+
+def _pulse(run: RunningRun, silence: float) -> str:
+    """Say whether a run that has not told its end still trains."""
+    if run.is_alive is False and silence > _LAST_WORDS:
+        return "its process has gone without a word: killed; --resume goes on"
+    pace, quiet = pace_of(run.rows), f"nothing was written for {_duration(silence)}"
+    if not is_quiet(pace, silence):
+        return "training"
+    if run.is_alive:
+        return f"training: its process runs, but {quiet}"
+    slow = ", unless its steps are that slow" if pace is None else ""
+    return f"{quiet}: it may have been killed{slow}"
 
 
 def _end_of(run: RunningRun) -> str | None:

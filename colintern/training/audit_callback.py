@@ -99,15 +99,17 @@ class AuditCallback(TrainerCallback):
             AuditStopError: one did.
         """
         if self.stopped_by is not None:
+            where = f"at step {step:,}" if step else "before its first step"
+            saved = f"checkpoint-{step} is saved" if step else "nothing was trained"
             raise AuditStopError(
-                f"{self.stopped_by} ended the run at step {step:,} (--stop-on {self.stop_on}); "
-                f"checkpoint-{step} is saved, `colintern rules {self.stopped_by}` says more"
+                f"{self.stopped_by} ended the run {where} (--stop-on {self.stop_on}); {saved}, "
+                f"`colintern rules {self.stopped_by}` says more"
             )
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
     ) -> None:
-        """Judge configuration and model before the first step."""
+        """Judge configuration and model; our trainer looks before its first step, others behind."""
         self.stopped_by = None
         if state.is_world_process_zero:
             folder = self.folder or Path(args.output_dir)
@@ -115,6 +117,8 @@ class AuditCallback(TrainerCallback):
             self._resources.on_train_begin(args, state, control)
             with self._faults_told():
                 self._begin(folder, args, state, **more)
+        if self._stops(args):
+            control.should_training_stop = True
 
     def on_step_begin(self, *args: Any, **more: Any) -> None:
         """Start the clock of a step."""
@@ -138,8 +142,24 @@ class AuditCallback(TrainerCallback):
         """Save and stop where a finding asks for it, in all processes at the same step."""
         if self._resources is not None:
             self._resources.on_step_end(args, state, control)
-        if self.stop_on == "never" or state.global_step >= state.max_steps:
-            return
+        self._beat()
+        if state.global_step < state.max_steps and self._stops(args):
+            control.should_save = True
+            control.should_training_stop = True
+
+    def on_prediction_step(self, *_: Any, **__: Any) -> None:
+        """Show that the run goes on."""
+        self._beat()
+
+    def _beat(self) -> None:
+        if self.audit is not None:
+            with self._faults_told():
+                self.audit.beat()
+
+    def _stops(self, args: TrainingArguments) -> bool:
+        """Whether a finding ends the run; the same in all processes, which all must ask."""
+        if self.stop_on == "never":
+            return False
         wanted = self.audit is not None and self.audit.stopped_by is not None
         if is_distributed():
             asked = torch.tensor(int(wanted), device=args.device)
@@ -147,8 +167,7 @@ class AuditCallback(TrainerCallback):
             wanted = bool(asked)
         if wanted:
             self.stopped_by = (self.audit and self.audit.stopped_by) or "a rule"
-            control.should_save = True
-            control.should_training_stop = True
+        return wanted
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import click
 
-from colintern.training.data_settings import DataError, DataSettings
+from colintern.model.engine import import_engine
+from colintern.training.data_settings import BadRowError, DataError, DataSettings
 from colintern.training.overrides import (
     OverrideError,
     check_values,
@@ -129,6 +130,7 @@ def prepare_environment(*, download: bool) -> None:
 
 
 def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
+    import_engine()
     from colintern.training.audit_callback import AuditCallback, AuditStopError  # noqa: PLC0415 - as below
     from colintern.training.finiteness import NotFiniteError  # noqa: PLC0415 - imports torch
     from colintern.training.run import train  # noqa: PLC0415 - imports torch
@@ -145,7 +147,7 @@ def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
         if os.environ.get("RANK", "0") == "0":
             click.echo(f"Error: {error}; go on with --resume --stop-on never", err=True)
         return STOPPED
-    except NotFiniteError as error:
+    except (BadRowError, NotFiniteError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"{error}; {_next_step(recipe, folder, error)}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec.structs import replace
 from PIL import Image
 from torch.utils.data import Dataset
 
@@ -90,6 +91,8 @@ class PagePairRows(Dataset[dict[str, Any]]):
         """Decode a negative: a page, a file, another row's number or another row's file name."""
         row = value if isinstance(value, int) else self._row_named(value)
         if row is not None:
+            if not 0 <= row < len(self.table.rows):
+                raise ValueError(f"its hard negative is row {row:,}, which there is not")
             value = self.table.rows[row][self.settings.page_column]
         return decoded(value, self.table.root)
 
@@ -123,8 +126,10 @@ def load_data(settings: DataSettings) -> TrainingData:
         evaluation = PagePairRows(table, settings, held_out, keys)
         records = [_record(settings, settings.split, len(rows))]
     train = PagePairRows(table, settings, rows, keys)
-    for index in range(min(_CHECKED_ROWS, len(train))):
-        train[index]
+    records[0] = replace(records[0], rows_sha256=_rows_sha256(train))
+    for chosen in (train, evaluation or ()):
+        for index in range(min(_CHECKED_ROWS, len(chosen))):
+            chosen[index]
     return TrainingData(train, evaluation, tuple(records))
 
 
@@ -212,3 +217,14 @@ def _record(settings: DataSettings, split: str, rows: int) -> DatasetRecord:
     if Path(name).exists():
         name = Path(name).name
     return DatasetRecord(name=name, revision=settings.revision, split=split, rows=rows)
+
+
+def _rows_sha256(rows: PagePairRows) -> str:
+    """Hash which rows these are; their pages are told by their columns only, not read."""
+    settings = rows.settings
+    queries = rows.table.column(settings.query_column)
+    columns = (settings.page_column, settings.negatives_column, rows.num_negatives)
+    digest = hashlib.sha256(repr(columns).encode())
+    for row in rows.rows:
+        digest.update(f"{row} {queries[row]!r}\n".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()

@@ -11,6 +11,10 @@ class DataError(ValueError):
     """Training data that cannot be used, with what to do about it."""
 
 
+class BadRowError(RuntimeError):
+    """A bad row that a run met while it trained."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
     """A dataset in the form of `vidore/colpali_train_set`: a query and the page that answers it."""

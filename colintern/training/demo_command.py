@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from colintern.model.engine import import_engine
 from colintern.training.command import TERMINATED, prepare_environment
 
 
@@ -20,6 +21,7 @@ def run_demo(options: Mapping[str, Any]) -> int:
         click.ClickException: the folder cannot be used, or the disk is full.
     """
     prepare_environment(download=False)
+    import_engine()
     import torch  # noqa: PLC0415 - after the environment is set
 
     from colintern.training.demo import DemoError, make_demo  # noqa: PLC0415 - as above

@@ -25,6 +25,11 @@ _TINY_PAIRS_A_SECOND: Final = 240
 """Of the recipe `tiny` on one core of an AMD EPYC, forward and backward; measured."""
 
 
+_LEAST_SCALED: Final = 200_000_000
+"""Parameters of the smallest base that the guide's hours are scaled to, a quarter of its own: the
+time of smaller ones is not their arithmetic."""
+
+
 def step_of(recipe: Recipe, architecture: Architecture) -> StepSettings:
     """Return what decides the memory of a training step."""
     arguments = recipe.arguments
@@ -71,6 +76,11 @@ def time_text(recipe: Recipe, pairs: float, world_size: int) -> str:
         architecture = find_architecture(recipe.base)
     except (ArchitectureError, ArtifactError):
         return "not known for this base"
+    if architecture.base_parameters < _LEAST_SCALED:
+        return (
+            f"not known: the guide's hours are of a base of 0.9 B parameters, and {recipe.base} "
+            f"has {architecture.base_parameters / 1e6:.1f} M; `colintern watch` tells what is left"
+        )
     step = step_of(recipe, architecture)
     pair = operations_per_pair(
         architecture,

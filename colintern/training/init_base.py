@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from colintern.model.engine import import_engine
 from colintern.training.command import prepare_environment
 
 
@@ -20,6 +21,7 @@ def run_init_base(options: Mapping[str, Any]) -> int:
         click.ClickException: a mistake of the user, a base that is not here, or a full disk.
     """
     prepare_environment(download=options["download"])
+    import_engine()
     from colintern.model.loading import LoadError  # noqa: PLC0415 - after the environment is set
     from colintern.training.preflight import PreflightError  # noqa: PLC0415 - as above
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import colintern
 from colintern.artifacts import limits
 from colintern.artifacts.live_log import append_row, end_with_a_whole_line
+from colintern.artifacts.live_process import this_process
 from colintern.artifacts.live_record import (
     LiveFinding,
     LiveRecord,
@@ -33,6 +34,9 @@ MAX_TIME_SHARE: Final = 0.005
 
 _FREE_SECONDS: Final = 0.1
 """Judging time of a run that has no length yet."""
+
+_BEAT_SECONDS: Final = 30.0
+"""The record is touched so often: an evaluation or a slow step is no silence."""
 
 _ROWS_GROWTH: Final = 20
 """A log is judged again when it has grown by one row in so many: a look at the whole log then
@@ -62,7 +66,7 @@ class LiveAudit:
         self._resources: list[ResourceRow] = []
         self._header: dict[str, Any] = {}
         self._judged_rows, self._spent, self._began = 0, 0.0, time.monotonic()
-        self._started = _now()
+        self._started, self._beaten = _now(), time.monotonic()
 
     @property
     def findings(self) -> tuple[LiveFinding, ...]:
@@ -100,6 +104,13 @@ class LiveAudit:
             self._judge(ON_COURSE)
         self._spent += time.monotonic() - began
 
+    def beat(self) -> None:
+        """Show that the run goes on, where nothing else is written for a while."""
+        now = time.monotonic()
+        if now - self._beaten >= _BEAT_SECONDS:
+            self._beaten = now
+            (self.subject.path / LIVE_RECORD).touch()
+
     def judge_parts(self, subject: LiveSubject) -> None:
         """Judge again what the first steps have shown of the model."""
         self.subject = subject
@@ -122,6 +133,7 @@ class LiveAudit:
             max_steps=steps if steps and steps > 0 else None,
             started=self._started,
             updated=_now(),
+            process=this_process(),
             judged=self._findings.judged,
             findings=self._findings.found[: limits.LIVE_FINDINGS],
         )

@@ -1,13 +1,15 @@
 """README.md of a run: what it is, how it was made, and lines that load it. Free of torch."""
 
-from typing import Final
+import json
+import re
+from typing import Any, Final
 
 from colintern.artifacts.run_manifest import RunManifest
 from colintern.training.recipes import Recipe
 
 _TEMPLATE: Final = """\
 ---
-base_model: {base}
+base_model: {base_yaml}
 library_name: peft
 tags:
 - colpali
@@ -34,7 +36,7 @@ folder = "."  # where this file is
 images = [Image.new("RGB", (800, 1000), "white")]
 texts = ["Which page names the total?"]
 
-base = ColIntern3_5.from_pretrained(resolve_base("{base}"), dtype=torch.{dtype})
+base = ColIntern3_5.from_pretrained(resolve_base({base_python}), dtype=torch.{dtype})
 model = PeftModel.from_pretrained(base, folder).eval()
 processor = ColIntern3_5Processor.from_pretrained(folder)
 
@@ -51,17 +53,24 @@ scores = processor.score(list(queries), list(pages))
 | LoRA | rank {rank}, alpha {alpha}, dropout {dropout}, {matched} modules |
 | trained parameters | {trainable:,} |
 | learning rate | {learning_rate:g}, {warmup} warm-up steps, {scheduler} decay |
-| epochs | {epochs:g} of {rows:,} pairs |
+| epochs | {epochs:.4g} of {rows:,} pairs{steps} |
 | batch | {batch} queries, {candidates} candidate pages each |
 | loss | {loss}, temperature {temperature:g}, scores normalised: {normalised} |
 """
 
 
+_PLAIN: Final = re.compile(r"(?!-)[A-Za-z0-9_.-]*/[A-Za-z0-9_./-]+")
+"""Names with a slash that mean themselves in YAML; `null` or `1e5` would not."""
+
+
 def model_card(recipe: Recipe, manifest: RunManifest) -> str:
     """Write the card of a run."""
-    lora = manifest.lora
+    lora, arguments = manifest.lora, manifest.arguments or {}
+    # A JSON string is one of Python and of YAML too: no name of a folder can leave its quotes.
+    quoted = json.dumps(recipe.base)
     return _TEMPLATE.format(
-        base=recipe.base,
+        base_yaml=recipe.base if _PLAIN.fullmatch(recipe.base) else quoted,
+        base_python=quoted,
         dtype=manifest.hardware.dtype if manifest.hardware else "float32",
         family=recipe.family,
         recipe=recipe.name,
@@ -73,7 +82,8 @@ def model_card(recipe: Recipe, manifest: RunManifest) -> str:
         learning_rate=recipe.learning_rate,
         warmup=recipe.warmup_steps,
         scheduler=recipe.lr_scheduler_type,
-        epochs=recipe.num_train_epochs,
+        epochs=_epochs(recipe, arguments, manifest.effective_batch_size),
+        steps=f", by `max_steps` {steps:,}" if (steps := _max_steps(arguments)) else "",
         rows=recipe.train_pairs,
         batch=manifest.effective_batch_size,
         candidates=manifest.candidates,
@@ -81,3 +91,15 @@ def model_card(recipe: Recipe, manifest: RunManifest) -> str:
         temperature=recipe.temperature,
         normalised="yes" if recipe.normalize_scores else "no",
     )
+
+
+def _max_steps(arguments: dict[str, Any]) -> int:
+    return max(0, int(arguments.get("max_steps") or 0))
+
+
+def _epochs(recipe: Recipe, arguments: dict[str, Any], batch: int | None) -> float:
+    """Return the passes over the data: what `max_steps` makes of them, where it is set."""
+    steps = _max_steps(arguments)
+    if not steps or not batch or not recipe.train_pairs:
+        return recipe.num_train_epochs
+    return steps * batch / recipe.train_pairs

@@ -17,6 +17,7 @@ from colintern.diagnostics.module_outline import BUILT_IN
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
 from colintern.training.estimates import memory_text, time_text
+from colintern.training.preflight import check_batch
 from colintern.training.recipes import RECIPES, Recipe
 
 _DIMENSIONS: Final = (
@@ -106,7 +107,9 @@ def plan_of(recipe: Recipe, *, world_size: int = 1) -> Plan:
     Raises:
         PlanError: nothing tells the modules of its base.
         TargetError: a LoRA target matches nothing.
+        PreflightError: a batch of one.
     """
+    check_batch(recipe.per_device_train_batch_size)
     _, coverage = outline(recipe)
     steps = int(recipe.arguments.get("max_steps", -1))
     window = recipe.per_device_train_batch_size * world_size

@@ -1,7 +1,6 @@
 """What is checked before the first step, because it would waste the run. Design, section 7."""
 
 import difflib
-import json
 import math
 import os
 from pathlib import Path
@@ -13,7 +12,7 @@ from transformers.integrations import (
     get_available_reporting_integrations,
 )
 
-from colintern.artifacts.run_layout import ADAPTER_CONFIG, RUN_MANIFEST, STAGING
+from colintern.artifacts.run_layout import STAGING
 from colintern.training.checkpoints import newest_whole_checkpoint
 from colintern.training.distinct_pages import DistinctPages, page_keys
 
@@ -41,8 +40,6 @@ _LOGGER_PACKAGES: Final = {
     "wandb": "wandb",
 }
 """What each logger of the Trainer is installed by."""
-
-_OF_THE_OPTIMISER: Final = ("learning_rate", "weight_decay", "optim")
 
 _OWN_TRACES: Final = ("trainer_state.json", "colintern_run.json", "adapter_model.safetensors")
 
@@ -79,34 +76,6 @@ def resume_point(folder: Path, *, resume: bool) -> Path | None:
             f"{folder} must be empty, but it is not; {remedy} another --output-dir"
         )
     return None
-
-
-def check_resumed(checkpoint: Path, arguments: TrainingArguments, rank: int) -> None:
-    """Check that a run goes on with what its optimiser and adapter were made with.
-
-    The checkpoint brings both: another value would be recorded, but not trained with.
-
-    Raises:
-        PreflightError: a value is another.
-    """
-    began = _document(checkpoint / RUN_MANIFEST).get("arguments")
-    before = {name: began.get(name) for name in _OF_THE_OPTIMISER} if began else {}
-    before["lora.rank"] = _document(checkpoint / ADAPTER_CONFIG).get("r")
-    now = arguments.to_dict() | {"lora.rank": rank}
-    for name, value in before.items():
-        if value is not None and value != now[name]:
-            raise PreflightError(
-                f"a run must go on with the {name} it began with, but that was {value} and is "
-                f"{now[name]}; leave it as it was, or choose another --output-dir"
-            )
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def check_base(name: str) -> None:
@@ -149,6 +118,19 @@ def check_loggers(arguments: TrainingArguments) -> None:
             )
 
 
+def check_batch(batch: int) -> None:
+    """Check that a query has a page to be told from.
+
+    Raises:
+        PreflightError: a batch of one.
+    """
+    if batch < LEAST_BATCH:
+        raise PreflightError(
+            f"a batch must have at least {LEAST_BATCH} rows, but it has {batch}: a query has no "
+            "page to be told from; set --per-device-train-batch-size 16 and --chunk-size 1"
+        )
+
+
 def check_plan(
     arguments: TrainingArguments,
     train_rows: Any,
@@ -165,11 +147,7 @@ def check_plan(
         PreflightError: a batch of one, fewer rows than a batch, or a warm-up as long as the run.
     """
     batch = arguments.per_device_train_batch_size
-    if batch < LEAST_BATCH:
-        raise PreflightError(
-            f"a batch must have at least {LEAST_BATCH} rows, but it has {batch}: a query has no "
-            "page to be told from; set --per-device-train-batch-size 16 and --chunk-size 1"
-        )
+    check_batch(batch)
     if chunk_size is not None and chunk_size < 1:
         raise PreflightError(f"--chunk-size must be at least 1, but it is {chunk_size}")
     window = batch * arguments.world_size

@@ -22,10 +22,12 @@ from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
 from colintern.training.audit_callback import AuditCallback
+from colintern.training.bad_row import ended_by_row
 from colintern.training.callbacks import add_callbacks
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
+from colintern.training.data_settings import DataError
 from colintern.training.estimates import check_memory
 from colintern.training.manifest import ManifestWriter, described, run_manifest
 from colintern.training.model_card import model_card
@@ -36,11 +38,11 @@ from colintern.training.preflight import (
     check_loggers,
     check_plan,
     check_projection,
-    check_resumed,
     resume_point,
 )
 from colintern.training.progress import TrainingProgress
 from colintern.training.recipes import Recipe
+from colintern.training.resumption import check_resumed
 from colintern.training.termination import SaveOnTermination
 from colintern.training.trainer import ColInternTrainer
 
@@ -72,14 +74,13 @@ def train(
 
     Raises:
         PreflightError: the run would be wasted.
-        AuditStopError: `audit` ended it, with a checkpoint.
+        AuditStopError: `audit` ended it, with a checkpoint unless no step was taken.
+        BadRowError: bad rows are fatal, and it met one.
     """
     checkpoint = resume_point(output_dir, resume=resume)
     check_base(resolve_base(recipe.base))
     set_seed(recipe.seed)
     arguments = training_arguments(recipe, output_dir)
-    if checkpoint is not None:
-        check_resumed(checkpoint, arguments, recipe.lora.rank)
     check_loggers(arguments)
     train_rows, evaluation_rows, records = open_data(recipe, arguments)
     check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
@@ -95,6 +96,8 @@ def train(
     trainer = build_trainer(recipe, arguments, model, processor, train_rows, evaluation_rows)
     manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
     manifest = described(manifest, trainer.loss_func, records)
+    if checkpoint is not None:
+        check_resumed(checkpoint, manifest, recipe.lora)
     writer = ManifestWriter(output_dir, manifest)
     audit = audit or AuditCallback()
     audit.folder, audit.manifest = output_dir, manifest
@@ -115,7 +118,10 @@ def _run(  # noqa: PLR0917 - the parts of a run
     if is_main:
         discard_staging(folder)
     try:
-        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        try:
+            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except DataError as error:
+            raise ended_by_row(trainer, error) from error
         if stop.received is None and audit.stopped_by is None:
             _write_final(trainer, writer, recipe)
     except BaseException:

@@ -204,9 +204,9 @@ class ColInternTrainer(ContrastiveTrainer):
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        # The Trainer looks for the end behind a step: a run that goes on from its last would get
-        # one more.
-        if self.state.global_step >= self.state.max_steps:
+        # The Trainer looks for the end behind a step: a run that goes on from its last, or that a
+        # callback ends before it begins, would get one more.
+        if self.control.should_training_stop or self.state.global_step >= self.state.max_steps:
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
