@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
-from pytest_colintern.missing_hints import hint_of
+from pytest_colintern.missing_hints import hint_of, part_of, source_of
 from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
 
 MOST_ROOTS: Final = 12
@@ -46,10 +46,23 @@ class Missing(Struct, frozen=True):
     """Something that was not recorded."""
 
     name: str
-    hint: str
+    """Where it would have stood: a file, or what was missed where that is no file."""
+    wanted: tuple[str, ...]
+    """What of it; nothing where the whole file is."""
+    hints: tuple[str, ...]
     needed_for: tuple[str, ...]
     rules: tuple[str, ...]
     subjects: tuple[str, ...]
+
+    @property
+    def hint(self) -> str:
+        """What a person can do, in one line; nothing where no advice is known."""
+        return " ".join(self.hints)
+
+    @property
+    def told(self) -> str:
+        """Where it would have stood, and what of it."""
+        return f"{self.name} ({'; '.join(self.wanted)})" if self.wanted else self.name
 
 
 class Blocked(Struct, frozen=True):
@@ -73,7 +86,9 @@ def _sentences(report: AuditReport) -> Iterator[str]:
         yield f"Not judged, but the policy wants it: {', '.join(sorted(unmet))}."
     if several and report.verdict != "pass":
         bad = sum(subject.verdict == report.verdict for subject in report.subjects)
-        verb = "fail" if report.verdict == "fail" else "could not be judged"
+        verb = "could not be judged"
+        if report.verdict == "fail":
+            verb = "fails" if bad == 1 else "fail"
         yield f"{bad} of {len(report.subjects)} subjects {verb}."
     findings = sum(result.is_finding for each in report.subjects for result in each.results)
     roots = sum(len(subject.roots) for subject in report.subjects)
@@ -154,19 +169,28 @@ def _outcome(result: CheckResult | None) -> Outcome | None:
 def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
     """Return what was not recorded, the most wanted first."""
     needed: dict[str, dict[str, None]] = {}
+    wanted: dict[str, dict[str, None]] = {}
     rules: dict[str, dict[str, None]] = {}
     names: dict[str, dict[str, None]] = {}
     for subject in subjects:
         for result in subject.results:
             if result.outcome is Outcome.NO_EVIDENCE and not _takes_an_option(result):
-                name, _, purpose = result.observed.partition(" is needed for ")
+                what, _, purpose = result.observed.partition(" is needed for ")
+                name = source_of(what)
+                wanted.setdefault(name, {})[what] = None
                 needed.setdefault(name, {})[purpose] = None
                 rules.setdefault(name, {})[result.rule] = None
                 names.setdefault(name, {})[subject.identity.name] = None
-    wanted = sorted(rules, key=lambda name: (-len(rules[name]), name))
     return [
-        Missing(name, hint_of(name), tuple(needed[name]), tuple(rules[name]), tuple(names[name]))
-        for name in wanted
+        Missing(
+            name,
+            tuple(part for what in wanted[name] if (part := part_of(what, name))),
+            tuple(dict.fromkeys(hint for what in wanted[name] if (hint := hint_of(what)))),
+            tuple(needed[name]),
+            tuple(rules[name]),
+            tuple(names[name]),
+        )
+        for name in sorted(rules, key=lambda name: (-len(rules[name]), name))
     ]
 
 

@@ -1,5 +1,6 @@
-"""What a person can do about evidence that was not recorded."""
+"""What a person can do about evidence that was not recorded, and where it would have stood."""
 
+import re
 from typing import Final
 
 _HINTS: Final = {
@@ -21,6 +22,34 @@ _HINTS: Final = {
     "processor": "Save the processor beside the weights: `processor.save_pretrained(...)`.",
 }
 """What a person can do about missing evidence, by how its name begins."""
+
+
+_FILE: Final = re.compile(r"\b\w[\w-]*\.(?:jsonl?|bin|safetensors)\b")
+_BASE: Final = re.compile(r"--base DIR|\bof the base\b")
+_LOG: Final = re.compile(r"\blog\b|\brow with loss|^grad_norm|^global_step")
+_RESULTS: Final = re.compile(r"\bresults?\b|ViDoRe|^four tasks|\bmain_score\b")
+
+
+def source_of(name: str) -> str:
+    """Say where the evidence called `name` would have stood, so that its lines are told as one.
+
+    >>> source_of("rows of a GPU in colintern_resources.jsonl"), source_of("a complete ViDoRe(v1)")
+    ('colintern_resources.jsonl', 'task results')
+    """
+    if name.startswith("--"):
+        return "an option"
+    if _BASE.search(name):
+        return "the base model"
+    if files := dict.fromkeys(_FILE.findall(name)):
+        return " or ".join(files)
+    if _LOG.search(name):
+        return "trainer_state.json"
+    return "task results" if _RESULTS.search(name) else name
+
+
+def part_of(name: str, source: str) -> str:
+    """Return the evidence called `name` without its `source`; nothing where it is all of it."""
+    return "" if name == source else name.removesuffix(f" in {source}")
 
 
 def hint_of(name: str) -> str:

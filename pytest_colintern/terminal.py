@@ -7,6 +7,7 @@ from typing import Final
 from colintern.diagnostics.root_causes import RootCause
 from pytest_colintern.audit_report import AuditReport, SubjectReport
 from pytest_colintern.finding_text import WIDTH, finding_text, one_line
+from pytest_colintern.missing_hints import part_of, source_of
 from pytest_colintern.outcome import CheckResult, Outcome
 
 MAX_ROOTS: Final = 4
@@ -89,16 +90,21 @@ def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
 
 
 def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
-    """One line a reason: `no evidence: training_args.bin (CFG004, CFG009)`."""
-    by_reason: dict[str, list[str]] = {}
+    """One line a file: `no evidence, task results (results of a task with a target): RES002`."""
+    found: dict[str, dict[str, list[str]]] = {}
     for result in results:
         reason = result.blocked_by or result.observed.partition(" is needed for ")[0]
-        by_reason.setdefault(reason, []).append(result.rule)
-    for reason, rules in sorted(by_reason.items(), key=lambda entry: (-len(entry[1]), entry[0])):
-        by = "by " if outcome is Outcome.BLOCKED else ""
-        yield from textwrap.wrap(
-            f"{outcome.label} {by}{reason}: {', '.join(rules)}", WIDTH, subsequent_indent="    "
-        )
+        source = f"by {reason}" if outcome is Outcome.BLOCKED else source_of(reason)
+        found.setdefault(source, {}).setdefault(reason, []).append(result.rule)
+    told = [
+        (source, list(reasons), sorted(rule for rules in reasons.values() for rule in rules))
+        for source, reasons in found.items()
+    ]
+    for source, reasons, rules in sorted(told, key=lambda each: (-len(each[2]), each[0])):
+        parts = [part for reason in reasons if (part := part_of(reason, source))]
+        what = f" ({'; '.join(parts)})" if parts and outcome is Outcome.NO_EVIDENCE else ""
+        line = f"{outcome.label} {source}{what}: {', '.join(rules)}"
+        yield from textwrap.wrap(line, WIDTH, subsequent_indent="    ")
 
 
 def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:

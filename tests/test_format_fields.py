@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import jsonschema
 import pytest
-from html_reports import result
+from html_reports import result, written_page
 from sarif_kit import assert_valid
 from test_formats import SCHEMA
 
@@ -14,9 +14,10 @@ from pytest_colintern.audit_report import SubjectIdentity, audit_report
 from pytest_colintern.github_actions import annotations
 from pytest_colintern.html_data import audit_data
 from pytest_colintern.html_page import page_title, report_block
+from pytest_colintern.html_sections import missing_evidence
 from pytest_colintern.json_report import json_report
 from pytest_colintern.markdown_report import markdown_report
-from pytest_colintern.missing_hints import hint_of
+from pytest_colintern.missing_hints import source_of
 from pytest_colintern.outcome import Outcome
 from pytest_colintern.policy_in_force import PolicyInForce, WaiverInForce
 from pytest_colintern.sarif_report import sarif_report
@@ -27,7 +28,7 @@ POLICY = PolicyInForce(
     settings="/team/pyproject.toml",
     fail_on="warning",
     strict_evidence=True,
-    min_evidence=("TEAM006", "RES001"),
+    min_evidence=("TEAM006", "TEAM010"),
     audit_baseline="/team/known.json",
     guide={"min_epochs": 3.0},
     waivers=(
@@ -36,6 +37,7 @@ POLICY = PolicyInForce(
         WaiverInForce(rule="TEAM009", reason="old", until="2020-01-01", expired=True),
     ),
 )
+BROKEN_FIX = "Report it to the rule's author, with the text under Observed."
 MISSING = "file of bad.json is needed for figure of bad"
 FINDINGS = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR)
 
@@ -71,7 +73,7 @@ def results_of(name):
         own(5, name, Outcome.PASSED, WARNING),
         own(6, name, Outcome.NO_EVIDENCE, expected="", where="", observed=MISSING, gates=True),
         own(7, name, Outcome.WAIVED, waiver="agreed (until 2999-01-01)", explains=("TEAM001",)),
-        own(8, name, Outcome.ERROR, expected="", where=""),
+        own(8, name, Outcome.ERROR, INFO, expected="", where=""),
         own(9, name, Outcome.BLOCKED, expected="", blocked_by="TEAM001"),
         own(10, name, Outcome.NO_EVIDENCE, expected="", observed="--merged DIR is needed for x"),
     ]
@@ -86,7 +88,7 @@ def identity(name):
 
 @pytest.fixture(scope="module")
 def report():
-    calm = [own(number, "calm", Outcome.PASSED) for number in (1, 6, 5)]
+    calm = [own(number, "calm", Outcome.PASSED) for number in (1, 6, 10, 5)]
     return audit_report(
         [identity("calm"), identity("bad")],
         [*calm, *results_of("bad")],
@@ -104,8 +106,8 @@ def every(report):
 def test_the_report_has_everything(report, every):
     assert {each.outcome for each in every} == {*Outcome}
     calm, bad = report.subjects
-    assert (report.verdict, calm.verdict, bad.verdict) == ("fail", "fail", "fail")
-    assert (calm.unmet, bad.unmet) == (("RES001",), ("TEAM006", "RES001"))
+    assert (report.verdict, calm.verdict, bad.verdict) == ("fail", "pass", "fail")
+    assert (calm.unmet, bad.unmet) == ((), ("TEAM006", "TEAM010"))
     roots = [(root.rule, root.explains, root.follows_from) for root in bad.roots]
     assert roots == [("TEAM001", ("TEAM002",), ("TEAM007",)), ("TEAM003", (), ())]
 
@@ -210,13 +212,13 @@ def test_markdown_begins_with_verdict_and_causes(report):
     table = re.findall(r"^\| (\w+) \| (\w+) \| (\d+ of \d+) \| (.*) \|$", text, re.MULTILINE)
     assert table == [
         ("bad", "fail", "7 of 10", "TEAM001 fault-1, TEAM003 fault-3"),
-        ("calm", "fail", "3 of 3", ""),
+        ("calm", "pass", "4 of 4", ""),
     ]
-    for name in ("bad", "calm"):
+    for name, verdict in (("bad", "fail"), ("calm", "pass")):
         facts = f"run, weights of checkpoint {name} · family {name} · base {name}"
-        assert f"\n### {name}: fail\n\n{facts}\n" in text
+        assert f"\n### {name}: {verdict}\n\n{facts}\n" in text
         assert f"\nNot judged by any rule: 3 files: {name}.txt\n" in text
-    assert text.count("- **not judged, but the policy wants it**: ") == 3
+    assert text.count("- **not judged, but the policy wants it**: ") == 2
     assert re.search(
         r"\n1\. \*\*TEAM001 fault-1\*\*: observed of 1 on bad\n   - Fix: fix of 1 on bad\n"
         r"   - Explains TEAM002\n   - Follows from waived TEAM007\n"
@@ -244,9 +246,10 @@ def test_sarif_has_every_finding(report, every):
         assert rule["shortDescription"]["text"] == each.summary
         assert rule["fullDescription"]["text"] == each.why
         assert rule["help"]["text"] == f"{each.fix}\n\nSource: {each.source}"
-        assert entry["level"] == levels[each.severity]
+        broke = each.outcome is Outcome.ERROR
+        assert entry["level"] == ("error" if broke else levels[each.severity])
         advice = f" (expected {each.expected}). {each.fix}"
-        if each.outcome is Outcome.ERROR:
+        if broke:
             advice = ". The rule itself broke; this says nothing about the model."
         assert entry["message"]["text"] == each.observed + advice
         assert entry["partialFingerprints"] == {"ruleAndSubject/v1": f"{each.rule}:bad"}
@@ -272,8 +275,7 @@ def test_sarif_says_why_the_audit_failed(report, every):
     ]
     assert told == [
         ("error", "broke down: a worker is gone"),
-        ("error", "calm: not judged, but the policy wants it: RES001"),
-        ("error", "bad: not judged, but the policy wants it: TEAM006, RES001"),
+        ("error", "bad: not judged, but the policy wants it: TEAM006, TEAM010"),
     ]
     calm = audit_report(
         [identity("calm")],
@@ -291,8 +293,7 @@ def test_annotations_name_what_fails(report):
     broken = "observed of 8 on bad. The rule itself broke; this says nothing about the model."
     assert [line.groups() for line in lines] == [
         ("error", "the audit broke down", "a worker is gone"),
-        ("error", "bad", "not judged, but the policy wants it: TEAM006, RES001"),
-        ("error", "calm", "not judged, but the policy wants it: RES001"),
+        ("error", "bad", "not judged, but the policy wants it: TEAM006, TEAM010"),
         ("error", "TEAM001 fault-1%3A bad", told_of(1)),
         ("error", "TEAM006 fault-6%3A bad", f"{MISSING}. fix of 6 on bad"),
         ("error", "TEAM008 fault-8%3A bad", broken),
@@ -330,6 +331,51 @@ def test_page_has_every_field_as_data(report, every):
         assert fix == each.fix
 
 
+READ_DETAILS = """rows => rows.map((row) => {
+    row.querySelector(".toggle").click();
+    const told = [...row.nextElementSibling.querySelectorAll("dt")];
+    const details = told.map((name) => [name.textContent, name.nextElementSibling.textContent]);
+    const cells = [...row.cells].map((cell) => cell.textContent);
+    return [row.id, [...cells, Object.fromEntries(details)]];
+})"""
+
+
+def test_page_shows_every_field_when_opened(tab, tmp_path, report, every):
+    tab.open(written_page(tmp_path / "page.html", report))
+    shown = dict(tab.page.locator("tr.row").evaluate_all(READ_DETAILS))
+    assert len(shown) == len(every)
+    for each in every:
+        number = [subject.identity.name for subject in report.worst_first].index(each.subject)
+        outcome, name, observed, expected, severity, details = shown[f"check-{number}-{each.rule}"]
+        assert outcome == each.outcome.label
+        assert name == f"{each.rule} {each.name}{each.subject}"
+        assert (observed, expected) == (each.observed, each.expected)
+        assert severity == each.severity.value
+        assert details == details_of(each), each.rule
+
+
+def details_of(each):
+    broke = each.outcome is Outcome.ERROR
+    known = "In the recorded audit too, so it does not gate." if each.known else ""
+    related = {"TEAM001": {"Explains": "TEAM002"}, "TEAM002": {"Explained by": "TEAM001"}}
+    details = {
+        "Rule": each.summary,
+        "Observed": each.observed,
+        "Expected": each.expected,
+        "Where": each.where,
+        "Blocked by": each.blocked_by,
+        "Waived": each.waiver,
+        "Known": known,
+        "Why": "The rule itself broke; this says nothing about the model." if broke else each.why,
+        "Fix": BROKEN_FIX if broke else each.fix,
+        "Evidence": each.evidence,
+        "Source": each.source,
+        **(related.get(each.rule, {}) if each.is_finding else {}),
+        "Page": each.rule,
+    }
+    return {name: text for name, text in details.items() if text}
+
+
 class Sections(HTMLParser):
     """The words of each section of the page, in order."""
 
@@ -359,10 +405,10 @@ def test_page_begins_with_verdict_and_policy(report, sections):
     assert page_title(report) == "Fail: 2 subjects (ColIntern audit)"
     assert f"02 January 2026, 03:04 · 12.3 s · version {report.colintern} Fail 2 subjects" in head
     assert "1 part of the audit itself broke down." in head
-    assert "Not judged, but the policy wants it: RES001, TEAM006." in head
-    assert "2 of 2 subjects fail. 3 findings come down to 2 root causes." in head
-    assert "3 checks of 13 could not be judged." in head
-    counted = "2 failed 1 error 1 warned 1 noted 1 waived 2 no evidence 1 blocked 4 passed"
+    assert "Not judged, but the policy wants it: TEAM006, TEAM010." in head
+    assert "1 of 2 subjects fails. 3 findings come down to 2 root causes." in head
+    assert "3 checks of 14 could not be judged." in head
+    counted = "2 failed 1 error 1 warned 1 noted 1 waived 2 no evidence 1 blocked 5 passed"
     assert counted in head
     assert f"Policy {'; '.join(POLICY.lines())}" in head
     assert sections["breakdowns"].endswith("a worker is gone")
@@ -389,11 +435,11 @@ def test_page_puts_subjects_side_by_side(sections):
         "failed error warned noted waived no evidence blocked passed "
         "bad run, weights of checkpoint bad · family bad · base bad Fail TEAM001 TEAM003 "
         "2 1 1 1 1 2 1 1 "
-        "calm run, weights of checkpoint calm · family calm · base calm Fail none 0 0 0 0 0 0 0 3 "
+        "calm run, weights of checkpoint calm · family calm · base calm Pass none 0 0 0 0 0 0 0 4 "
         "Findings side by side Check bad calm "
         "TEAM001 fault-1 failed passed TEAM003 fault-3 warned not run "
-        "TEAM007 fault-7 waived not run TEAM008 fault-8 error not run "
-        "TEAM002 fault-2 failed not run"
+        "TEAM007 fault-7 waived not run TEAM002 fault-2 failed not run "
+        "TEAM008 fault-8 error not run"
     )
 
 
@@ -415,17 +461,66 @@ def test_terminal_tells_the_same(report, every):
     assert "not judged by any rule: 3 files: bad.txt" in lines
     assert lines[-6:] == [
         "fail         bad     7 of 10 judged  TEAM001 fault-1, TEAM003 fault-3",
-        "fail         calm    3 of 3 judged",
+        "pass         calm    4 of 4 judged  no finding",
         "broke down: a worker is gone",
         "waiver TEAM009 (old; expired on 2020-01-01, counts no longer)",
         report.counts.shown(),
-        "verdict: FAIL: not judged, but the policy wants it: RES001, TEAM006",
+        "verdict: FAIL: not judged, but the policy wants it: TEAM006, TEAM010",
     ]
 
 
 def test_page_says_what_would_help(sections):
-    assert "file of bad.json 1 of 2 subjects" in sections["unjudged"]
+    assert "bad.json 1 of 2 subjects file of bad.json Needed for" in sections["unjudged"]
     assert "Needed for figure of bad: TEAM006" in sections["unjudged"]
     assert "Blocked by TEAM001 : mend that first. TEAM009" in sections["unjudged"]
     assert "--merged" not in sections["unjudged"]
-    assert hint_of("training_args.bin of it").startswith("The Trainer writes it")
+
+
+MISSED = [
+    ("rows of a GPU in colintern_resources.jsonl", "HWU001"),
+    ("3 rows with it in colintern_resources.jsonl", "HWU002"),
+    ("a complete ViDoRe(v1)", "RES010"),
+    ("training_args.bin", "CFG009"),
+    ("eight trained layers of a kind", "ADP013"),
+    ("--merged DIR", "ADP020"),
+    ("--baseline DIR", "CMP001"),
+]
+
+
+def test_what_one_file_would_tell_is_one_entry():
+    results = [
+        own(number, "run", Outcome.NO_EVIDENCE, observed=f"{name} is needed for it", rule=rule)
+        for number, (name, rule) in enumerate(MISSED)
+    ]
+    report = audit_report([identity("run")], results, duration_seconds=1, policy=PolicyInForce())
+    lines = [line for line, _ in finding_lines(report, verbose=False) if "no evidence" in line]
+    assert lines == [
+        "no evidence an option (--merged DIR; --baseline DIR): ADP020, CMP001",
+        "no evidence colintern_resources.jsonl (rows of a GPU; 3 rows with it): HWU001, HWU002",
+        "no evidence eight trained layers of a kind: ADP013",
+        "no evidence task results (a complete ViDoRe(v1)): RES010",
+        "no evidence training_args.bin: CFG009",
+    ]
+    told = {each.name: (each.wanted, each.rules) for each in missing_evidence(report.subjects)}
+    assert told.keys() == {source_of(name) for name, _ in MISSED} - {"an option"}
+    wanted, rules = told["colintern_resources.jsonl"]
+    assert (len(wanted), rules) == (2, ("HWU001", "HWU002"))
+    (resources,) = (each for each in missing_evidence(report.subjects) if each.rules == rules)
+    assert resources.hints == ()
+    assert told["training_args.bin"] == ((), ("CFG009",))
+    (arguments,) = (each for each in missing_evidence(report.subjects) if "CFG009" in each.rules)
+    assert arguments.hints == ("The Trainer writes it beside the weights: copy it along.",)
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("colintern_run.json or training_args.bin", "colintern_run.json or training_args.bin"),
+        ("a log of 3 evaluations (it has 0)", "trainer_state.json"),
+        ("the base's weights (--base DIR)", "the base model"),
+        ("task results of run (looked in results)", "task results"),
+        ("a known architecture (this one is x)", "a known architecture (this one is x)"),
+    ],
+)
+def test_evidence_is_told_by_where_it_stands(name, source):
+    assert source_of(name) == source

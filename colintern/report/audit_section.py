@@ -40,7 +40,7 @@ def audit_section(runs: Sequence[ReportedRun]) -> Section:
             Absences(
                 tuple(
                     LeftOut(
-                        printable(item.name, limit=160),
+                        printable(item.told, limit=160),
                         f"needed for {_rules(item.rules)}",
                         item.hint,
                     )
