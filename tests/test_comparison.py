@@ -152,6 +152,21 @@ def test_few_differing_queries_widen_the_interval(num_differing, tail, t):
     assert paired_bootstrap._stretch(num_differing, tail) == pytest.approx(expected, abs=0.005)
 
 
+@pytest.mark.parametrize("num_queries", [50, 1_000])
+def test_interval_is_of_its_confidence(num_queries):
+    differences = np.random.default_rng(1).normal(0.01, 0.2, num_queries)
+    found = paired_interval(differences, [str(n) for n in range(num_queries)])
+    error = differences.std(ddof=1) / math.sqrt(num_queries)
+    t = {50: 2.0096, 1_000: 1.9623}[num_queries]
+    assert found.high - found.low == pytest.approx(2 * t * error, rel=0.05)
+    assert found.low + found.high == pytest.approx(2 * differences.mean(), abs=error / 5)
+
+
+def test_every_resample_is_drawn():
+    draws = paired_bootstrap._resampled_means(np.ones(3_000), np.ones(3_000))
+    assert len(draws) == paired_bootstrap.NUM_RESAMPLES
+
+
 def test_translations_are_one_query():
     differences = [-0.4, -0.2, -0.3, -0.5] * 8 + [0.3] * 8
     apart = paired_interval(differences, [str(i) for i in range(40)])
