@@ -28,10 +28,13 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
 
     Recipes: guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings. Every flag of
     Hugging Face's TrainingArguments works, with hyphens or underscores. Ctrl-C and SIGTERM save a
-    checkpoint first. The run is audited as it trains: findings are told once, written to
-    colintern_live.json, and shown by `colintern watch`. They end the run only with --stop-on,
-    because you may want it as it is; unattended runs should say --stop-on error. Exit codes:
-    0 trained, 1 had to stop, 2 usage error, 3 ended by --stop-on, 143 saved on a signal.
+    checkpoint first. --resume refuses another value of what decides the steps (base, LoRA, loss,
+    data, batch, rate, schedule, length, seed, processes); saving, logging, evaluation, workers,
+    --chunk-size and --on-bad-row may change. The run is audited as it trains: findings are told
+    once, written to colintern_live.json, and shown by `colintern watch`. They end the run only
+    with --stop-on, because you may want it as it is; unattended runs should say --stop-on error.
+    Exit codes: 0 trained, 1 had to stop, 2 usage error, 3 ended by --stop-on, 143 saved on a
+    signal.
 
     \b
     Examples:

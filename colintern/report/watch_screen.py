@@ -36,7 +36,7 @@ class Style(Struct, frozen=True):
 def status_of(run: RunningRun, now: float) -> tuple[str, bool]:
     """Say how a run stands, and whether it has ended."""
     if not run.exists:
-        return "waiting: there is no such folder yet", False
+        return "waiting: there is no such folder yet; Ctrl-C leaves", False
     end = _end_of(run)
     if end is not None:
         return end, True
