@@ -6,7 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from pytest_colintern.audit_report import AuditReport, SubjectReport
-from pytest_colintern.missing_hints import hint_of, part_of, source_of
+from pytest_colintern.missing_hints import hint_of, source_of, told_together
 from pytest_colintern.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
 
 MOST_ROOTS: Final = 12
@@ -183,8 +183,7 @@ def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
                 names.setdefault(name, {})[subject.identity.name] = None
     return [
         Missing(
-            name,
-            tuple(part for what in wanted[name] if (part := part_of(what, name))),
+            *told_together(name, wanted[name]),
             tuple(dict.fromkeys(hint for what in wanted[name] if (hint := hint_of(what)))),
             tuple(needed[name]),
             tuple(rules[name]),

@@ -1,6 +1,7 @@
 """What a person can do about evidence that was not recorded, and where it would have stood."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 _HINTS: Final = {
@@ -47,9 +48,12 @@ def source_of(name: str) -> str:
     return "task results" if _RESULTS.search(name) else name
 
 
-def part_of(name: str, source: str) -> str:
-    """Return the evidence called `name` without its `source`; nothing where it is all of it."""
-    return "" if name == source else name.removesuffix(f" in {source}")
+def told_together(source: str, names: Iterable[str]) -> tuple[str, tuple[str, ...]]:
+    """Return a heading for pieces of evidence of one source, and what of it each of them is."""
+    several = tuple(names)
+    if len(several) == 1:
+        return several[0], ()
+    return source, tuple(name.removesuffix(f" in {source}") for name in several if name != source)
 
 
 def hint_of(name: str) -> str:

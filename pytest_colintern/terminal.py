@@ -7,7 +7,7 @@ from typing import Final
 from colintern.diagnostics.root_causes import RootCause
 from pytest_colintern.audit_report import AuditReport, SubjectReport
 from pytest_colintern.finding_text import WIDTH, finding_text, one_line
-from pytest_colintern.missing_hints import part_of, source_of
+from pytest_colintern.missing_hints import source_of, told_together
 from pytest_colintern.outcome import CheckResult, Outcome
 
 MAX_ROOTS: Final = 4
@@ -94,16 +94,17 @@ def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for result in results:
         reason = result.blocked_by or result.observed.partition(" is needed for ")[0]
-        source = f"by {reason}" if outcome is Outcome.BLOCKED else source_of(reason)
+        source = reason if outcome is Outcome.BLOCKED else source_of(reason)
         found.setdefault(source, {}).setdefault(reason, []).append(result.rule)
     told = [
         (source, list(reasons), sorted(rule for rules in reasons.values() for rule in rules))
         for source, reasons in found.items()
     ]
     for source, reasons, rules in sorted(told, key=lambda each: (-len(each[2]), each[0])):
-        parts = [part for reason in reasons if (part := part_of(reason, source))]
-        what = f" ({'; '.join(parts)})" if parts and outcome is Outcome.NO_EVIDENCE else ""
-        line = f"{outcome.label} {source}{what}: {', '.join(rules)}"
+        heading, parts = told_together(source, reasons)
+        by = "by " if outcome is Outcome.BLOCKED else ""
+        what = f" ({'; '.join(parts)})" if parts else ""
+        line = f"{outcome.label} {by}{heading}{what}: {', '.join(rules)}"
         yield from textwrap.wrap(line, WIDTH, subsequent_indent="    ")
 
 

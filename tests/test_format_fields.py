@@ -38,7 +38,7 @@ POLICY = PolicyInForce(
     ),
 )
 BROKEN_FIX = "Report it to the rule's author, with the text under Observed."
-MISSING = "file of bad.json is needed for figure of bad"
+MISSING = "model_meta.json is needed for figure of bad"
 FINDINGS = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR)
 
 
@@ -469,9 +469,14 @@ def test_terminal_tells_the_same(report, every):
     ]
 
 
+META = (
+    "model_meta.json 1 of 2 subjects MTEB writes it beside its results: copy the whole folder. "
+    "Needed for figure of bad: TEAM006"
+)
+
+
 def test_page_says_what_would_help(sections):
-    assert "bad.json 1 of 2 subjects file of bad.json Needed for" in sections["unjudged"]
-    assert "Needed for figure of bad: TEAM006" in sections["unjudged"]
+    assert META in sections["unjudged"]
     assert "Blocked by TEAM001 : mend that first. TEAM009" in sections["unjudged"]
     assert "--merged" not in sections["unjudged"]
 
@@ -498,11 +503,14 @@ def test_what_one_file_would_tell_is_one_entry():
         "no evidence an option (--merged DIR; --baseline DIR): ADP020, CMP001",
         "no evidence colintern_resources.jsonl (rows of a GPU; 3 rows with it): HWU001, HWU002",
         "no evidence eight trained layers of a kind: ADP013",
-        "no evidence task results (a complete ViDoRe(v1)): RES010",
+        "no evidence a complete ViDoRe(v1): RES010",
         "no evidence training_args.bin: CFG009",
     ]
     told = {each.name: (each.wanted, each.rules) for each in missing_evidence(report.subjects)}
-    assert told.keys() == {source_of(name) for name, _ in MISSED} - {"an option"}
+    assert told.keys() == {
+        "colintern_resources.jsonl",
+        *("a complete ViDoRe(v1)", "training_args.bin", "eight trained layers of a kind"),
+    }
     wanted, rules = told["colintern_resources.jsonl"]
     assert (len(wanted), rules) == (2, ("HWU001", "HWU002"))
     (resources,) = (each for each in missing_evidence(report.subjects) if each.rules == rules)
