@@ -31,7 +31,7 @@ def worker_of(folder, url, objective, **options):
     def trained(trial, lost):
         return objective(trial, suggested(trial, space), lost)
 
-    quick = {"interval": 0.2, "grace": 60.0, "poll": 0.05, **options}
+    quick = {"interval": 1.0, "grace": 120.0, "poll": 0.2, **options}
     return study, Worker(study, storage, trained, **quick)
 
 
