@@ -102,7 +102,8 @@ def check_resolution_is_kept(
     Why: a page that is cut into other tiles has other text sizes than the model learned to read;
         an evaluation that loads the base's processor does this unnoticed (12 tiles for 6).
     Evidence: `max_num_visual_tokens` in colintern_run.json, in the saved processor and in
-        colintern_eval.json.
+        colintern_eval.json; of a processor without it, what its largest page becomes, when it was
+        evaluated and now.
     Fix: evaluate with the processor in the run's folder.
     Source: failure-modes D06, D07.
     """

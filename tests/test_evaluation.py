@@ -2,12 +2,14 @@ import gc
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 pytest.importorskip("mteb")
+import torch
 from mteb.results import TaskResult
 from peft.tuners.tuners_utils import BaseTuner
 from safetensors.numpy import load_file, save_file
@@ -17,6 +19,7 @@ from colintern.artifacts.evaluation_record import read_evaluation_record
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.predictions import read_task_queries
 from colintern.artifacts.results_folder import read_results_folder
+from colintern.artifacts.run_manifest import DatasetRecord, RunManifest
 from colintern.cli import main
 from colintern.diagnostics.changed_results import changed_results
 from colintern.diagnostics.comparison import compare
@@ -25,6 +28,7 @@ from colintern.diagnostics.result_table import result_table
 from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
 from colintern.evaluation.local_data import DataError, load_data
 from colintern.evaluation.merging import MergeError
+from colintern.evaluation.model_meta import training_tasks
 from colintern.evaluation.pages import evaluate_pages
 from colintern.evaluation.results import ResultsFolder
 from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
@@ -198,6 +202,15 @@ def test_broken_query_scores_are_none(copied, content):
     assert folder.read_per_query(TASK, revision) == {}
 
 
+@pytest.mark.parametrize("key", ["query_prefix", "padding_side", "max_num_visual_tokens", "dtype"])
+def test_results_of_another_format_are_moved_away(copied, key):
+    record = json.loads((copied / "colintern_eval.json").read_text())
+    assert ResultsFolder(copied).start(record) is None
+    moved = ResultsFolder(copied).start(record | {key: "other"})
+    assert (moved / f"{TASK}.json").exists()
+    assert [path.name for path in copied.glob("*.json")] == ["colintern_eval.json"]
+
+
 def test_a_result_of_other_data_is_not_finished(copied):
     (task,) = chosen_tasks(["pages"])
     path = copied / f"{TASK}.json"
@@ -306,7 +319,45 @@ def test_the_wrapper_holds_the_trained_projection():
         moved = moved - projection.get_delta_weight("default")
     assert moved.abs().max() < 1e-6
     assert not [name for name, _ in wrapper.mdl.named_modules() if "lora" in name]
+    meta = wrapper.mteb_model_meta
+    assert meta.n_parameters == sum(each.numel() for each in wrapper.mdl.parameters())
+    assert meta.n_embedding_parameters == wrapper.mdl.get_input_embeddings().weight.numel()
     assert wrapper.mteb_model_meta.revision == find_checkpoint(str(HEALTHY)).weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("dataset", "tasks"),
+    [
+        ("vidore/colpali_train_set", "ArxivQA DocVQA InfoVQA Tatdqa"),
+        ("colintern/pages", None),
+        ("team/invoices", None),
+    ],
+)
+def test_training_sets_have_their_names(dataset, tasks):
+    manifest = RunManifest(schema="colintern.run/1", datasets=(DatasetRecord(name=dataset),))
+    expected = {f"Vidore{task}Retrieval" for task in tasks.split()} if tasks else None
+    other = {TASK} if dataset == "colintern/pages" else {dataset}
+    assert training_tasks(manifest) == (expected or other)
+    assert training_tasks(None) is None
+
+
+def test_queries_are_embedded_in_their_format():
+    retriever = load_retriever(find_checkpoint("demo:healthy"))
+    prefixed = replace(retriever, query_prefix="red ")
+    (one,), (other,) = prefixed.embed_queries(["lamp"]), retriever.embed_queries(["red lamp"])
+    assert torch.equal(one, other)
+    suffixed = replace(retriever, query_suffix=" red")
+    (one,), (other,) = suffixed.embed_queries(["lamp"]), retriever.embed_queries(["lamp red"])
+    assert torch.equal(one, other)
+    assert len(one) == 2
+
+
+def test_padding_is_no_part_of_a_query():
+    retriever = load_retriever(find_checkpoint("demo:healthy"))
+    texts = ["lamp", "red lamp blue chair"]
+    alone = [retriever.embed_queries([text])[0] for text in texts]
+    for one, other in zip(alone, retriever.embed_queries(texts), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
 
 
 @pytest.mark.parametrize("fault", ["skipped", "twice", "halved"])

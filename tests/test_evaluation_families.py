@@ -28,7 +28,15 @@ def engine_run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("engine"))
 
 
-def test_both_evaluators_agree_on_an_engine_model(engine_run, tmp_path):
+def halved(run):
+    """Halve the largest area of a page, wherever the processor's files have it."""
+    named = [run / name for name in ("processor_config.json", "preprocessor_config.json")]
+    for path in (path for path in named if path.exists()):
+        text = path.read_text()
+        path.write_text(text.replace(str(112 * 112), str(112 * 56)))
+
+
+def test_both_evaluators_agree_on_an_engine_model(pytester, engine_run, tmp_path):
     write_copy(tmp_path / "data" / DOCVQA, num_pages=24)
     scores = {}
     for command, flag in (("evaluate", "--model-path"), ("vidore-eval", "--checkpoint-path")):
@@ -41,6 +49,13 @@ def test_both_evaluators_agree_on_an_engine_model(engine_run, tmp_path):
         (entry,) = TaskResult.from_disk(results / "run" / f"{DOCVQA}.json").scores["test"]
         scores[command] = {key: entry[key] for key in entry if "_at_" in key and "nauc" not in key}
     assert scores["evaluate"] == pytest.approx(scores["vidore-eval"], abs=1e-4)
+    run = shutil.copytree(engine_run, tmp_path / "run")
+    arguments = ("--checkpoint", run, "--results", tmp_path / "evaluate", "--select", "PRC004")
+    assert audit(pytester, *arguments).outcomes["PRC004"] == "passed"
+    halved(run)
+    found = audit(pytester, *arguments)
+    assert found.outcomes["PRC004"] == "warned", found.output
+    assert "8 tokens in the saved processor, 16 tokens in" in found.check("PRC004")["observed"]
 
 
 def test_an_engine_model_is_loaded_as_the_engine_does(engine_run):

@@ -34,6 +34,8 @@ class EvaluationRecord(Struct, frozen=True, kw_only=True):
     """`left` or `right`."""
     max_num_visual_tokens: int | None = None
     """Budget of visual tokens a page."""
+    most_visual_tokens: int | None = None
+    """Visual tokens that the largest page becomes, by the processor's files."""
     attention: str | None = None
     """`flash_attention_2`, `sdpa` or `eager`."""
     dtype: str | None = None

@@ -53,7 +53,7 @@ def live_source(checkpoint: Checkpoint, resolver: Resolver) -> LiveSource:
             checkpoint,
             _config_in(path, layout.enclosure),
             weights=resolver.get("tensors"),
-            processor=_processor_in(checkpoint),
+            processor=processor_in(checkpoint),
         )
     adapter = resolver.get("adapter")
     base: BaseModel = resolver.get("base")
@@ -63,7 +63,7 @@ def live_source(checkpoint: Checkpoint, resolver: Resolver) -> LiveSource:
         checkpoint,
         _config_in(base.config, base.enclosure),
         weights=resolver.get("base_tensors"),
-        processor=_processor_in(checkpoint),
+        processor=processor_in(checkpoint),
         adapter=adapter,
         adapter_weights=resolver.get("adapter_tensors"),
     )
@@ -75,8 +75,12 @@ def _config_in(path: Path | None, enclosure: Enclosure) -> dict[str, Any]:
     return read_json_object(path, enclosure)
 
 
-def _processor_in(checkpoint: Checkpoint) -> ProcessorConfig:
-    """Read the processor's files where the checkpoint's processor is loaded from."""
+def processor_in(checkpoint: Checkpoint) -> ProcessorConfig:
+    """Read the processor's files where the checkpoint's processor is loaded from.
+
+    Raises:
+        ArtifactError: a file is malformed.
+    """
     folder = checkpoint.processor
     paths = [folder / name for name in (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)]
     is_own = folder.is_relative_to(checkpoint.layout.path)

@@ -26,8 +26,7 @@ from colintern.artifacts.result_hash import written_result
 from colintern.artifacts.written_json import write_json
 from colintern.evaluation.checkpoint import Checkpoint
 from colintern.evaluation.query_files import discard_queries
-from colintern.evaluation.retriever import Retriever
-from colintern.training.versions import installed_versions
+from colintern.evaluation.record import now
 
 PER_QUERY: Final = "per_query"
 PER_QUERY_SCHEMA: Final = "colintern.per_query/1"
@@ -47,25 +46,6 @@ _IDENTITY: Final = (
 
 class ResultsError(OSError):
     """A folder that results cannot be written into; the message says what to do."""
-
-
-def evaluation_record(retriever: Retriever) -> dict[str, Any]:
-    """Describe how the results are made: `colintern_eval.json`, not yet ended."""
-    processor = retriever.processor
-    return {
-        "weights_sha256": retriever.checkpoint.weights_sha256,
-        "settings_sha256": retriever.checkpoint.settings_sha256,
-        "query_prefix": retriever.query_prefix,
-        "query_suffix": retriever.query_suffix,
-        "padding_side": processor.tokenizer.padding_side,
-        "max_num_visual_tokens": getattr(processor, "max_num_visual_tokens", None),
-        "attention": retriever.attention,
-        "dtype": str(retriever.dtype).removeprefix("torch."),
-        "device": _device_name(retriever),
-        "versions": installed_versions() | {"mteb": _mteb_version()},
-        "started": _now(),
-        "ended": None,
-    }
 
 
 class ResultsFolder:
@@ -117,7 +97,7 @@ class ResultsFolder:
         """Note when the last task ended."""
         recorded = self._recorded() or {}
         with self._writing():
-            write_json(self.path / EVALUATION_RECORD, recorded | {"ended": _now()})
+            write_json(self.path / EVALUATION_RECORD, recorded | {"ended": now()})
 
     def task_result(self, name: str) -> TaskResult | None:
         """Return the result of a task, or None when there is none that can be read."""
@@ -230,20 +210,3 @@ def _same(recorded: dict[str, Any] | None, record: dict[str, Any]) -> bool:
 def _agree(recorded: dict[str, Any], key: str, value: Any) -> bool:
     """A record of an earlier version has no hash of the settings: that is no disagreement."""
     return (key == "settings_sha256" and key not in recorded) or recorded.get(key) == value
-
-
-def _device_name(retriever: Retriever) -> str:
-    import torch  # noqa: PLC0415 - a name only
-
-    device = retriever.device
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def _mteb_version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 - a name only
-
-    return version("mteb")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
