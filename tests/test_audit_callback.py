@@ -1,5 +1,6 @@
 import json
 import logging
+import os
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E4
 
 from colintern.artifacts.live_log import read_live_log  # noqa: E402 - after the skip
 from colintern.artifacts.live_record import read_live_record  # noqa: E402 - after the skip
+from colintern.artifacts.running_run import read_running_run  # noqa: E402 - after the skip
 from colintern.cli import main  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
@@ -248,11 +250,17 @@ class FindingAt(TrainerCallback):
         self.audit, self.step = audit, step
 
     def on_step_begin(self, _, state, __, **___):
+        record = self.audit.folder / "colintern_live.json"
+        if state.global_step == self.step - 1:
+            os.utime(record, (1, 1))
         if state.global_step == self.step:
+            self.beaten = record.stat().st_mtime > 1
+            self.alive = read_running_run(self.audit.folder).is_alive
             self.audit.audit.stopped_by = "LOG010"
 
 
-def test_a_finding_in_the_run_ends_it_with_a_checkpoint(tmp_path):
+def test_a_finding_in_the_run_ends_it_with_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.setattr("colintern.training.live_audit._BEAT_SECONDS", 0.0)
     arguments = {"use_cpu": True, "disable_tqdm": True}
     base, run = str(write_base(tmp_path / "base")), tmp_path / "run"
     recipe = replace(tiny(), base=base, arguments=arguments, per_device_train_batch_size=4)
@@ -266,6 +274,8 @@ def test_a_finding_in_the_run_ends_it_with_a_checkpoint(tmp_path):
             replace(recipe, train_pairs=400, eval_steps=None), run, callbacks=[asked], audit=audit
         )
     assert (run / "checkpoint-3" / "adapter_model.safetensors").exists()
+    assert (asked.beaten, asked.alive) == (True, True)
+    assert read_live_record(run / "colintern_live.json", None).process is None
 
 
 def test_a_nan_that_ends_the_run_is_in_its_record(tmp_path, monkeypatch):

@@ -77,7 +77,7 @@ class LiveRecord(Struct, frozen=True, kw_only=True):
     updated: str | None = None
     """ISO 8601, UTC."""
     process: LiveProcess | None = None
-    """The one that trains, as far as it can be told from others."""
+    """The one that trains, as far as it can be told from others; None when it has ended."""
     judged: tuple[str, ...] = ()
     """Rules that there was evidence for: all others said nothing."""
     findings: Annotated[tuple[LiveFinding, ...], Meta(max_length=limits.LIVE_FINDINGS)] = ()

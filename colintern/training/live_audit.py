@@ -133,7 +133,7 @@ class LiveAudit:
             max_steps=steps if steps and steps > 0 else None,
             started=self._started,
             updated=_now(),
-            process=this_process(),
+            process=this_process() if status == "training" else None,
             judged=self._findings.judged,
             findings=self._findings.found[: limits.LIVE_FINDINGS],
         )
