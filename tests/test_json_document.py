@@ -164,7 +164,8 @@ def test_quick_parser_reads_what_python_reads(tmp_path_factory, document, ascii_
         ({"count": "5"}, "a whole number or null at `count`", '`count` is the text "5"'),
         ({"count": True}, "a whole number or null at `count`", "`count` is true"),
         ({"names": [1]}, "a text at `names[0]`", "`names[0]` is 1"),
-        ({"inner": {"a": 1, "b.c": "d"}}, "a whole number at `inner.b.c`", '`inner.b.c` is the text "d"'),
+        ({"inner": {"b.c": "d"}}, "a whole number at `inner.b.c`", '`inner.b.c` is the text "d"'),
+        ({"inner": {"a": 1, "b": []}}, "a whole number at `inner.b`", "`inner.b` is a list"),
         ({"text": {}}, "a text or null at `text`", "`text` is an object"),
     ],
 )

@@ -1,6 +1,7 @@
 """Memory and time of a cached batch against the plain batch: <= 1/3 and <= 1.4 times.
 
-    python tests/benchmarks/bench_cached_batch.py [--batch 64] [--chunk 16] [--rounds 5] [--device cpu]
+    python tests/benchmarks/bench_cached_batch.py [--batch 64] [--chunk 16] [--rounds 5]
+                                                  [--device cpu]
 
 One training step each, in a process of its own, after a first step that is not counted. Memory is
 what the step adds at its peak: on a GPU the allocator's own figure, on a CPU the peak resident size
