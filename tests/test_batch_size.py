@@ -123,6 +123,7 @@ def test_rounding_up_is_no_larger_batch(values):
 
 WRITTEN = {"effective_batch_size": 4096, "candidates": 4096}
 AS_64 = rates(64, 0.8)
+CACHED_IN_STEPS = {"contrastive_batch_size": 1024, "max_steps": 600}
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,8 @@ AS_64 = rates(64, 0.8)
             16,
             ["effective_batch_size", "candidates"],
         ),
+        # Of a run planned in steps, Trainer multiplies the samples out of the same settings.
+        ({**ONE, "world_size": 1, **WRITTEN, **CACHED_IN_STEPS, **AS_64}, 4096, 4096, []),
         ({**ONE, "world_size": 1, **WRITTEN, **rates(4096, 0.8)}, 4096, 4096, []),
         # Pages of mined negatives come on top of the batch's own.
         (

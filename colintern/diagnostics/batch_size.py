@@ -177,8 +177,9 @@ def _overstated_total(
 ) -> Overstated | None:
     """Return the counted total where it is more than per-device batch x accumulation x processes.
 
-    The samples measured a step decide, where the log has them. Else a cached batch, recorded as
-    `contrastive_batch_size`, may explain more.
+    The samples measured a step decide, where the log has them and the run was planned in epochs:
+    Trainer takes those of a run planned in steps from these same parts. Else a cached batch,
+    recorded as `contrastive_batch_size`, may explain more.
     """
     counted, cached = config.effective_batch_size, config.contrastive_batch_size
     if not (counted and device and accumulation and world):
@@ -186,7 +187,7 @@ def _overstated_total(
     steps = accumulation.value * world.value
     if counted.value <= device.value * steps:
         return None
-    if measured:
+    if measured and config.max_steps is None:
         seen = counted_processes(device, accumulation, measured)
         is_possible = seen is None or seen.value != world.value
     else:
