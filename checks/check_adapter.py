@@ -192,6 +192,7 @@ def check_tensors_fit_config(
         where=coverage.path,
         severity=WARNING if fix else ERROR,
         fix=fix,
+        explains=() if fix else None,
     )
 
 

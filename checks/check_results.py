@@ -158,6 +158,7 @@ def check_results_are_of_these_weights(
         where=task_results.folder,
         severity=ERROR if evaluated_weights.hashes_differ or replaced else WARNING,
         fix=None if replaced else evaluated_weights.fix,
+        independent=evaluated_weights.of_other_training,
     )
 
 

@@ -188,5 +188,7 @@ def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:
         for result in results
         if result.is_finding or result.is_waived_finding
     ]
-    passed = {result.rule for result in results if result.outcome is Outcome.PASSED}
-    return root_causes(findings, explains, passed)
+    refuted = {
+        result.rule for result in results if result.outcome is Outcome.PASSED or result.independent
+    }
+    return root_causes(findings, explains, refuted)

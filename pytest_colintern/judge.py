@@ -146,6 +146,7 @@ class Judge:
             where=verdict.where,
             fix=verdict.fix,
             explains=None if verdict.ok else self._explains(rule, verdict),
+            independent=verdict.independent,
             waiver=waiver,
             known=known,
             duration_seconds=seconds,

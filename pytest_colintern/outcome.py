@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import msgspec
 
@@ -71,6 +71,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     explains: tuple[str, ...]
     stage: int
     duration_seconds: float
+    independent: bool = False
+    """Whether its own evidence shows that no other finding caused it."""
 
     @property
     def is_finding(self) -> bool:
@@ -97,6 +99,7 @@ def check_result(
     where: object = None,
     fix: str | None = None,
     explains: Collection[str] | None = None,
+    independent: bool = False,
     blocked_by: str | None = None,
     waiver: str | None = None,
     known: bool = False,
@@ -104,29 +107,37 @@ def check_result(
 ) -> CheckResult:
     """Make a result of a rule; every text that may stem from an artefact is made printable."""
     return CheckResult(
-        rule=rule.id,
-        name=rule.name,
-        family=rule.family,
+        **_catalogued(rule),
         severity=severity or rule.severity,
         subject=subject,
         outcome=outcome,
         gates=gates,
-        summary=rule.summary,
         observed=printable(observed, limit=MAX_TEXT_CHARACTERS),
         expected=printable(expected, limit=MAX_TEXT_CHARACTERS),
         where="" if where is None else printable(where, limit=MAX_TEXT_CHARACTERS),
-        why=rule.why,
-        evidence=rule.evidence,
         fix=printable(fix, limit=MAX_TEXT_CHARACTERS) if fix else rule.fix,
-        source=rule.source,
         blocked_by=blocked_by,
         waiver=printable(waiver, limit=MAX_TEXT_CHARACTERS) if waiver else None,
         known=known,
-        requires=tuple(sorted(rule.requires)),
         explains=tuple(sorted(rule.explains if explains is None else explains)),
-        stage=rule.stage,
         duration_seconds=duration_seconds,
+        independent=independent,
     )
+
+
+def _catalogued(rule: Rule) -> dict[str, Any]:
+    """What a result repeats of its rule, whatever became of it."""
+    return {
+        "rule": rule.id,
+        "name": rule.name,
+        "family": rule.family,
+        "summary": rule.summary,
+        "why": rule.why,
+        "evidence": rule.evidence,
+        "source": rule.source,
+        "requires": tuple(sorted(rule.requires)),
+        "stage": rule.stage,
+    }
 
 
 class OutcomeCounts(msgspec.Struct, frozen=True, kw_only=True):

@@ -73,3 +73,5 @@ class Verdict:
     """What mends this very fault; None for the rule's own."""
     explains: Collection[str] | None = None
     """Which of the symptoms that its rule explains this very fault causes; None for all."""
+    independent: bool = False
+    """Whether its evidence shows that no other fault caused it: it is then never a symptom."""

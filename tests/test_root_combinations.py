@@ -5,14 +5,17 @@ import shutil
 
 import numpy as np
 from auditing import audit
-from builders.adapter import PROJECTION, write_adapter
+from builders.adapter import PROJECTION, base_tensors, outline, write_adapter, write_tensors
 from builders.manifest import write_manifest
 from builders.results import write_record, write_results
 from builders.training_args import write_training_args
 from builders.training_log import write_training_log
 from cases import all_cases
 
+from colintern.artifacts.files import Enclosure
 from colintern.artifacts.live_record import LiveRecord, write_live_record
+from colintern.artifacts.run_layout import Folder
+from colintern.artifacts.weights_hash import weights_sha256
 from colintern.diagnostics.benchmarks import VIDORE_V1
 
 CHANCE = math.log(16)
@@ -276,9 +279,15 @@ def globs_on_a_lost_projection(run):
     scored(run, 0.11)
 
 
-def untrained_and_stale(run):
+def untrained_and_changed(run):
     untrained(run)
     write_record(run, weights_sha256="0" * 64)
+
+
+def untrained_and_stale(run):
+    untrained_and_changed(run)
+    # What was evaluated is not what training saved: another training made those results.
+    write_manifest(run, weights_sha256="1" * 64)
 
 
 def diverges_and_pads_right(run):
@@ -309,7 +318,16 @@ def edited_list(run):
 
 
 def layer_zeroed_after_evaluation(run):
+    write_manifest(run, weights_sha256=weights_sha256(Folder.read(run), Enclosure.around(run)))
     write_adapter(run, edit=zero_first_layer)
+
+
+def layer_zeroed_and_biases_lost(run):
+    write_adapter(run, config={"bias": "lora_only"}, edit=zero_first_layer)
+    tensors = base_tensors()
+    for module in outline().language:
+        tensors[f"{module.name}.bias"] = np.zeros(module.out_features, np.float32)
+    write_tensors(run.parent / "base" / "model.safetensors", tensors)
 
 
 def projection_zeroed_after_evaluation(run):
@@ -366,11 +384,13 @@ FAULTS = {
     scaled_by_accumulation: [],
     one_epoch_in_batches_of_two: ["CFG001", "CFG002"],
     globs_on_a_lost_projection: ["ADP003", "PRJ001"],
-    untrained_and_stale: ["ADP011"],
+    untrained_and_changed: ["ADP011"],
+    untrained_and_stale: ["ADP011", "RES007"],
     nothing_scaled: ["ADP007"],
     scaled_by_two_and_poor: ["ADP007", "RES001"],
     edited_list: ["ADP003"],
     layer_zeroed_after_evaluation: ["ADP012"],
+    layer_zeroed_and_biases_lost: ["ADP009", "ADP012"],
     projection_zeroed_after_evaluation: ["PRJ002"],
     ended_on_purpose: ["CFG003"],
     ended_by_what_passed: ["CFG003", "LOG013"],

@@ -50,6 +50,12 @@ class EvaluatedWeights(Struct, frozen=True):
         return self.hashes_differ and self.saved_sha256 == self.recorded_sha256
 
     @property
+    def of_other_training(self) -> bool:
+        """Whether what was evaluated is known not to be what training saved."""
+        known = self.hashes_differ and self.saved_sha256 is not None
+        return known and self.saved_sha256 != self.recorded_sha256
+
+    @property
     def fix(self) -> str | None:
         """What to do where the file was changed; None for the rule's own."""
         if not self.changed_since:

@@ -40,7 +40,7 @@ def root_causes(
     Args:
         findings: the failed, warned and waived rules of one subject.
         explains: rule id to the ids of its direct symptoms; must be acyclic.
-        refuted: ids of rules that passed.
+        refuted: ids of rules that passed, and of findings that are known to have no cause here.
 
     Returns:
         Ordered by the worst severity among the root and what it explains, the number of its
