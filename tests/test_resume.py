@@ -298,6 +298,49 @@ def test_base_and_data_may_lie_elsewhere_and_bad_rows_be_skipped(folder, tmp_pat
     assert train(recipe_of(base, **pages(data, on_bad_row="skip")), run, resume=True)
 
 
+def test_targets_may_be_named_in_another_way(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    path = run / "checkpoint-12" / "colintern_run.json"
+    manifest = json.loads(path.read_text())
+    # PEFT saves a long list of names as the fewest suffixes that mean the same.
+    names = recipe_of(folder / "base", **lora(target_modules=tuple(manifest["lora"]["matched"])))
+    assert train(names, run, resume=True)
+    fewer = lora(target_modules=tuple(manifest["lora"]["matched"][1:]))
+    refused(recipe_of(folder / "base", **fewer), run, "the lora.target_modules it began with")
+
+
+def test_a_checkpoint_whose_manifest_was_cut_off_is_of_its_run(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    (run / "checkpoint-12" / "colintern_run.json").unlink()
+    refused(recipe_of(folder / "base", seed=1), run, "the seed it began with, but that was 0")
+    assert train(recipe_of(folder / "base"), run, resume=True)
+
+
+def of_earlier_version(run, **arguments):
+    path = run / "checkpoint-12" / "colintern_run.json"
+    manifest = json.loads(path.read_text())
+    manifest["arguments"] |= arguments
+    del manifest["base"]["layers_sha256"], manifest["datasets"][0]["rows_sha256"]
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_run_of_an_earlier_version_goes_on_in_another_place(folder, tmp_path):
+    run = copy_of(folder / "whole-run", tmp_path)
+    of_earlier_version(run, lr_scheduler_kwargs={}, optim_args="")
+    base = shutil.copytree(folder / "base", tmp_path / "elsewhere" / "base")
+    data = shutil.copytree(folder / "pages", tmp_path / "elsewhere" / "pages")
+    assert train(recipe_of(base, **pages(data)), run, resume=True)
+
+
+def test_a_run_of_an_earlier_version_keeps_base_and_data(folder, tmp_path):
+    run, base = copy_of(folder / "whole-run", tmp_path), folder / "base"
+    of_earlier_version(run)
+    data = shutil.copytree(folder / "pages", tmp_path / "others")
+    refused(recipe_of(base, **pages(data)), run, "the dataset .* was pages and is others")
+    other_base = shutil.copytree(base, tmp_path / "other")
+    refused(recipe_of(other_base, **pages(folder / "pages")), run, "the base it began with")
+
+
 def test_a_run_without_a_decay_may_become_longer(folder, tmp_path):
     run = copy_of(folder / "whole-run", tmp_path)
     path = run / "checkpoint-12" / "colintern_run.json"

@@ -11,7 +11,7 @@ where base and data lie. The length may change only under a schedule that does n
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +24,9 @@ from colintern.model.lora import peft_config
 from colintern.model.targets import LoraSettings
 from colintern.training.preflight import PreflightError
 
+Place = tuple[str | int, ...]
+"""Of a value in a document: keys and numbers, from the outside in."""
+
 _ARGUMENTS: Final = (
     *("per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate"),
     *("weight_decay", "lr_scheduler_type", "lr_scheduler_kwargs", "warmup_steps", "warmup_ratio"),
@@ -32,7 +35,7 @@ _ARGUMENTS: Final = (
 )
 """Fields of TrainingArguments that decide a step."""
 
-_IN_MANIFEST: Final[dict[str, tuple[str | int, ...]]] = {
+_IN_MANIFEST: Final[dict[str, Place]] = {
     **{name: ("arguments", name) for name in _ARGUMENTS},
     "number of processes": ("world_size",),
     "loss": ("loss", "class"),
@@ -48,14 +51,14 @@ _IN_ADAPTER: Final = {
     "lora.rank": "r",
     "lora.alpha": "lora_alpha",
     "lora.dropout": "lora_dropout",
-    "lora.target_modules": "target_modules",
     "modules that are trained whole": "modules_to_save",
 }
-_BY_CONTENT: Final[dict[str, tuple[tuple[str | int, ...], tuple[str | int, ...]]]] = {
+_BY_CONTENT: Final[dict[str, tuple[Place, Place]]] = {
     "base": (("base", "id"), ("base", "layers_sha256")),
     "dataset": (("datasets", 0, "name"), ("datasets", 0, "rows_sha256")),
+    "lora.target_modules": (("lora", "target_modules"), ("lora", "matched")),
 }
-"""What may lie elsewhere: the name, and the hash that tells more where both runs have it."""
+"""What may be named, or lie, elsewhere: the name, and what tells more where both runs have it."""
 
 _WITHOUT_LENGTH: Final = ("constant", "constant_with_warmup")
 """Schedules whose rate at a step does not depend on how many are to come."""
@@ -64,6 +67,8 @@ _SHOWN: Final = 120
 """Characters of a value in the message."""
 
 _UNKNOWN: Final = object()
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+"""What a setting is that was never made; another version of a library may write another of them."""
 
 
 def check_resumed(checkpoint: Path, manifest: RunManifest, lora: LoraSettings) -> None:
@@ -77,7 +82,9 @@ def check_resumed(checkpoint: Path, manifest: RunManifest, lora: LoraSettings) -
     Raises:
         PreflightError: a setting is another; the message has its name and both values.
     """
-    began, adapter = _document(checkpoint / RUN_MANIFEST), _document(checkpoint / ADAPTER_CONFIG)
+    # A kill may come between a checkpoint and the copy of the manifest in it.
+    began = _document(checkpoint / RUN_MANIFEST) or _document(checkpoint.parent / RUN_MANIFEST)
+    adapter = _document(checkpoint / ADAPTER_CONFIG)
     now: dict[str, Any] = json.loads(json.dumps(to_builtins(manifest), default=str))
     others = list(_differences(began, adapter, now, _as_saved(peft_config(lora).to_dict())))
     if not others:
@@ -100,27 +107,41 @@ def _differences(
 ) -> Iterator[tuple[str, Any, Any]]:
     """Yield name, value before and value now of what is another; unknown is no difference."""
     for name, key in _IN_ADAPTER.items():
-        if key in adapter and _as_saved(adapter)[key] != adapter_now[key]:
+        if key in adapter and _other(_as_saved(adapter)[key], adapter_now[key]):
             yield name, adapter[key], adapter_now[key]
     for name, place in {**_IN_MANIFEST, **_length(now)}.items():
         if _differ(began, now, place):
             yield name, _at(began, place), _at(now, place)
     for name, (place, content) in _BY_CONTENT.items():
-        hashed = all(isinstance(_at(each, content), str) for each in (began, now))
-        if _differ(began, now, content if hashed else place):
+        known = all(isinstance(_at(each, content), str | list) for each in (began, now))
+        if _differ(began, now, content) if known else _differ(began, now, place, _last):
             yield name, *_named(began, now, place, content)
 
 
-def _differ(began: Mapping[str, Any], now: Mapping[str, Any], place: tuple[str | int, ...]) -> bool:
+def _differ(
+    began: Mapping[str, Any],
+    now: Mapping[str, Any],
+    place: Place,
+    form: Callable[[Any], Any] = lambda value: value,
+) -> bool:
     before, after = _at(began, place), _at(now, place)
-    return before is not _UNKNOWN and after is not _UNKNOWN and before != after
+    return before is not _UNKNOWN and after is not _UNKNOWN and _other(form(before), form(after))
+
+
+def _other(before: Any, after: Any) -> bool:
+    return bool(before != after) and not (before in _NOTHING and after in _NOTHING)
+
+
+def _last(name: Any) -> Any:
+    """Keep of a name what a folder keeps when it is moved."""
+    return name.rstrip("/").rpartition("/")[2] if isinstance(name, str) else name
 
 
 def _named(
     began: Mapping[str, Any],
     now: Mapping[str, Any],
-    place: tuple[str | int, ...],
-    content: tuple[str | int, ...],
+    place: Place,
+    content: Place,
 ) -> tuple[str, str]:
     """Name both, with the hashes where the names are the same."""
     names = [str(_at(each, place)) for each in (began, now)]
@@ -129,7 +150,7 @@ def _named(
     return names[0], names[1]
 
 
-def _length(now: Mapping[str, Any]) -> dict[str, tuple[str | int, ...]]:
+def _length(now: Mapping[str, Any]) -> dict[str, Place]:
     """Return what says how long the run is, where the schedule depends on it."""
     arguments = now.get("arguments") or {}
     warmup = arguments.get("warmup_steps") or 0
@@ -141,7 +162,7 @@ def _length(now: Mapping[str, Any]) -> dict[str, tuple[str | int, ...]]:
     return {**steps, **(epochs if (arguments.get("max_steps") or 0) <= 0 else {})}
 
 
-def _at(document: Any, place: tuple[str | int, ...]) -> Any:
+def _at(document: Any, place: Place) -> Any:
     for key in place:
         try:
             document = document[key]
