@@ -134,6 +134,18 @@ def newest_whole_checkpoint(run: Path) -> Path | None:
     return None
 
 
+def checkpoint_to_go_on_from(run: Path) -> Path:
+    """Return the newest whole checkpoint.
+
+    Raises:
+        ResumeError: there is none.
+    """
+    found = newest_whole_checkpoint(run)
+    if found is None:
+        raise ResumeError(f"{run} has no checkpoint to go on from")
+    return found
+
+
 def fault_of(checkpoint: Path) -> str | None:
     """Say why a run cannot go on from `checkpoint`; None when it can."""
     if (checkpoint / _SENTINEL).exists():

@@ -23,16 +23,16 @@ from colintern.model.lora import save_projection_base
 from colintern.training.batch_parts import Inputs, flat_negatives, split_rows, with_prefix
 from colintern.training.cached_batch import EmbeddedSide, loss_at_embeddings
 from colintern.training.checkpoints import (
-    ResumeError,
     StagedCheckpoint,
+    checkpoint_to_go_on_from,
     disk_faults_as_such,
-    newest_whole_checkpoint,
     rotate,
 )
 from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.finiteness import refuse_not_finite
 from colintern.training.gathering import gathered
 from colintern.training.loss_carry import LossCarry
+from colintern.training.operations import StepOperations
 from colintern.training.step_record import StepRecord
 
 
@@ -60,6 +60,7 @@ class ColInternTrainer(ContrastiveTrainer):
             raise ValueError("a cached batch has no symmetric loss; leave chunk_size out")
         self.chunk_size = chunk_size
         self.steps = StepRecord()
+        self.operations = StepOperations(self.model, super().floating_point_ops)
         self.carry = LossCarry(self)
         self.add_callback(self.carry)
 
@@ -105,9 +106,7 @@ class ColInternTrainer(ContrastiveTrainer):
         loss = self._compute_loss_from_outputs(query_QND, page_PND, grouped)
         if self.compute_symetric_loss:
             if grouped is not None:
-                raise ValueError(
-                    "the symmetric loss knows no hard negatives; leave one of them out"
-                )
+                raise ValueError("the symmetric loss knows no hard negatives; leave one out")
             loss = (loss + self._compute_loss_from_outputs(page_PND, query_QND)) / 2
         return (loss, (query_QND, page_PND)) if return_outputs else loss
 
@@ -160,6 +159,10 @@ class ColInternTrainer(ContrastiveTrainer):
     def _backward(self, surrogate: torch.Tensor) -> None:
         self.accelerator.backward(surrogate / self.current_gradient_accumulation_steps)
 
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """Count as the Trainer does, without its look at every parameter."""
+        return self.operations.of(inputs)
+
     def prediction_step(
         self,
         model: nn.Module,
@@ -196,10 +199,7 @@ class ColInternTrainer(ContrastiveTrainer):
             ResumeError: there is none.
         """
         if resume_from_checkpoint is True:
-            found = newest_whole_checkpoint(Path(self.args.output_dir))
-            if found is None:
-                raise ResumeError(f"{self.args.output_dir} has no checkpoint to go on from")
-            resume_from_checkpoint = str(found)
+            resume_from_checkpoint = str(checkpoint_to_go_on_from(Path(self.args.output_dir)))
         self.carry.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
