@@ -1,4 +1,5 @@
 import math
+import os
 from itertools import pairwise
 
 import pytest
@@ -88,6 +89,23 @@ def test_judging_takes_its_share_of_time_at_most(watched, cost):
     spent = cost * (clock.judged - before)
     assert clock.judged > before
     assert spent <= 0.1 + 0.005 * (clock.now - began) + cost
+
+
+def test_a_sign_of_life_makes_no_empty_record(watched, tmp_path):
+    clock = Clock()
+    audit, _ = watched(clock)
+    record = tmp_path / "colintern_live.json"
+    os.utime(record, (1, 1))
+    clock.now += 29
+    audit.beat()
+    assert record.stat().st_mtime == 1
+    clock.now += 2
+    audit.beat()
+    assert record.stat().st_mtime > 1
+    record.unlink()
+    clock.now += 31
+    audit.beat()
+    assert not record.exists()
 
 
 def test_a_long_log_is_judged_when_it_has_grown(watched):

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from threading import Event
 
+import msgspec
 import pytest
 
 optuna = pytest.importorskip("optuna")
@@ -26,9 +27,15 @@ from colintern.search.storage import (  # noqa: E402 - after the skip
     open_storage,
     shown_storage,
 )
-from colintern.search.study import StudyError  # noqa: E402 - after the skip
+from colintern.search.study import (  # noqa: E402 - after the skip
+    SETTINGS,
+    SearchPlan,
+    StudyError,
+    open_study,
+)
 from colintern.search.summary import table_text, trial_rows  # noqa: E402 - after the skip
 from colintern.search.worker import Outcome, SearchError  # noqa: E402 - after the skip
+from colintern.training.recipes import tiny  # noqa: E402 - after the skip
 
 WORKER = Path(__file__).with_name("study_worker.py")
 
@@ -92,6 +99,23 @@ def test_a_study_of_other_settings_is_refused(tmp_path):
     study.set_user_attr("colintern_settings", {**settings, "temperature": 0.5})
     with pytest.raises(StudyError, match=r"temperature 0\.5, but now it is 0\.05"):
         worker_of(tmp_path, None, complete)
+
+
+GIVEN = "values of the command line that follow no parameter"
+
+
+def test_workers_agree_on_what_follows_no_parameter():
+    plan = SearchPlan(recipe=tiny(), space=(), evaluations=2)
+    storage = optuna.storages.InMemoryStorage()
+    alpha = msgspec.structs.replace(plan, given=frozenset({"lora.alpha", "learning_rate"}))
+    study = open_study(storage, "s", alpha, num_trials=2)
+    open_study(storage, "s", alpha, num_trials=2)
+    with pytest.raises(StudyError, match=rf"{GIVEN} \['lora.alpha'\], but now it is \[\]"):
+        open_study(storage, "s", plan, num_trials=2)
+    settings = {key: value for key, value in study.user_attrs[SETTINGS].items() if key != GIVEN}
+    study.set_user_attr(SETTINGS, settings)
+    # One of an earlier version does not tell.
+    open_study(storage, "s", plan, num_trials=2)
 
 
 def test_an_interrupted_trial_is_taken_up_again_with_its_run(tmp_path):

@@ -27,7 +27,7 @@ WARMUP_RATIO: Final = "warmup_ratio"
 """Warm-up as a share of the run, which suits runs of any length; the Trainer calls it
 `warmup_steps` below 1."""
 
-_ACCUMULATION: Final = "gradient_accumulation_steps"
+ACCUMULATION: Final = "gradient_accumulation_steps"
 _NEVER: Final = frozenset(
     {"name", "family", "base", "data", "lora", "arguments", "train_pairs", "eval_pairs"}
     | {"eval_steps", "save_steps", "save_total_limit", "logging_steps"}
@@ -47,7 +47,7 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "weight_decay": (0, math.inf),
     "max_grad_norm": (0, math.inf),
     BATCH: (2, math.inf),
-    _ACCUMULATION: (1, math.inf),
+    ACCUMULATION: (1, math.inf),
     "chunk_size": (1, math.inf),
     "lora.rank": (1, math.inf),
     "lora.alpha": (1, math.inf),
@@ -79,7 +79,7 @@ def with_params(recipe: Recipe, params: Mapping[str, Value], given: Collection[s
     own = {*params, *given}
     if "lora.rank" in params and "lora.alpha" not in own:
         changed = replace(changed, lora=replace(changed.lora, alpha=changed.lora.rank))
-    if BATCH in params and _ACCUMULATION not in own:
+    if BATCH in params and ACCUMULATION not in own:
         steps = math.ceil(recipe.effective_batch_size / changed.per_device_train_batch_size)
         changed = replace(changed, gradient_accumulation_steps=steps)
     return changed

@@ -23,13 +23,17 @@ from optuna.study import Study
 
 from colintern.artifacts.printable import printable
 from colintern.search.defaults import starting_point
-from colintern.search.params import Value
+from colintern.search.params import ACCUMULATION, Value
 from colintern.search.sampler import make_sampler
 from colintern.search.space import Parameter, Space
 from colintern.training.recipes import Recipe
 
 SETTINGS: Final = "colintern_settings"
 """Attribute of a study: what its trials have in common."""
+
+_FOLLOWING: Final = frozenset({"lora.alpha", ACCUMULATION})
+"""What follows the parameters of a trial, unless the command line gives it."""
+_GIVEN: Final = "values of the command line that follow no parameter"
 
 _STARTUP_TRIALS: Final = 4
 """Completed trials before any is pruned."""
@@ -150,7 +154,8 @@ def _settings(plan: SearchPlan) -> dict[str, Any]:
     flat = {**{key: value for key, value in recipe.items() if key != "lora"}}
     flat |= {f"lora.{key}": value for key, value in recipe["lora"].items()}
     space = {each.name: each.description() for each in plan.space}
-    settings = {**flat, "search space": space, "evaluations": plan.evaluations}
+    given = sorted(plan.given & _FOLLOWING)
+    settings = {**flat, "search space": space, "evaluations": plan.evaluations, _GIVEN: given}
     alike: dict[str, Any] = json.loads(json.dumps(settings, default=str))
     return alike
 
@@ -161,7 +166,9 @@ def _check_settings(study: Study, settings: Mapping[str, Any]) -> None:
         # Its maker has not come so far, or died there.
         study.set_user_attr(SETTINGS, settings)
         return
-    names = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    # A study of an earlier version has none.
+    told = before if _GIVEN in before else {**before, _GIVEN: settings[_GIVEN]}
+    names = [name for name in {**told, **settings} if told.get(name) != settings.get(name)]
     if names:
         name = names[0]
         raise StudyError(
