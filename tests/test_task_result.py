@@ -111,8 +111,8 @@ def test_other_json_is_no_result(tmp_path, document):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"scores": []}, "$.scores"),
-        ({"scores": {"test": {"ndcg_at_5": 1}}}, "$.scores"),
+        ({"scores": []}, "at `scores`"),
+        ({"scores": {"test": {"ndcg_at_5": 1}}}, "at `scores.test`"),
         ({"scores": {"test": [{"ndcg_at_5": "high"}]}}, "`ndcg_at_5`"),
         ({"scores": {"test": [{"ndcg_at_5": True}]}}, "`ndcg_at_5`"),
         ({"scores": {"test": [{"ndcg_at_5": 10**400}]}}, "`ndcg_at_5`"),

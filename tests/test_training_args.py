@@ -72,7 +72,7 @@ FIELDS = [
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_wrong_type_names_the_key(tmp_path, name):
-    with pytest.raises(ArtifactError, match=rf"\$\.{name}\b"):
+    with pytest.raises(ArtifactError, match=rf"at `{name}`"):
         read(tmp_path, **{name: [{}]})
 
 
