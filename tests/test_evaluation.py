@@ -244,6 +244,33 @@ def test_finished_tasks_are_of_these_settings(evaluated, tmp_path, change):
     assert folder.is_of(find_checkpoint(str(run))) is not is_other
 
 
+def test_results_stay_where_only_the_place_of_the_base_changed(evaluated, tmp_path):
+    run, base = tmp_path / "healthy", tmp_path / "moved-base"
+    shutil.copytree(HEALTHY, run)
+    shutil.copytree(HEALTHY.parents[1] / "tiny-base", base)
+    path = run / "adapter_config.json"
+    path.write_text(path.read_text().replace("colintern/tiny-base", str(base)))
+    assert ResultsFolder(evaluated).is_of(find_checkpoint(str(run)))
+
+
+def test_a_base_that_loading_fetches_changes_no_settings(tmp_path, monkeypatch):
+    run, hub, commit = tmp_path / "healthy", tmp_path / "hub", "c" * 40
+    shutil.copytree(HEALTHY, run)
+    for path in (run / "adapter_config.json", run / "colintern_run.json"):
+        path.write_text(path.read_text().replace("colintern/tiny-base", "org/tiny"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    before = find_checkpoint(str(run))
+    shutil.copytree(HEALTHY.parents[1] / "tiny-base", hub / "models--org--tiny/snapshots" / commit)
+    (hub / "models--org--tiny" / "refs").mkdir()
+    (hub / "models--org--tiny" / "refs" / "main").write_text(commit)
+    loaded = load_retriever(before).checkpoint
+    assert (before.base, loaded.name) == ("org/tiny", before.name)
+    assert loaded.settings_sha256 == find_checkpoint(str(run)).settings_sha256
+    assert loaded.settings_sha256 != before.settings_sha256
+
+
 def test_an_older_record_has_no_hash_of_settings(copied):
     record = copied / "colintern_eval.json"
     recorded = json.loads(record.read_text())

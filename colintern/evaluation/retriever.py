@@ -4,7 +4,8 @@ Shape letters: B batch, N tokens, D embedding dimension.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -13,7 +14,12 @@ from torch import nn
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
-from colintern.evaluation.checkpoint import Checkpoint, CheckpointError, classes_of
+from colintern.evaluation.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    classes_of,
+    find_checkpoint,
+)
 from colintern.evaluation.engine_repairs import tie_output_layer, with_prefix_attention
 from colintern.evaluation.merging import merge_verified
 from colintern.model.loading import LoadError, choose_attention, load_checkpoint
@@ -124,13 +130,21 @@ def load_retriever(
     suffix = processor.query_augmentation_token * AUGMENTATION_TOKENS
     trained = checkpoint.trained_format
     return Retriever(
-        checkpoint=checkpoint,
+        checkpoint=_settled(checkpoint),
         model=model.eval().to(place),
         processor=processor,
         query_prefix=_known(trained.prefix if trained else None, processor.query_prefix),
         query_suffix=_known(trained.suffix if trained else None, suffix),
         attention=attention,
     )
+
+
+def _settled(checkpoint: Checkpoint) -> Checkpoint:
+    """Hash the settings anew where loading has fetched the base, as the next look will see it."""
+    if checkpoint.base is None or Path(checkpoint.base).is_dir():
+        return checkpoint
+    again = find_checkpoint(str(checkpoint.layout.path), family=checkpoint.family.name)
+    return replace(checkpoint, settings_sha256=again.settings_sha256)
 
 
 def _place(name: str | torch.device) -> torch.device:

@@ -1,12 +1,14 @@
 """What beside the weights decides a checkpoint's scores: its settings, and the base below it."""
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Final
 
 from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, read_bytes
+from colintern.artifacts.json_document import read_json_object
 from colintern.artifacts.limits import TOKENIZER_JSON_BYTES
 from colintern.artifacts.run_layout import (
     ADAPTER_CONFIG,
@@ -20,6 +22,8 @@ from colintern.artifacts.tensor_store import TensorStore
 from colintern.diagnostics.base_identity import layers_sha256
 
 _OF_THE_WEIGHTS: Final = (ADAPTER_CONFIG, MODEL_CONFIG)
+_PLACE_OF_BASE: Final = "base_model_name_or_path"
+"""May change with the machine: what is in the base is hashed on its own."""
 _OF_THE_PROCESSOR: Final = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG, TOKENIZER, TOKENIZER_CONFIG)
 
 
@@ -45,11 +49,21 @@ def settings_sha256(
 
 def _content(path: Path) -> str:
     """Hash a file; what cannot be read is told when the model is loaded."""
+    enclosure = Enclosure.around(path.parent)
     try:
-        content = read_bytes(path, Enclosure.around(path.parent), limit=TOKENIZER_JSON_BYTES)
+        if path.name == ADAPTER_CONFIG:
+            content = _adapter_settings(path, enclosure)
+        else:
+            content = read_bytes(path, enclosure, limit=TOKENIZER_JSON_BYTES)
     except ArtifactError:
         return "absent"
     return hashlib.sha256(content).hexdigest()
+
+
+def _adapter_settings(path: Path, enclosure: Enclosure) -> bytes:
+    settings = dict(read_json_object(path, enclosure))
+    settings.pop(_PLACE_OF_BASE, None)
+    return json.dumps(settings, sort_keys=True).encode("utf-8", "surrogatepass")
 
 
 def _layers(base: TensorStore | None) -> str | None:
