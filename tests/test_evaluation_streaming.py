@@ -24,6 +24,9 @@ from colintern.evaluation.retriever import Retriever, load_retriever
 from colintern.evaluation.streaming import StreamingSearch
 from colintern.pages.world import TASK
 
+# A forked process has none of the threads of its parent's pool, and would wait for them.
+torch.set_num_threads(1)
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),

@@ -92,3 +92,18 @@ def test_torchrun_and_accelerate_launch_train_the_same(tmp_path):
         assert (tmp_path / name / "checkpoint-4" / "optimizer.pt").exists()
     weights = [(tmp_path / name / "adapter_model.safetensors").read_bytes() for name in LAUNCHERS]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.acceptance
+def test_a_finding_before_the_first_step_ends_both_processes(tmp_path):
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    command = [sys.executable, "-m", *LAUNCHERS["torchrun"], "-m", "colintern", "train", *SHORT]
+    command += ["--output-dir", str(tmp_path / "run"), "--stop-on", "error"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stderr.count("CFG001 ended the run before its first step") == 1
+    assert [number for number in (0, 1) if f"exitcode: 3) local_rank: {number}" in done.stderr]
+    assert list((tmp_path / "run").glob("checkpoint-*")) == []

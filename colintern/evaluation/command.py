@@ -11,6 +11,7 @@ import click
 
 from colintern.artifacts.printable import printable
 from colintern.evaluation.settings import Settings
+from colintern.model.engine import import_engine
 
 FAILED: Final = 1
 """Exit code when a task failed; the results of the others are there."""
@@ -38,6 +39,7 @@ def run_evaluation(settings: Settings, *, streaming: bool = False) -> int:
     Raises:
         click.ClickException: a mistake of the user's, or a checkpoint that cannot be loaded.
     """
+    import_engine()
     from colintern.evaluation.checkpoint import CheckpointError  # noqa: PLC0415 - slow imports
     from colintern.evaluation.processes import (  # noqa: PLC0415
         OtherProcessError,

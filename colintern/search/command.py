@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.printable import printable
+from colintern.model.engine import import_engine
 from colintern.search.defaults import default_space
 from colintern.search.params import BATCH, WARMUP_RATIO, ParamsError
 from colintern.search.space import Space, read_space
@@ -41,6 +42,7 @@ def run_search(options: Mapping[str, Any], flags: Sequence[str]) -> int:
     from optuna.exceptions import OptunaError  # noqa: PLC0415
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
 
+    import_engine()
     from colintern.search.session import SearchSession  # noqa: PLC0415 - imports torch
     from colintern.search.storage import StorageError  # noqa: PLC0415 - as above
     from colintern.search.study import SearchPlan, StudyError  # noqa: PLC0415 - as above
