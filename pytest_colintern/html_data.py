@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from pytest_colintern.audit_report import AuditReport
+from pytest_colintern.audit_report import AuditReport, SubjectReport
 from pytest_colintern.finding_text import BROKEN_WHY
 from pytest_colintern.outcome import CheckResult, Outcome
 from pytest_colintern.verdict import Severity
@@ -47,9 +47,8 @@ def audit_data(report: AuditReport) -> str:
     strings = _Strings()
     rules = _rules(report)
     places = {rule["id"]: index for index, rule in enumerate(rules)}
-    fixes = [rule["fix"] for rule in rules]
     rows = [
-        _row(result, places[result.rule], index, fixes, strings)
+        _row(result, places[result.rule], index, strings, _symptoms(result, subject))
         for index, subject in enumerate(report.worst_first)
         for result in subject.results
     ]
@@ -95,18 +94,25 @@ def _rule_order(result: CheckResult) -> tuple[int, str]:
 
 
 def _rule(result: CheckResult) -> dict[str, Any]:
-    names: Iterable[str] = ("name", "family", "summary", "why", "evidence", "fix", "source")
+    names: Iterable[str] = ("name", "family", "summary", "why", "evidence", "source")
     return {
         "id": result.rule,
         "stage": result.stage,
         "requires": list(result.requires),
-        "explains": list(result.explains),
+        "explains": list(result.may_explain),
+        "fix": result.usual_fix,
         **{name: getattr(result, name) for name in names},
     }
 
 
+def _symptoms(result: CheckResult, subject: SubjectReport) -> str:
+    """What a finding may have caused on its subject, by id."""
+    caused = {each.rule for each in subject.results if each.is_finding and not each.independent}
+    return " ".join(sorted(caused.intersection(result.explains))) if result.is_finding else ""
+
+
 def _row(
-    result: CheckResult, rule: int, subject: int, fixes: list[str], strings: _Strings
+    result: CheckResult, rule: int, subject: int, strings: _Strings, symptoms: str
 ) -> list[int]:
     texts = (
         result.observed,
@@ -116,7 +122,8 @@ def _row(
         result.waiver,
         _KNOWN if result.known else "",
         # A rule may tell a fix for this very case.
-        result.fix if result.fix != fixes[rule] else "",
+        result.fix if result.fix != result.usual_fix else "",
+        symptoms,
     )
     return [
         rule,

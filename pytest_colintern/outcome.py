@@ -73,6 +73,10 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_seconds: float
     independent: bool = False
     """Whether its own evidence shows that no other finding caused it."""
+    may_explain: tuple[str, ...] = ()
+    """What its rule may explain; `explains` is what this very finding does."""
+    usual_fix: str = ""
+    """Of its rule; `fix` is that of this very finding."""
 
     @property
     def is_finding(self) -> bool:
@@ -137,6 +141,8 @@ def _catalogued(rule: Rule) -> dict[str, Any]:
         "source": rule.source,
         "requires": tuple(sorted(rule.requires)),
         "stage": rule.stage,
+        "may_explain": tuple(sorted(rule.explains)),
+        "usual_fix": rule.fix,
     }
 
 

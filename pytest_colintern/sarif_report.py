@@ -72,7 +72,7 @@ def _rule(result: CheckResult) -> dict[str, Any]:
         "name": result.name,
         "shortDescription": {"text": result.summary},
         "fullDescription": {"text": result.why},
-        "help": {"text": f"{result.fix}\n\nSource: {result.source}"},
+        "help": {"text": f"{result.usual_fix}\n\nSource: {result.source}"},
     }
 
 

@@ -54,7 +54,9 @@ def result(number, subject, outcome, **fields):
         "stage": number % 11,
         "duration_seconds": 0.0,
     }
-    return CheckResult(**values | fields)
+    values |= fields
+    usual = {"may_explain": values["explains"], "usual_fix": values["fix"]}
+    return CheckResult(**usual | values)
 
 
 def made_report(subjects, results):

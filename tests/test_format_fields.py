@@ -49,7 +49,7 @@ def own(number, subject, outcome, severity=ERROR, **fields):
         for name in ("observed", "expected", "where", "source", "evidence", "summary", "fix", "why")
     }
     rule = ("source", "evidence", "summary", "why")
-    texts |= {name: f"{name} of rule {number}" for name in rule}
+    texts |= {name: f"{name} of rule {number}" for name in (*rule, "usual_fix")}
     seconds = number + 0.25
     values = (
         texts
@@ -245,7 +245,7 @@ def test_sarif_has_every_finding(report, every):
         assert (rule["id"], rule["name"]) == (each.rule, each.name)
         assert rule["shortDescription"]["text"] == each.summary
         assert rule["fullDescription"]["text"] == each.why
-        assert rule["help"]["text"] == f"{each.fix}\n\nSource: {each.source}"
+        assert rule["help"]["text"] == f"{each.usual_fix}\n\nSource: {each.source}"
         broke = each.outcome is Outcome.ERROR
         assert entry["level"] == ("error" if broke else levels[each.severity])
         advice = f" (expected {each.expected}). {each.fix}"
@@ -315,13 +315,16 @@ def test_page_has_every_field_as_data(report, every):
         each = rules[rule["id"]]
         for name in ("name", "family", "summary", "why", "evidence", "source", "stage"):
             assert rule[name] == getattr(each, name), name
-        assert (rule["requires"], rule["explains"]) == (list(each.requires), list(each.explains))
+        assert rule["requires"] == list(each.requires)
+        assert rule["explains"] == list(each.may_explain)
+        assert rule["fix"] == each.usual_fix
     assert len(data["rules"]) == len(rules)
     told = {(data["rules"][row[0]]["id"], data["subjects"][row[1]]): row for row in data["rows"]}
     assert told.keys() == {(each.rule, each.subject) for each in every}
     for each in every:
         row = told[each.rule, each.subject]
-        texts = [data["strings"][number] for number in row[4:]]
+        *texts, symptoms = [data["strings"][number] for number in row[4:]]
+        assert symptoms == ("TEAM002" if each.rule == "TEAM001" and each.is_finding else "")
         fix = texts.pop() or data["rules"][row[0]]["fix"]
         assert data["outcomes"][row[2]] == [each.outcome.value, each.outcome.label]
         assert data["severities"][row[3]] == each.severity.value
@@ -329,6 +332,34 @@ def test_page_has_every_field_as_data(report, every):
         fields = (each.observed, each.expected, each.where, each.blocked_by, each.waiver, known)
         assert texts == [text or "" for text in fields]
         assert fix == each.fix
+
+
+@pytest.mark.parametrize("order", [("few", "all"), ("all", "few")])
+def test_one_verdict_leaves_the_page_of_its_rule_alone(order):
+    usual = {"may_explain": ("TEAM002", "TEAM003"), "usual_fix": "the rule's", "fix": "the rule's"}
+    own_fix = {"explains": ("TEAM002",), "fix": "of this case"}
+    cause = {"few": usual | own_fix, "all": usual | {"explains": usual["may_explain"]}}
+    results = [own(1, name, Outcome.FAILED, **cause[name]) for name in order]
+    results += [own(2, name, Outcome.FAILED, independent=name == "all") for name in order]
+    results += [own(3, name, Outcome.FAILED) for name in order]
+    policy = PolicyInForce()
+    names = [identity(name) for name in order]
+    report = audit_report(names, results, duration_seconds=1, policy=policy)
+    data = json.loads(audit_data(report))
+    assert (data["rules"][0]["explains"], data["rules"][0]["fix"]) == (
+        ["TEAM002", "TEAM003"],
+        "the rule's",
+    )
+    told = {
+        data["subjects"][row[1]]: data["strings"][row[-1]] for row in data["rows"] if not row[0]
+    }
+    assert told == {"few": "TEAM002", "all": "TEAM003"}
+    roots = {
+        subject.identity.name: [root.rule for root in subject.roots] for subject in report.subjects
+    }
+    assert roots == {"few": ["TEAM001", "TEAM003"], "all": ["TEAM001", "TEAM002"]}
+    (run,) = json.loads(sarif_report(report))["runs"]
+    assert run["tool"]["driver"]["rules"][0]["help"]["text"].startswith("the rule's")
 
 
 READ_DETAILS = """rows => rows.map((row) => {

@@ -10,8 +10,8 @@
   const FINDINGS = new Set(["failed", "warned"]);
   const SVG = "http://www.w3.org/2000/svg";
   const several = data.subjects.length > 1;
-  const [RULE, SUBJECT, OUTCOME, SEVERITY, OBSERVED, EXPECTED, WHERE, BLOCKED, WAIVER, KNOWN, FIX] =
-    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+  const [RULE, SUBJECT, OUTCOME, SEVERITY, OBSERVED, EXPECTED, WHERE, BLOCKED, WAIVER, KNOWN, FIX, CAUSED] =
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
   const ruleIds = new Map(data.rules.map((rule, index) => [rule.id, index]));
   const find = (id) => document.getElementById(id);
   const textOf = (row, field) => data.strings[row[field]];
@@ -56,12 +56,12 @@
     const isFinding = (each) => FINDINGS.has(data.outcomes[each[OUTCOME]][0]);
     if (!isFinding(row)) return;
     const found = data.rows.filter((each) => each[SUBJECT] === row[SUBJECT] && isFinding(each));
-    const rule = data.rules[row[RULE]];
-    const checks = (wanted) => found.map((each) => data.rules[each[RULE]]).filter(wanted)
+    const causes = (one, other) => textOf(one, CAUSED).split(" ").includes(data.rules[other[RULE]].id);
+    const checks = (wanted) => found.filter(wanted).map((each) => data.rules[each[RULE]])
       .flatMap((each, index) => [...(index ? [", "] : []), make("a", {
         href: `#check-${row[SUBJECT]}-${each.id}`, class: "rule" }, each.id)]);
-    described(list, "Explains", ...checks((each) => rule.explains.includes(each.id)));
-    described(list, "Explained by", ...checks((each) => each.explains.includes(rule.id)));
+    described(list, "Explains", ...checks((each) => causes(row, each)));
+    described(list, "Explained by", ...checks((each) => causes(each, row)));
   }
 
   function describeRelations(list, rule) {
