@@ -96,7 +96,7 @@ def read_live_record(path: Path, enclosure: Enclosure | None) -> LiveRecord:
             path,
             expected=f'"schema": "{SCHEMA}"',
             found=printable(document.get("schema"), limit=60),
-            remedy="Remove the file: only `colintern watch` reads it.",
+            remedy="Remove the file: the audit needs it only to say what ended a run.",
         )
     return convert(path, document, LiveRecord)
 
