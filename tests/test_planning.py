@@ -15,7 +15,7 @@ from colintern.cli import main
 from colintern.planning.architecture import find_architecture
 from colintern.planning.duration import durations
 from colintern.planning.gpus import parse_gpus
-from colintern.planning.hyperparameters import propose, steps_of_epoch, warmup_for
+from colintern.planning.hyperparameters import propose, reasons, steps_of_epoch, warmup_for
 from colintern.planning.memory import GIBIBYTE, StepSettings, largest_batch, memory_use
 from colintern.planning.plan_text import proposal_table
 from colintern.training.recipes import tiny
@@ -50,6 +50,14 @@ def internvl(vision=None, **text):
 
 def plan(*options):
     return CliRunner().invoke(main, ["plan", *map(str, options)])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_unstable_training_gets_a_lower_rate(model):
+    proposal = propose(find_architecture(model), 80 * GIBIBYTE, 127_000)
+    calmer = float(reasons(proposal)["Learning Rate"].split("; ")[1].split()[0])
+    assert calmer == (2e-5 if model in {"1B", "2B"} else 5e-6)
+    assert calmer < proposal.learning_rate
 
 
 def test_the_guides_block_is_printed_exactly():

@@ -37,6 +37,8 @@ from pytest_colintern.subjects import find_subjects
 DEMOS = ("demo:healthy", "demo:guide-as-written", "demo:poor-settings")
 WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
 
+DEMO = Path(__file__).parent.parent / "colintern" / "assets" / "demo"
+
 
 def document(*runs, here=Path("/"), settings=None):
     subjects = find_subjects([str(run) for run in runs], here)
@@ -356,6 +358,22 @@ def test_poor_settings_get_the_guides_numbers():
         assert re.search(rf"^ {{3}}{re.escape(line)}$", text, re.MULTILINE)
     assert text.index("CFG002") < text.index("CFG008") < text.index("Train again")
     assert "colintern train --recipe tiny" in text
+
+
+@pytest.mark.parametrize("family", ["guide", "tiny"])
+def test_only_the_guides_model_gets_its_rate(healthy_run, tmp_path, family):
+    run = healthy_run
+    if family == "tiny":
+        run = shutil.copytree(DEMO / "healthy", tmp_path / "tiny")
+    path = run / "trainer_state.json"
+    state = json.loads(path.read_text())
+    for row in state["log_history"][len(state["log_history"]) // 2 :]:
+        row.update({name: 9.0 for name in ("loss", "eval_loss") if name in row})
+    path.write_text(json.dumps(state))
+    text = section(markdown(run), "What to try next")
+    assert "LOG006" in text
+    assert ("warmup_steps=200" in text) is (family == "guide")
+    assert ("learning_rate=2e-5" in text) is (family == "guide")
 
 
 def test_root_causes_beyond_the_most_are_named(monkeypatch):

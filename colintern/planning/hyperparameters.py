@@ -41,6 +41,8 @@ _TINY_LEARNING_RATE: Final = 2e-3
 """Of the recipe `tiny`."""
 _LEARNING_RATES: Final = (7e-5, 5e-5, 3e-5, 1e-5)
 """By the sizes of the family: below 0.5B, 2B, 4B, and above. Design 9."""
+_CALM_RATE: Final = 2e-5
+"""The guide's learning rate for training that is unstable."""
 _SMALL_RANK: Final = 0.7e9
 _LARGE_RANK: Final = 3e9
 """Base parameters: design 9."""
@@ -180,7 +182,8 @@ def reasons(proposal: Proposal) -> dict[str, str]:
     size = shown_size(proposal.architecture.base_parameters)
     gigabytes = f"{proposal.gpu_bytes / GIBIBYTE:.0f} GB"
     return {
-        "Learning Rate": f"the guide's figure for {size} parameters; 2e-5 if training is unstable",
+        "Learning Rate": f"the guide's figure for {size} parameters; "
+        f"{_calmer_rate(proposal.learning_rate):.0e} if training is unstable",
         "Batch Size": _batch_reason(proposal, gigabytes),
         "Gradient Accumulation": "the fewest that make an effective batch of at least "
         f"{GUIDE.min_effective_batch_size}",
@@ -194,6 +197,11 @@ def reasons(proposal: Proposal) -> dict[str, str]:
         if proposal.checkpointing
         else "not needed: the batch fits without it, and it costs a second forward pass",
     }
+
+
+def _calmer_rate(rate: float) -> float:
+    """Return the guide's 2e-5 for an unstable run; half of a rate that is not above it."""
+    return _CALM_RATE if rate > _CALM_RATE else rate / 2
 
 
 def _batch_reason(proposal: Proposal, gigabytes: str) -> str:

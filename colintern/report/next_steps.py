@@ -149,6 +149,8 @@ def _benchmarks(run: ReportedRun) -> str:
 
 
 def _code(run: ReportedRun, advice: Advice) -> Iterator[str]:
+    if advice.of_its_model and run.audit.identity.family != COLINTERN.name:
+        return
     for line in advice.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))
 

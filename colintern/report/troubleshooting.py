@@ -22,6 +22,8 @@ class Advice(Struct, frozen=True):
     """Settings or commands, as the guide writes them; `{run!r}` stands for the run's path."""
     done_when: tuple[str, ...] = ()
     """Rules that have passed where it is done already; empty for what only a fault calls for."""
+    of_its_model: bool = False
+    """Whether `code` holds for the guide's own model alone: another has other rates and lengths."""
 
 
 _POOR: Final = "Poor performance (NDCG@5 < 0.30)"
@@ -90,12 +92,14 @@ ADVICE: Final = (
         "Reduce the learning rate if training is unstable.",
         frozenset({"LOG001", "LOG006", "LOG010"}),
         ("learning_rate=2e-5",),
+        of_its_model=True,
     ),
     Advice(
         _STALL,
         "Increase the warm-up.",
-        frozenset({"LOG001", "LOG006", "LOG010", "CFG005"}),
+        frozenset({"LOG001", "LOG006", "LOG010"}),
         ("warmup_steps=200",),
+        of_its_model=True,
     ),
     Advice(
         _STALL,
