@@ -28,8 +28,8 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     Why: one NaN spreads to every embedding of every page, and the maximum over NaN is NaN.
     Evidence: every value in the weights, of an adapter or of a whole model up to 64 GiB. Packed
         types of four and six bits have no bits for NaN: such tensors are counted apart.
-    Fix: go back to the last finite checkpoint; lower the learning rate, train in bf16 and clip
-        gradients.
+    Fix: go back to the last finite checkpoint. Where training made them so, and not a change of the
+        file since, lower the learning rate, train in bf16 and clip gradients.
     Source: failure-modes B13, C05.
     """
     broken = weight_statistics.non_finite

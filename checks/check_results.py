@@ -142,7 +142,8 @@ def check_results_are_of_these_weights(
         task's figures in it; dates inside the result files beside the run manifest. Times of files
         never count: copying changes them. Weights that cannot be read are not judged: restore them
         first.
-    Fix: delete the results and evaluate again, with overwriting on.
+    Fix: restore the weights that were evaluated, or run `colintern evaluate` again: it replaces the
+        results of other weights. MTEB alone needs `overwrite_strategy="always"`.
     Source: mteb, `ResultCache`; failure-modes I04, J10.
     """
     replaced = changed_results.replaced_text if changed_results else ""
