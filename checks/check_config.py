@@ -15,18 +15,22 @@ from pytest_colintern.recorded import needed
 MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
 
 
+_OF_FEW_EPOCHS = frozenset({"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002"})
+
+
 @rule(
     "CFG001",
     "too-few-epochs",
     severity=WARNING,
     up_to=ERROR,
-    explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002"},
+    explains=_OF_FEW_EPOCHS | {"RES005"},
 )
 def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The run was asked for fewer epochs than its family needs.
 
     Why: the guide trains ColIntern3.5 for five epochs and calls this critical: one epoch ends at
         NDCG@5 0.11. Another family has its own figure, and falls below it by a warning at most.
+        Less than one epoch may leave a score at chance (RES005); one epoch does not.
     Evidence: `num_train_epochs` and `max_steps` of the run manifest, training_args.bin,
         trainer_state.json or the model card. The log rounds epochs up; its steps tell the rest.
     Fix: set `num_train_epochs` to the epochs expected, leave `max_steps` unset, and train again.
@@ -43,6 +47,7 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         where=epochs.where,
         severity=ERROR if family.follows_guide else WARNING,
         fix=f"set `num_train_epochs={least:g}`, leave `max_steps` unset, and train again.",
+        explains=_OF_FEW_EPOCHS if epochs.value >= 1 else None,
     )
 
 

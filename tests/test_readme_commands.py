@@ -48,7 +48,7 @@ def project(tmp_path_factory):
     demo = PACKAGE / "assets" / "demo"
     for name in ("a", "before", "my-retriever"):
         shutil.copytree(demo / "guide-as-written", folder / "runs" / name)
-    for name in ("b", "after"):
+    for name in ("b", "after", "tiny"):
         shutil.copytree(demo / "healthy", folder / "runs" / name)
     shutil.copytree(PACKAGE / "assets" / "tiny-base", folder / "base")
     results = folder / "results" / "mteb_evaluation" / "runs" / "a"

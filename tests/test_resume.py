@@ -238,7 +238,7 @@ def copy_of(run, tmp_path):
 def refused(recipe, run, message):
     with pytest.raises(PreflightError, match=message) as caught:
         train(recipe, run, resume=True)
-    assert "leave it as it was, or choose another --output-dir" in str(caught.value)
+    assert "give --resume with the options that the run began with" in str(caught.value)
     assert status(run) == "completed"
 
 

@@ -138,6 +138,17 @@ def one_epoch(run):
     scored(run, 0.11)
 
 
+def one_epoch_at_chance(run):
+    one_epoch(run)
+    scored(run, 0.005)
+
+
+def third_of_an_epoch(run):
+    write_manifest(run, arguments={"num_train_epochs": 0.3, "warmup_steps": 100})
+    write_training_log(run, steps=400, epochs=0.3, eval_steps=100, end=1.8, warmup=100)
+    scored(run, 0.005)
+
+
 def batch_of(run, size, **log):
     write_manifest(
         run,
@@ -362,6 +373,8 @@ FAULTS = {
     too_fast: ["CFG003"],
     too_slow: ["CFG003"],
     one_epoch: ["CFG001"],
+    one_epoch_at_chance: ["CFG001", "RES005"],
+    third_of_an_epoch: ["CFG001"],
     batch_of_two: ["CFG002"],
     batch_of_one: ["CFG002"],
     hot_temperature: ["CFG013"],

@@ -134,6 +134,15 @@ def test_the_plan_of_a_larger_model_has_its_own_numbers(recipe, modules, rank, t
     assert re.search(r"memory about \d+\.\d GiB a GPU", shown)
 
 
+def test_a_resume_takes_the_recipe_of_its_run(tmp_path):
+    manifest = {"schema": "colintern.run/1", "recipe": "tiny"}
+    (tmp_path / "colintern_run.json").write_text(json.dumps(manifest))
+    result = invoke("--output-dir", str(tmp_path), "--dry-run", "--resume")
+    assert re.search(r"^recipe +tiny ", result.output, re.MULTILINE)
+    result = invoke("--output-dir", str(tmp_path), "--dry-run")
+    assert re.search(r"^recipe +guide_1b ", result.output, re.MULTILINE)
+
+
 def test_the_time_of_a_tiny_base_is_not_scaled_from_the_guide(base):
     result = invoke("--recipe", "tiny", "--base", base, "--output-dir", "unused", "--dry-run")
     assert result.exit_code == 0, result.output

@@ -164,7 +164,7 @@ def test_a_killed_run_is_told_at_once(tmp_path):
         other.kill()
     said, ended = status_of(read_running_run(folder), NOW + 11)
     assert (said, ended) == (
-        "its process has gone without a word: killed; --resume goes on",
+        "its process has gone without a word: killed; the same command with --resume goes on",
         False,
     )
     # What ends well writes so before it goes; a look in between is too early to tell.

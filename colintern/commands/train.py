@@ -41,7 +41,7 @@ def train(context: click.Context, /, flags: tuple[str, ...], **options: object) 
       colintern train --recipe tiny --output-dir runs/tiny
       colintern train --output-dir runs/a --lr 5e-5 --peft --num_train_epochs 5
       colintern train --output-dir runs/b --contrastive-batch-size 64 --chunk-size 4
-      colintern train --output-dir runs/a --resume
+      colintern train --output-dir runs/a --lr 5e-5 --peft --num_train_epochs 5 --resume
       colintern train --output-dir runs/a --stop-on error
       colintern train --params optuna_best_params.json --output-dir runs/best
       colintern train --output-dir runs/c --set lora.rank=16 --dry-run

@@ -134,11 +134,11 @@ class LossTrajectory(Struct, frozen=True):
 
     def fall_text(self, *, first_epoch: bool) -> str:
         """Tell the fall of the run, and of its first epoch where that is judged."""
-        whole = f"the run falls from {self.start:.3g} to {self.end:.3g}, noise {self.noise:.2g}"
+        whole = f"the run goes from {self.start:.3g} to {self.end:.3g}, noise {self.noise:.2g}"
         epoch = self.first_epoch
         if not first_epoch or epoch is None:
             return whole
-        fall = f"epoch 1 falls from {epoch.start:.3g} to {epoch.end:.3g} ({epoch.fall_ratio:.1%})"
+        fall = f"epoch 1 goes from {epoch.start:.3g} to {epoch.end:.3g} ({-epoch.fall_ratio:+.1%})"
         return f"{fall}; {whole}"
 
     def diverged(self, gradient_growth: float | None) -> bool:

@@ -48,7 +48,7 @@ def status_of(run: RunningRun, now: float) -> tuple[str, bool]:
 def _pulse(run: RunningRun, silence: float) -> str:
     """Say whether a run that has not told its end still trains."""
     if run.is_alive is False and silence > _LAST_WORDS:
-        return "its process has gone without a word: killed; --resume goes on"
+        return "its process has gone without a word: killed; the same command with --resume goes on"
     pace, quiet = pace_of(run.rows), f"nothing was written for {_duration(silence)}"
     if not is_quiet(pace, silence):
         return "training"

@@ -11,6 +11,9 @@ from typing import Any, Final
 
 import click
 
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.run_layout import RUN_MANIFEST
+from colintern.artifacts.run_manifest import read_run_manifest
 from colintern.model.engine import import_engine
 from colintern.training.data_settings import BadRowError, DataError, DataSettings
 from colintern.training.overrides import (
@@ -21,7 +24,7 @@ from colintern.training.overrides import (
     with_arguments,
     with_settings,
 )
-from colintern.training.recipes import Recipe
+from colintern.training.recipes import RECIPES, Recipe
 from pytest_colintern.policy import Policy
 from pytest_colintern.settings import Settings, SettingsError, read_settings
 
@@ -98,11 +101,22 @@ def _starting_recipe(options: Mapping[str, Any]) -> Recipe:
     """Return the recipe that was named, with parameters that a search found, if any."""
     name = options["recipe"]
     if options.get("params") is None:
-        return recipe_named(name or DEFAULT_RECIPE)
+        return recipe_named(name or _recipe_of_the_run(options) or DEFAULT_RECIPE)
     from colintern.search.best import apply_best, read_best  # noqa: PLC0415 - imports this package
 
     path = Path(options["params"])
     return apply_best(read_best(path), recipe_named(name) if name else None, path)
+
+
+def _recipe_of_the_run(options: Mapping[str, Any]) -> str | None:
+    """Return the recipe of the run that is to go on, which need not be named again."""
+    if not options.get("resume"):
+        return None
+    try:
+        name = read_run_manifest(Path(options["output_dir"]) / RUN_MANIFEST, None).recipe
+    except ArtifactError:
+        return None
+    return name if name in RECIPES else None
 
 
 def _with_data(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:

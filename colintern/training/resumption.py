@@ -95,7 +95,8 @@ def check_resumed(checkpoint: Path, manifest: RunManifest, lora: LoraSettings) -
         f"a run must go on with the {name} it began with, but that was "
         f"{printable(before, limit=_SHOWN)} and is {printable(after, limit=_SHOWN)}"
         f"{f' (other too: {more})' if more else ''}; "
-        "leave it as it was, or choose another --output-dir for a new run"
+        "give --resume with the options that the run began with, or choose another --output-dir "
+        "for a new run"
     )
 
 
