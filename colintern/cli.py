@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 import colintern
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 COMMANDS: Final[dict[str, str]] = {
     "audit": "Judge trained checkpoints by every rule, without torch, in about a second.",

@@ -2,7 +2,7 @@
 
 A team overrides one with `--guide FILE` or `[tool.colintern.guide]`: `min_epochs = 3`. Figures that
 depend on the retriever family (learning rate, epochs of other families, padding side) are in
-`colintern.families`.
+`colintern.families.catalogue`.
 """
 
 from typing import Annotated, Final
@@ -34,17 +34,17 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Meta(
             ge=1,
             description=(
-                "Guide: per-device batch 16, so 15 negatives; accumulation adds none (F01). "
+                "Guide: per-device batch 16, so 15 negatives; accumulation adds none (sources F01)."
             ),
         ),
     ] = 15
     learning_rate_warning_factor: Annotated[
         float,
-        Meta(ge=1, description="Design 9: a warning outside a factor 2 of the accepted interval."),
+        Meta(ge=1, description="Sources N07: warning outside a factor 2 of the accepted interval."),
     ] = 2
     learning_rate_error_factor: Annotated[
         float,
-        Meta(ge=1, description="Design 9: an error outside a factor 10 of the accepted interval."),
+        Meta(ge=1, description="Sources N07: error outside a factor 10 of the accepted interval."),
     ] = 10
     min_warmup_steps: Annotated[
         int,
@@ -58,16 +58,14 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_warmup_run_ratio: Annotated[
         Ratio,
         Meta(
-            description=(
-                "Design 9; failure-modes F08: a third of the run or more never trains at its rate."
-            )
+            description=("Sources N09, F08: a third of the run or more never trains at its rate.")
         ),
     ] = 1 / 3
     max_normalised_temperature: Annotated[
         float,
         Meta(
             gt=0,
-            description="failure-modes A05: scores in [0, 1] with T >= 0.2 cannot fall below 0.31.",
+            description="sources A05: scores in [0, 1] with T >= 0.2 cannot fall below 0.31.",
         ),
     ] = 0.2
     normalised_temperature: Annotated[
@@ -80,10 +78,10 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Ratio, Meta(description="Guide, LoRA configuration: 0.1, standard dropout.")
     ] = 0.1
     rank_small: Annotated[
-        int, Meta(ge=1, description="Guide: rank 16 below 1B; design 9: below 0.7B counted.")
+        int, Meta(ge=1, description="Guide: rank 16 below 1B; sources N08: below 0.7B counted.")
     ] = 16
     rank_medium: Annotated[
-        int, Meta(ge=1, description="Guide: rank 32 at 1B; design 9: 0.7B to 3B counted.")
+        int, Meta(ge=1, description="Guide: rank 32 at 1B; sources N08: 0.7B to 3B counted.")
     ] = 32
     rank_large: Annotated[int, Meta(ge=1, description="Guide: rank 64 above 3B.")] = 64
 
@@ -91,16 +89,14 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     chance_ratio: Annotated[
         Ratio,
         Meta(
-            description=(
-                "failure-modes F03: a last fifth above 0.9 of ln(candidates) learned nothing."
-            )
+            description=("sources F03: a last fifth above 0.9 of ln(candidates) learned nothing.")
         ),
     ] = 0.9
     min_first_epoch_drop: Annotated[
         Ratio,
         Meta(
             description=(
-                "Guide, problematic training: 2.40 -> 2.35 in epoch 1 is 2 %; design: below 5 %."
+                "Guide, problematic training: 2.40 -> 2.35 in epoch 1 is 2 %; sources N13: 5 %."
             )
         ),
     ] = 0.05
@@ -128,9 +124,7 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = (2.40, 1.50, 1.20, 1.00, 0.85, 0.75)
     max_grad_norm_spike: Annotated[
         float,
-        Meta(
-            gt=1, description="failure-modes F10: 10 x the running median; guide's normal is 1-3."
-        ),
+        Meta(gt=1, description="sources F10: 10 x the running median; guide's normal is 1-3."),
     ] = 10
     normal_grad_norm: Annotated[
         float,
@@ -138,7 +132,7 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = 3
     min_completed_ratio: Annotated[
         Ratio,
-        Meta(description="Corpus: runs that stop at the last save point reach 95 % of max_steps."),
+        Meta(description="Sources M02: runs that stop at the last save reach 95 % of max_steps."),
     ] = 0.95
 
     # Resource use
@@ -163,7 +157,7 @@ class Guide(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         Ratio, Meta(description="Guide, performance expectations: 0.50-0.70.")
     ] = 0.50
     ndcg_at_5_weak: Annotated[
-        Ratio, Meta(description="Design 9: the guide's gap 0.30-0.50 is weak.")
+        Ratio, Meta(description="Sources N10: the guide's gap 0.30-0.50 is weak.")
     ] = 0.30
     ndcg_at_5_poor: Annotated[
         Ratio, Meta(description="Guide, performance expectations: 0.10-0.30; below: broken.")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from pytest_colintern.catalogue import circular_requirements, unknown_requirements, unknown_selector
-from pytest_colintern.rule import Rule
+from colintern.engine.catalogue import circular_requirements, unknown_requirements, unknown_selector
+from colintern.engine.rule import Rule
 from pytest_colintern.setup import AuditSetup
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from pytest_colintern.catalogue import checks_folder
+from colintern.engine.catalogue import checks_folder
 
 _PLUGIN: Final = "pytest_colintern.plugin"
 """By name: pytest imports it itself, so that it can rewrite its assertions."""

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from pytest_colintern.evidence_registry import Provider
-from pytest_colintern.providers import shipped_providers
+from colintern.engine.providers import shipped_providers
+from colintern.engine.resolver import Provider
 from pytest_colintern.rule_item import RuleItem
 
 _PLUGIN: Final = "colintern-evidence"

@@ -16,10 +16,10 @@ import pytest
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
 from colintern.artifacts.printable import printable
-from pytest_colintern.audit_report import AuditReport
-from pytest_colintern.evidence_registry import Resolver
-from pytest_colintern.html_figures import MOST_SUBJECTS, SubjectFigures, subject_figures
-from pytest_colintern.html_page import page, page_title, report_block, unfinished_block
+from colintern.engine.audit_report import AuditReport
+from colintern.engine.reports.html.figures import MOST_SUBJECTS, SubjectFigures, subject_figures
+from colintern.engine.reports.html.page import page, page_title, report_block, unfinished_block
+from colintern.engine.resolver import Resolver
 from pytest_colintern.outputs import written
 
 

@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from pytest_colintern.finding_text import finding_text
-from pytest_colintern.outcome import Outcome
+from colintern.engine.outcome import Outcome
+from colintern.engine.reports.finding_text import finding_text
 from pytest_colintern.rule_item import RuleItem, skipped_outcomes
 
 _LETTERS: Final = {

@@ -8,12 +8,12 @@ from typing import Final
 import pytest
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.written_text import write_text_atomically
-from pytest_colintern.audit_report import AuditReport
-from pytest_colintern.github_actions import WorkflowCommands, annotations, append_summary
-from pytest_colintern.json_report import json_report
-from pytest_colintern.markdown_report import markdown_report
-from pytest_colintern.sarif_report import sarif_report
+from colintern.artifacts.writing import write_text_atomically
+from colintern.engine.audit_report import AuditReport
+from colintern.engine.reports.github_actions import WorkflowCommands, annotations, append_summary
+from colintern.engine.reports.json_report import json_report
+from colintern.engine.reports.markdown_report import markdown_report
+from colintern.engine.reports.sarif_report import sarif_report
 
 _WRITERS: Final[dict[str, Callable[[AuditReport], str]]] = {
     "colintern_audit_json": json_report,

@@ -9,12 +9,12 @@ from typing import Any, Self
 
 import pytest
 
-from pytest_colintern.catalogue import load_check_file, rules_in
-from pytest_colintern.evidence_registry import Provider, parameters_of, providers_of
-from pytest_colintern.judge import Judge
-from pytest_colintern.outcome import CheckResult, Outcome
-from pytest_colintern.rule import Rule
-from pytest_colintern.subject import Subject
+from colintern.engine.catalogue import load_check_file, rules_in
+from colintern.engine.judge import Judge
+from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.resolver import Provider, parameters_of, providers_of
+from colintern.engine.rule import Rule
+from colintern.engine.subjects import Subject
 
 Selector = Callable[[str], bool]
 """Whether a rule id is to be judged."""

@@ -9,29 +9,30 @@ import msgspec
 import pytest
 
 from colintern.artifacts.printable import printable
-from pytest_colintern.audit_mistakes import audit_mistakes
-from pytest_colintern.audit_report import AuditReport, SubjectIdentity, audit_report
-from pytest_colintern.catalogue import (
+from colintern.engine.audit_report import AuditReport, SubjectIdentity, audit_report
+from colintern.engine.catalogue import (
     LIVE_CHECKS,
-    checks_folder,
     merged_rules,
     shipped_file,
+    shipped_files,
     shipped_rules,
 )
+from colintern.engine.identity import subject_identity
+from colintern.engine.judge import Judge
+from colintern.engine.outcome import CheckResult
+from colintern.engine.policy_in_force import policy_in_force
+from colintern.engine.providers import GIVEN, judge_of, shipped_providers
+from colintern.engine.reports.github_actions import WorkflowCommands
+from colintern.engine.reports.terminal import finding_lines, verdict_lines
+from colintern.engine.resolver import Provider, Resolver, providers_of
+from colintern.engine.subjects import Subject
+from colintern.live import evidence as live_evidence
+from pytest_colintern.audit_mistakes import audit_mistakes
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
-from pytest_colintern.evidence_registry import Provider, Resolver
-from pytest_colintern.github_actions import WorkflowCommands
-from pytest_colintern.identity import subject_identity
-from pytest_colintern.judge import Judge
-from pytest_colintern.outcome import CheckResult
 from pytest_colintern.outcome_reports import OutcomeReports, letters_text
 from pytest_colintern.outputs import tell_ci, write_outputs
-from pytest_colintern.policy_in_force import policy_in_force
-from pytest_colintern.providers import GIVEN, judge_of, shipped_providers
 from pytest_colintern.rule_item import RuleFile, RuleItem
 from pytest_colintern.setup import AuditSetup, audit_setup
-from pytest_colintern.subject import Subject
-from pytest_colintern.terminal import finding_lines, verdict_lines
 
 EXIT_INCONCLUSIVE: Final = pytest.ExitCode.NO_TESTS_COLLECTED
 """5: nothing was judged, as pytest says it when there was nothing to test."""
@@ -77,7 +78,7 @@ class AuditSession:
         self._setup = setup
         self._start = time.perf_counter()
         self._catalogue = shipped_rules()
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[str, Provider] = providers_of(live_evidence)
         self._judges: dict[Subject, Judge] = {}
         self._results: dict[tuple[str, str], CheckResult] = {}
         self._report: AuditReport | None = None
@@ -131,7 +132,7 @@ class AuditSession:
     def _is_left_out(self, path: Path) -> bool:
         """The live rules load the model, which nothing does unasked."""
         return not self._setup.options.live and (
-            path.match(LIVE_CHECKS) and shipped_file(path).parent == checks_folder()
+            path.match(LIVE_CHECKS) and shipped_file(path) == shipped_files().get(path.name)
         )
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:

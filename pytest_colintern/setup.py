@@ -8,14 +8,13 @@ import pytest
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from pytest_colintern.catalogue import matches
-from pytest_colintern.policy import Policy
+from colintern.engine.catalogue import matches
+from colintern.engine.policy import Policy
+from colintern.engine.recorded_audit import RecordedAuditError, read_recorded_audit
+from colintern.engine.settings import Settings, SettingsError, read_settings
+from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
+from colintern.engine.verdict import Severity
 from pytest_colintern.progress import progress_of
-from pytest_colintern.recorded_audit import RecordedAuditError, read_recorded_audit
-from pytest_colintern.settings import Settings, SettingsError, read_settings
-from pytest_colintern.subject import AuditOptions, Subject
-from pytest_colintern.subjects import SubjectError, find_subjects
-from pytest_colintern.verdict import Severity
 
 OUTPUTS = ("colintern_audit_json", "colintern_audit_markdown", "colintern_audit_sarif")
 _FOLDERS = (
@@ -143,7 +142,7 @@ def _check_paths(config: pytest.Config) -> None:
 def _family(name: str | None) -> str | None:
     if name is None:
         return None
-    from colintern.families import FAMILIES, family_named  # noqa: PLC0415 - only when named
+    from colintern.families.catalogue import FAMILIES, family_named  # noqa: PLC0415 - only when named
 
     if family := family_named(name):
         return family.name

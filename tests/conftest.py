@@ -65,7 +65,7 @@ def corpus():
 @pytest.fixture(scope="module")
 def browser():
     pytest.importorskip("playwright")
-    from html_reports import CHROMIUM, chromium  # noqa: PLC0415 - only where there is a browser
+    from support.html_reports import CHROMIUM, chromium  # noqa: PLC0415 - only where there is a browser
 
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no Chromium at {CHROMIUM}")
@@ -75,7 +75,7 @@ def browser():
 
 @pytest.fixture
 def tab(browser):
-    from html_reports import Tab  # noqa: PLC0415 - only where there is a browser
+    from support.html_reports import Tab  # noqa: PLC0415 - only where there is a browser
 
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     yield Tab(context.new_page())

@@ -1,7 +1,7 @@
 """How much of a stranger's file is read, with the reason for each figure.
 
 A file beyond its limit is an `ArtifactError`, never a slow or large audit. The figures are far
-above anything in the corpus of public runs and far below what would hurt a CI machine.
+above anything in public runs (sources M14) and far below what would hurt a CI machine.
 """
 
 from typing import Final

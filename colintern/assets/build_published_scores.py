@@ -20,15 +20,21 @@ import msgspec
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.printable import printable
-from colintern.artifacts.results_folder import TaskResults, read_results_folder
-from colintern.artifacts.task_result import TaskResult
-from colintern.diagnostics import published_models, published_scores
-from colintern.diagnostics.benchmarks import BENCHMARKS, TASKS
-from colintern.diagnostics.published_models import PublishedModel, PublishedModels, PublishedTask
-from colintern.diagnostics.published_scores import PublishedScores, PublishedTable
-from colintern.diagnostics.published_shape import LOWEST_LEVEL, MIN_TASKS, level
-from colintern.diagnostics.result_table import TaskRow, judged_subsets, result_table
-from colintern.diagnostics.sampling_error import sampling_error
+from colintern.artifacts.results.folder import TaskResults, read_results_folder
+from colintern.artifacts.results.task_result import TaskResult
+from colintern.diagnostics.results import published as published_models
+from colintern.diagnostics.results import published as published_scores
+from colintern.diagnostics.results.benchmarks import BENCHMARKS, TASKS
+from colintern.diagnostics.results.paired_bootstrap import sampling_error
+from colintern.diagnostics.results.published import (
+    PublishedModel,
+    PublishedModels,
+    PublishedScores,
+    PublishedTable,
+    PublishedTask,
+)
+from colintern.diagnostics.results.published_shape import LOWEST_LEVEL, MIN_TASKS, level
+from colintern.diagnostics.results.result_table import TaskRow, judged_subsets, result_table
 
 MIN_MODELS: Final = 8
 """Below it a quartile says little."""
@@ -55,7 +61,9 @@ def main() -> None:
     )
     _write(published_scores.ASSET, msgspec.json.format(msgspec.json.encode(table), indent=1))
     whole = PublishedModels(source=arguments.source, models=models)
-    _write(published_models.ASSET, msgspec.json.encode(whole).replace(b'{"name"', b'\n{"name"'))
+    _write(
+        published_models.MODELS_ASSET, msgspec.json.encode(whole).replace(b'{"name"', b'\n{"name"')
+    )
 
 
 def _write(name: str, content: bytes) -> None:

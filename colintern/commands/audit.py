@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 
 class _Mistake(click.UsageError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -34,8 +34,8 @@ def compare(context: click.Context, /, runs: tuple[str, ...], **files: Path | No
         raise click.UsageError("name at least two runs, or one of them twice")
     from colintern.artifacts.errors import ArtifactError  # noqa: PLC0415 - not for --help
     from colintern.commands import comparison_output as output  # noqa: PLC0415 - imports numpy
+    from colintern.engine.subjects import SubjectError  # noqa: PLC0415 - as above
     from colintern.report.compared_runs import compared_runs  # noqa: PLC0415 - as above
-    from pytest_colintern.subjects import SubjectError  # noqa: PLC0415 - as above
 
     try:
         compared = compared_runs(runs)

@@ -9,8 +9,8 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.written_text import write_text_atomically
-from colintern.diagnostics.comparison import (
+from colintern.artifacts.writing import write_text_atomically
+from colintern.diagnostics.results.comparison import (
     Comparison,
     ScoreTable,
     TaskDifference,
@@ -18,8 +18,8 @@ from colintern.diagnostics.comparison import (
     mean_name,
     reasons_of_pairing,
 )
+from colintern.engine.reports.markdown_report import escaped
 from colintern.report.compared_runs import METRIC_NAMES, Compared
-from pytest_colintern.markdown_report import escaped
 
 Rows = list[list[str]]
 _FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")

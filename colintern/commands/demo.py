@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
+from colintern.commands.options import CONTEXT, extra
 
 
 @click.command(context_settings=CONTEXT)
@@ -27,7 +27,7 @@ def demo(context: click.Context, /, **options: object) -> None:
       colintern demo --quick --output-dir runs/demo-quick
     """
     with extra("train"):
-        from colintern.training.demo_command import run_demo  # noqa: PLC0415 - imports torch
+        from colintern.demo.command import run_demo  # noqa: PLC0415 - imports torch
 
         code = run_demo(options)
     context.exit(code)

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 FOLDER: Final = Path(__file__).parent.parent / "docs"
 

@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 
 @click.command(context_settings=CONTEXT)

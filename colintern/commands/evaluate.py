@@ -3,8 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
-from colintern.commands.evaluation_options import evaluation_options
+from colintern.commands.options import CONTEXT, evaluation_options, extra
 
 
 @click.command(context_settings=CONTEXT)

@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
+from colintern.commands.options import CONTEXT, extra
 
 
 @click.command("init-base", context_settings=CONTEXT)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from colintern.commands.context import CONTEXT, extra
+from colintern.commands.options import CONTEXT, extra
 
 
 @click.command(context_settings=CONTEXT)

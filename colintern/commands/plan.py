@@ -5,7 +5,7 @@ import math
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 _MOST_GIGABYTES = 4096
 _MOST_PAIRS = 10**9
@@ -54,11 +54,15 @@ def plan(  # noqa: PLR0917 - the options of a command
     """
     from colintern.artifacts.errors import ArtifactError  # noqa: PLC0415 - for a quick --help
     from colintern.planning.architecture import ArchitectureError, find_architecture  # noqa: PLC0415
-    from colintern.planning.gpus import find_gpus  # noqa: PLC0415
     from colintern.planning.hyperparameters import propose  # noqa: PLC0415
+    from colintern.planning.machine import find_gpus  # noqa: PLC0415
     from colintern.planning.memory import GIBIBYTE  # noqa: PLC0415
-    from colintern.planning.plan_json import plan_json  # noqa: PLC0415
-    from colintern.planning.plan_text import misfit_text, plan_text, proposal_table  # noqa: PLC0415
+    from colintern.planning.output import (  # noqa: PLC0415
+        misfit_text,
+        plan_json,
+        plan_text,
+        proposal_table,
+    )
 
     _check(model, gpu_memory, table=table, as_json=as_json)
     if table:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 
 @click.command(context_settings=CONTEXT)

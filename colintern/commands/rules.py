@@ -3,7 +3,7 @@
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 
 @click.command(context_settings=CONTEXT)
@@ -17,7 +17,7 @@ def rules(rule: str | None) -> None:
       colintern rules ADP
       colintern rules ADP003
     """
-    from pytest_colintern.catalogue_pages import catalogue_text  # noqa: PLC0415 - imports every rule
+    from colintern.engine.reports.catalogue_pages import catalogue_text  # noqa: PLC0415 - imports every rule
 
     try:
         click.echo(catalogue_text(rule))

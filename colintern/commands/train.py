@@ -3,8 +3,7 @@
 
 import click
 
-from colintern.commands.context import extra
-from colintern.commands.run_options import RUN_CONTEXT, run_options
+from colintern.commands.options import RUN_CONTEXT, extra, run_options
 
 
 @click.command(context_settings=RUN_CONTEXT)

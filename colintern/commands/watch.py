@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from colintern.commands.context import CONTEXT
+from colintern.commands.options import CONTEXT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,9 +60,9 @@ def watch(context: click.Context, /, run: str, *, once: bool, interval: float) -
 def _show(path: "Path") -> None:
     import time  # noqa: PLC0415 - for a quick --help
 
-    from colintern.artifacts.running_run import read_running_run  # noqa: PLC0415
+    from colintern.artifacts.running.run import read_running_run  # noqa: PLC0415
+    from colintern.engine.running.findings import findings_of  # noqa: PLC0415
     from colintern.report.watch_screen import screen  # noqa: PLC0415
-    from pytest_colintern.watched_run import findings_of  # noqa: PLC0415
 
     run = read_running_run(path)
     _echo("\n".join(screen(run, findings_of(run), _style(), time.time())) + "\n")
@@ -71,9 +71,9 @@ def _show(path: "Path") -> None:
 def _follow(path: "Path", interval: float) -> None:
     import time  # noqa: PLC0415 - for a quick --help
 
-    from colintern.artifacts.running_run import read_running_run  # noqa: PLC0415
+    from colintern.artifacts.running.run import read_running_run  # noqa: PLC0415
+    from colintern.engine.running.findings import findings_of  # noqa: PLC0415
     from colintern.report.watch_screen import status_of  # noqa: PLC0415
-    from pytest_colintern.watched_run import findings_of  # noqa: PLC0415
 
     display = _Redrawn() if _can_redraw() else _Lines()
     while True:
@@ -137,7 +137,7 @@ def _style() -> Any:
     import shutil  # noqa: PLC0415 - for a quick --help
     import sys  # noqa: PLC0415
 
-    from colintern.report.sparkline import BLOCKS  # noqa: PLC0415
+    from colintern.figures.sparkline import BLOCKS  # noqa: PLC0415
     from colintern.report.watch_screen import Style  # noqa: PLC0415
 
     # Lines are cut to a terminal only: in a file nothing is lost.

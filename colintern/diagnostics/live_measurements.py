@@ -12,8 +12,8 @@ import numpy.typing as npt
 from msgspec import Struct
 
 from colintern.artifacts.printable import listed
-from colintern.diagnostics.benchmarks import DISCOUNTS_AT_5
-from colintern.diagnostics.score_level import RANDOM_ERRORS, RANDOM_FACTOR
+from colintern.diagnostics.results.benchmarks import DISCOUNTS_AT_5
+from colintern.diagnostics.results.score_level import RANDOM_ERRORS, RANDOM_FACTOR
 
 Vectors = npt.NDArray[np.float32]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.artifacts.resource_log import ResourceLog, ResourceRow
+from colintern.artifacts.logs.resource_log import ResourceLog, ResourceRow
 
 MIN_RESOURCE_ROWS: Final = 3
 """Rows below which nothing is said of time and utilisation: the first includes the start."""

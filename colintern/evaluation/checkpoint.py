@@ -8,11 +8,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.files import Enclosure
 from colintern.artifacts.hub_cache import is_hub_id
+from colintern.artifacts.model.base_model import BaseReference
+from colintern.artifacts.model.processor_config import ProcessorConfig, read_processor_config
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run_layout import (
+from colintern.artifacts.run.layout import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     MODEL_INDEX,
@@ -21,16 +23,15 @@ from colintern.artifacts.run_layout import (
     PROCESSOR_CONFIG,
     RunLayout,
 )
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.artifacts.weights_hash import weights_sha256
-from colintern.diagnostics.query_format import QueryFormat
+from colintern.artifacts.run.manifest import RunManifest
+from colintern.artifacts.tensors.weights_hash import weights_sha256
+from colintern.diagnostics.processor.query_format import QueryFormat
+from colintern.engine.providers import shipped_providers
+from colintern.engine.resolver import Resolver
+from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
+from colintern.engine.verdict import NoEvidence
 from colintern.evaluation.settings_hash import settings_sha256
-from colintern.families import Family
-from pytest_colintern.evidence_registry import Resolver
-from pytest_colintern.providers import shipped_providers
-from pytest_colintern.subject import AuditOptions, Subject
-from pytest_colintern.subjects import SubjectError, find_subjects
-from pytest_colintern.verdict import NoEvidence
+from colintern.families.catalogue import Family
 
 _OURS: Final = (
     "colintern.model.modeling.ColIntern3_5",
@@ -240,3 +241,17 @@ def _or_none(resolver: Resolver, name: str) -> Any:
         return resolver.get(name)
     except (NoEvidence, ArtifactError):
         return None
+
+
+def processor_in(checkpoint: Checkpoint) -> ProcessorConfig:
+    """Read the processor's files where the checkpoint's processor is loaded from.
+
+    Raises:
+        ArtifactError: a file is malformed.
+    """
+    folder = checkpoint.processor
+    paths = [folder / name for name in (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG)]
+    is_own = folder.is_relative_to(checkpoint.layout.path)
+    enclosure = checkpoint.layout.enclosure if is_own else Enclosure.around(folder)
+    whole, image = (path if path.exists() else None for path in paths)
+    return read_processor_config(whole, image, enclosure)

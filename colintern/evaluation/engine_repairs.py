@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from colintern.diagnostics.tensor_names import is_dropped
-from colintern.families import COLPALI, Family
+from colintern.diagnostics.weights.tensor_names import is_dropped
+from colintern.families.catalogue import COLPALI, Family
 
 
 def tie_output_layer(model: Any) -> None:

@@ -9,13 +9,13 @@ from typing import Any, Final
 import torch
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run_layout import MODEL_CARD
-from colintern.diagnostics.merge_verification import MergeVerification
+from colintern.artifacts.run.layout import MODEL_CARD
+from colintern.diagnostics.merge.verification import MergeVerification
+from colintern.engine.providers import shipped_providers
+from colintern.engine.resolver import Resolver
+from colintern.engine.subjects import AuditOptions, Subject
 from colintern.evaluation.checkpoint import Checkpoint, CheckpointError, find_checkpoint
 from colintern.evaluation.retriever import Retriever, load_retriever
-from pytest_colintern.evidence_registry import Resolver
-from pytest_colintern.providers import shipped_providers
-from pytest_colintern.subject import AuditOptions, Subject
 
 _TYPES: Final = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 """Types of safetensors that a base is merged in."""

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.diagnostics.model_meta_faults import TASK_OF_TRAINING_SET
+from colintern.artifacts.run.manifest import RunManifest
+from colintern.diagnostics.results.model_meta_faults import TASK_OF_TRAINING_SET
 from colintern.evaluation.retriever import Retriever
 from colintern.pages.world import TASK
 

@@ -1,6 +1,6 @@
 """Writes what was ranked for each query and which pages answer it, beside a task's result.
 
-`colintern.artifacts.predictions` reads these files. MTEB writes the first of them itself, but not
+`artifacts.results.predictions` reads these files. MTEB writes the first of them itself, but not
 whole or not at all, and never the second, without which nobody can score a query.
 """
 
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from colintern.artifacts.predictions import FOLDER, MODEL, PREDICTIONS, RELEVANCE
-from colintern.artifacts.written_json import write_json
+from colintern.artifacts.results.predictions import FOLDER, MODEL, PREDICTIONS, RELEVANCE
+from colintern.artifacts.writing import write_json
 
 Rankings = Mapping[str, Mapping[str, float]]
 """Query to the score of each page that was found for it."""

@@ -18,15 +18,64 @@ from mteb.models.model_meta import ModelMeta
 from mteb.results import TaskResult
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.evaluation_record import EVALUATION_RECORD, read_evaluation_record
 from colintern.artifacts.files import Enclosure
-from colintern.artifacts.model_meta import MODEL_META
 from colintern.artifacts.printable import printable
-from colintern.artifacts.result_hash import written_result
-from colintern.artifacts.written_json import write_json
-from colintern.evaluation.checkpoint import Checkpoint
+from colintern.artifacts.results.evaluation_record import EVALUATION_RECORD, read_evaluation_record
+from colintern.artifacts.results.model_meta import MODEL_META
+from colintern.artifacts.results.task_result import written_result
+from colintern.artifacts.writing import write_json
+from colintern.diagnostics.processor.resolution import visual_tokens
+from colintern.evaluation.checkpoint import Checkpoint, processor_in
 from colintern.evaluation.query_files import discard_queries
-from colintern.evaluation.record import now
+from colintern.evaluation.retriever import Retriever
+from colintern.model.versions import installed_versions
+
+
+def evaluation_record(retriever: Retriever) -> dict[str, Any]:
+    """Describe how the results are made: `colintern_eval.json`, not yet ended."""
+    processor = retriever.processor
+    return {
+        "weights_sha256": retriever.checkpoint.weights_sha256,
+        "settings_sha256": retriever.checkpoint.settings_sha256,
+        "query_prefix": retriever.query_prefix,
+        "query_suffix": retriever.query_suffix,
+        "padding_side": processor.tokenizer.padding_side,
+        "max_num_visual_tokens": getattr(processor, "max_num_visual_tokens", None),
+        "most_visual_tokens": _most_visual_tokens(retriever.checkpoint),
+        "attention": retriever.attention,
+        "dtype": str(retriever.dtype).removeprefix("torch."),
+        "device": _device_name(retriever),
+        "versions": installed_versions() | {"mteb": _mteb_version()},
+        "started": now(),
+        "ended": None,
+    }
+
+
+def _most_visual_tokens(checkpoint: Checkpoint) -> int | None:
+    try:
+        found = visual_tokens(processor_in(checkpoint))
+    except ArtifactError:
+        return None
+    return found.most if found else None
+
+
+def _device_name(retriever: Retriever) -> str:
+    import torch  # noqa: PLC0415 - a name only
+
+    device = retriever.device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _mteb_version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - a name only
+
+    return version("mteb")
+
+
+def now() -> str:
+    """Return the time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat()
+
 
 PER_QUERY: Final = "per_query"
 PER_QUERY_SCHEMA: Final = "colintern.per_query/1"

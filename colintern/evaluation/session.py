@@ -10,8 +10,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from colintern.artifacts.printable import printable
 from colintern.evaluation.checkpoint import Checkpoint
 from colintern.evaluation.processes import Processes
-from colintern.evaluation.record import evaluation_record
-from colintern.evaluation.results import ResultsFolder
+from colintern.evaluation.results import ResultsFolder, evaluation_record
 from colintern.evaluation.retriever import load_retriever
 from colintern.evaluation.settings import Settings
 from colintern.evaluation.streaming import StreamingSearch

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colintern.artifacts.results_search import GUIDE_RESULTS
+from colintern.artifacts.results.search import GUIDE_RESULTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Final
 
-from colintern.artifacts.base_model import BaseReference
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, read_bytes
-from colintern.artifacts.json_document import read_json_object
+from colintern.artifacts.json.document import read_json_object
 from colintern.artifacts.limits import TOKENIZER_JSON_BYTES
-from colintern.artifacts.run_layout import (
+from colintern.artifacts.model.base_model import BaseReference
+from colintern.artifacts.run.layout import (
     ADAPTER_CONFIG,
     MODEL_CONFIG,
     PREPROCESSOR_CONFIG,
@@ -18,8 +18,8 @@ from colintern.artifacts.run_layout import (
     TOKENIZER,
     TOKENIZER_CONFIG,
 )
-from colintern.artifacts.tensor_store import TensorStore
-from colintern.diagnostics.base_identity import layers_sha256
+from colintern.artifacts.tensors.store import TensorStore
+from colintern.diagnostics.weights.base_identity import layers_sha256
 
 _OF_THE_WEIGHTS: Final = (ADAPTER_CONFIG, MODEL_CONFIG)
 _PLACE_OF_BASE: Final = "base_model_name_or_path"

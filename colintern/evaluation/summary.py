@@ -5,8 +5,8 @@ from pathlib import Path
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.printable import printable
-from colintern.artifacts.results_folder import read_results_folder
-from colintern.diagnostics.result_table import (
+from colintern.artifacts.results.folder import read_results_folder
+from colintern.diagnostics.results.result_table import (
     BenchmarkRow,
     ResultTable,
     TaskRow,

@@ -9,9 +9,9 @@ import mteb
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.benchmarks import BENCHMARKS, PAGES, TASKS
+from colintern.diagnostics.results.benchmarks import BENCHMARKS, PAGES, TASKS
 from colintern.evaluation.local_data import use_local_copy
-from colintern.evaluation.pages_task import ColInternPagesRetrieval
+from colintern.evaluation.pages import ColInternPagesRetrieval
 
 DEFAULT_BENCHMARKS: Final = ("ViDoRe(v1)", "ViDoRe(v2)")
 """The guide's."""

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from torch import nn
 from transformers.utils import is_flash_attn_2_available
 
-from colintern.artifacts.tiny_base import resolve_base
+from colintern.artifacts.model.base_model import resolve_base
 from colintern.model.lora import ADAPTER_WEIGHTS
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor

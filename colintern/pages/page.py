@@ -7,8 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from colintern.pages.facts import Facts
-from colintern.pages.layout import PAGE_SIZE, Composition, Layout, compose
-from colintern.pages.typeface import word_bitmap
+from colintern.pages.layout import PAGE_SIZE, Composition, Layout, compose, word_bitmap
 
 Pixels = npt.NDArray[np.uint8]
 

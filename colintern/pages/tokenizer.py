@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Final
 
-from colintern.pages.facts import WORDS
+from colintern.pages.facts import WORDS, query_words
 from colintern.pages.layout import printed_words
-from colintern.pages.queries import query_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from colintern.pages.facts import draw_facts
+from colintern.pages.facts import draw_facts, draw_query, draw_unambiguous_query
 from colintern.pages.layout import Layout
 from colintern.pages.page import Page
-from colintern.pages.queries import draw_query, draw_unambiguous_query
 
 TASK: Final = "ColInternPagesRetrieval"
-"""The one task of the benchmark `pages`; `colintern.diagnostics.benchmarks` has the same name."""
+"""The one task of the benchmark `pages`; `diagnostics.results.benchmarks` has the same name."""
 
 CORPUS_SIZE: Final = 300
 """Pages of the task, each with one query; random NDCG@5 is 2.9485 / 300 = 0.0098."""

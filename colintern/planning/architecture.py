@@ -9,10 +9,10 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
-from colintern.artifacts.model_config import ModelConfig, read_model_config
+from colintern.artifacts.model.base_model import TINY_BASE, bundled_base
+from colintern.artifacts.model.model_config import ModelConfig, read_model_config
 from colintern.artifacts.printable import printable
-from colintern.artifacts.tiny_base import TINY_BASE, bundled_base
-from colintern.diagnostics.module_outline import BUILT_IN, ModuleOutline, outline_of
+from colintern.families.outline.modules import BUILT_IN, ModuleOutline, outline_of
 
 PROJECTION_DIM: Final = 128
 """Width of a multi-vector, where the configuration has no `dim`."""

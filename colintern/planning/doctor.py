@@ -6,13 +6,12 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.version_bounds import ENGINE, ENGINE_BOUNDS, Environment, version_pairs
+from colintern.facts.versions import ENGINE, ENGINE_BOUNDS, Environment, version_pairs
 from colintern.planning.architecture import Architecture
-from colintern.planning.gpus import Gpu
 from colintern.planning.hyperparameters import propose
-from colintern.planning.machine import TRAINING, Machine
+from colintern.planning.machine import TRAINING, Gpu, Machine
 from colintern.planning.memory import GIBIBYTE
-from colintern.planning.plan_text import misfit_text
+from colintern.planning.output import misfit_text
 
 Status = Literal["ok", "note", "problem"]
 

@@ -1,4 +1,4 @@
-"""What to train a base model with on a GPU: the guide's numbers by design 9, with reasons."""
+"""What to train a base model with on a GPU: the guide's numbers (sources N07 to N12)."""
 
 import math
 from typing import Final
@@ -6,9 +6,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from colintern.artifacts.tiny_base import TINY_BASE
-from colintern.diagnostics.learning_rate_target import shown_size
-from colintern.families import COLINTERN
+from colintern.artifacts.model.base_model import TINY_BASE
+from colintern.diagnostics.log.learning_rate import shown_size
+from colintern.families.catalogue import COLINTERN
 from colintern.guide import GUIDE
 from colintern.planning.architecture import Architecture
 from colintern.planning.memory import (
@@ -40,12 +40,12 @@ _CHUNKS: Final = (16, 8, 4, 2, 1)
 _TINY_LEARNING_RATE: Final = 2e-3
 """Of the recipe `tiny`."""
 _LEARNING_RATES: Final = (7e-5, 5e-5, 3e-5, 1e-5)
-"""By the sizes of the family: below 0.5B, 2B, 4B, and above. Design 9."""
+"""By the sizes of the family: below 0.5B, 2B, 4B, and above. Sources N07."""
 _CALM_RATE: Final = 2e-5
 """The guide's learning rate for training that is unstable."""
 _SMALL_RANK: Final = 0.7e9
 _LARGE_RANK: Final = 3e9
-"""Base parameters: design 9."""
+"""Base parameters: sources N08."""
 
 
 class Proposal(Struct, frozen=True, kw_only=True):

@@ -8,15 +8,15 @@ import numpy as np
 from msgspec.structs import replace
 
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.adapter_coverage import AdapterCoverage
-from colintern.diagnostics.lora_update import LoraUpdates
-from colintern.diagnostics.noise import median
+from colintern.diagnostics.adapter.coverage import AdapterCoverage
+from colintern.diagnostics.adapter.update import LoraUpdates
+from colintern.diagnostics.log.noise import median
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure, NothingToDraw
+from colintern.figures.scale import shown
+from colintern.figures.update_map import MOST_KINDS, update_map
 from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
-from colintern.report.figure import Figure, NothingToDraw
-from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun
-from colintern.report.scale import shown
-from colintern.report.update_map import MOST_KINDS, update_map
 
 _MAP: Final = "Updates by layer and module"
 _BY_KIND: Final = "Updates by kind of module"

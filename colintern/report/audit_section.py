@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from colintern.artifacts.printable import printable
+from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.part import LeftOut
+from colintern.engine.reports.html.sections import missing_evidence
 from colintern.report.document import Absences, Block, Cell, Paragraph, Section, Table
-from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun, head, mark_of, short_head
-from pytest_colintern.html_sections import missing_evidence
-from pytest_colintern.outcome import CheckResult, Outcome
 
 MOST_FINDINGS: Final = 60
 MOST_MISSING: Final = 20

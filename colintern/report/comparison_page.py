@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.comparison import (
+from colintern.diagnostics.results.comparison import (
     Comparison,
     QueryPair,
     TaskDifference,
@@ -17,10 +17,12 @@ from colintern.diagnostics.comparison import (
     mean_name,
     reasons_of_pairing,
 )
+from colintern.figures.canvas import Figure
+from colintern.figures.page_shell import html_page, templates
 from colintern.report.compared_runs import METRIC_NAMES, Compared
 from colintern.report.differences_figure import differences_figure
-from colintern.report.figure import Figure
-from colintern.report.page_shell import html_page, templates
+
+_HTML: Final = Path(__file__).with_name("html")
 
 MOST_PAIRS: Final = 20
 """Queries of a task that are shown."""
@@ -69,7 +71,7 @@ def comparison_page(compared: Compared) -> str:
     others = names[1:] if len(names) <= _MOST_NAMED else [f"{len(names) - 1} runs"]
     title = f"{', '.join(others)} against {names[0]}"
     block = (
-        templates()
+        templates(_HTML)
         .get_template("comparison.jinja2")
         .render(
             plain=printable,
@@ -87,7 +89,7 @@ def comparison_page(compared: Compared) -> str:
             version=version("colintern"),
         )
     )
-    style = Path(__file__).with_name("html").joinpath("comparison.css").read_text("utf-8")
+    style = _HTML.joinpath("comparison.css").read_text("utf-8")
     return html_page(f"{title} (ColIntern comparison)", [block], style=style)
 
 

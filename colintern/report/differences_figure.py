@@ -3,12 +3,11 @@
 from typing import Final
 
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.comparison import Comparison, mean_name
-from colintern.diagnostics.paired_bootstrap import Interval
-from colintern.report.canvas import WIDTH, Canvas, line_path
-from colintern.report.figure import Figure
-from colintern.report.results_figure import short_name
-from colintern.report.scale import Scale, shown
+from colintern.diagnostics.results.comparison import Comparison, mean_name
+from colintern.diagnostics.results.paired_bootstrap import Interval
+from colintern.figures.canvas import WIDTH, Canvas, Figure, line_path
+from colintern.figures.results import short_name
+from colintern.figures.scale import Scale, shown
 
 MOST_TASKS: Final = 60
 """Tasks shown; all ViDoRe benchmarks together have 35."""

@@ -8,8 +8,8 @@ from typing import ClassVar, Literal
 
 from msgspec import Struct
 
-from colintern.report.figure import Figure
-from colintern.report.part import LeftOut
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure
 
 Mark = Literal["passed", "failed", "error", "warned", "noted", "no_evidence", "blocked", "waived"]
 """An outcome of the audit, shown by its sign."""

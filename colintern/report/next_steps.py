@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from colintern.artifacts.printable import printable
-from colintern.families import COLINTERN, COLINTERN_TINY
+from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.reports.html.sections import missing_evidence
+from colintern.families.catalogue import COLINTERN, COLINTERN_TINY
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
 from colintern.report.troubleshooting import UNEXPLAINED, Advice, advice_for, checklist
-from pytest_colintern.html_sections import missing_evidence
-from pytest_colintern.outcome import CheckResult, Outcome
 
 MOST_ROOTS: Final = 12
 """Root causes told as steps; a run with more has a fault that hides behind all of them."""

@@ -6,10 +6,10 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
-from colintern.diagnostics.noise import Floats, binned
-from colintern.report.figure import Figure, NothingToDraw
-from colintern.report.plot import WIDE_RATIO, Course, Plot, typical_range
-from colintern.report.scale import shown
+from colintern.diagnostics.log.noise import Floats, binned
+from colintern.figures.canvas import Figure, NothingToDraw
+from colintern.figures.plot import WIDE_RATIO, Course, Plot, typical_range
+from colintern.figures.scale import shown
 
 LETTERS: Final = "ABCDEF"
 """Of the runs in one report; more lines than these cannot be told apart."""

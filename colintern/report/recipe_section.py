@@ -6,13 +6,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from colintern.engine.part import LeftOut
+from colintern.engine.resolver import Resolver
 from colintern.guide import GUIDE, Guide
+from colintern.recipes import guide_1b
 from colintern.report import recipe_values as values
 from colintern.report.document import Absences, Block, Cell, Section, Table
-from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun, head, short_head
-from colintern.training.recipes import guide_1b
-from pytest_colintern.evidence_registry import Resolver
 
 _NOT_RECORDED: Final = "not recorded"
 _NOT_READABLE: Final = "not readable"

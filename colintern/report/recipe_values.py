@@ -2,20 +2,20 @@
 
 from typing import Final
 
-from colintern.artifacts.adapter_config import AdapterConfig
-from colintern.artifacts.base_model import BaseReference
-from colintern.artifacts.evaluation_record import EvaluationRecord
+from colintern.artifacts.model.adapter_config import AdapterConfig
+from colintern.artifacts.model.base_model import BaseReference
+from colintern.artifacts.model.processor_config import ProcessorConfig
 from colintern.artifacts.printable import printable
-from colintern.artifacts.processor_config import ProcessorConfig
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.diagnostics.adapter_coverage import AdapterCoverage
-from colintern.diagnostics.batch_size import BatchSize
-from colintern.diagnostics.loss_kind import LossKind
-from colintern.diagnostics.resolution import page_budgets
-from colintern.diagnostics.run_config import Recorded, RunConfig
-from colintern.diagnostics.training_mode import planned_warmup, training_precision
-from colintern.diagnostics.training_progress import TrainingProgress
-from colintern.report.scale import shown
+from colintern.artifacts.results.evaluation_record import EvaluationRecord
+from colintern.artifacts.run.manifest import RunManifest
+from colintern.diagnostics.adapter.coverage import AdapterCoverage
+from colintern.diagnostics.log.training_progress import TrainingProgress
+from colintern.diagnostics.processor.resolution import page_budgets
+from colintern.facts.batch_size import BatchSize
+from colintern.facts.loss_kind import LossKind
+from colintern.facts.run_config import Recorded, RunConfig
+from colintern.facts.training_mode import planned_warmup, training_precision
+from colintern.figures.scale import shown
 
 _MOST_NAMED: Final = 3
 _PACKAGES: Final = ("torch", "transformers", "peft", "colpali-engine")

@@ -11,17 +11,15 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.written_text import write_text_atomically
-from colintern.families import FAMILIES, family_named
+from colintern.artifacts.writing import write_text_atomically
+from colintern.engine.direct_audit import audit_directly
+from colintern.engine.recorded_audit import RecordedAuditError
+from colintern.engine.settings import Settings, SettingsError, read_settings
+from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
+from colintern.families.catalogue import FAMILIES, family_named
 from colintern.report.document import Document
-from colintern.report.document_html import document_html
-from colintern.report.document_markdown import document_markdown
+from colintern.report.document_formats import document_html, document_markdown
 from colintern.report.training_report import MOST_RUNS, training_report
-from pytest_colintern.direct_audit import audit_directly
-from pytest_colintern.recorded_audit import RecordedAuditError
-from pytest_colintern.settings import Settings, SettingsError, read_settings
-from pytest_colintern.subject import AuditOptions, Subject
-from pytest_colintern.subjects import SubjectError, find_subjects
 
 _ENDINGS: Final = (".html", ".md")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]+")

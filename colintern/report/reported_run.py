@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
+from colintern.engine.audit_report import SubjectReport
+from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.part import LeftOut, part
+from colintern.engine.resolver import Resolver
 from colintern.report.document import Cell, Mark
-from colintern.report.part import LeftOut, part
-from pytest_colintern.audit_report import SubjectReport
-from pytest_colintern.evidence_registry import Resolver
-from pytest_colintern.outcome import CheckResult, Outcome
 
 T = TypeVar("T")
 

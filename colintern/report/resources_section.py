@@ -7,14 +7,14 @@ from typing import Final
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.resource_log import ResourceLog
-from colintern.diagnostics.noise import Floats
+from colintern.artifacts.logs.resource_log import ResourceLog
+from colintern.diagnostics.log.noise import Floats
 from colintern.diagnostics.resource_use import ResourceUse
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure, NothingToDraw
 from colintern.guide import Guide
 from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
-from colintern.report.figure import Figure, NothingToDraw
 from colintern.report.overlay import Level, Series, overlay
-from colintern.report.part import LeftOut
 from colintern.report.recipe_values import shown_seconds
 from colintern.report.reported_run import ReportedRun, head, short_head
 

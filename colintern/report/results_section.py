@@ -5,17 +5,21 @@ from functools import partial
 from typing import Final
 
 from colintern.artifacts.printable import listed, printable
-from colintern.diagnostics.benchmarks import BENCHMARKS
-from colintern.diagnostics.published_models import PublishedModel, published_model
-from colintern.diagnostics.published_scores import PublishedScores, published_scores
-from colintern.diagnostics.result_table import BenchmarkRow, ResultTable, TaskRow, band_of
+from colintern.diagnostics.results.benchmarks import BENCHMARKS
+from colintern.diagnostics.results.published import (
+    PublishedModel,
+    PublishedScores,
+    published_model,
+    published_scores,
+)
+from colintern.diagnostics.results.result_table import BenchmarkRow, ResultTable, TaskRow, band_of
+from colintern.engine.outcome import Outcome
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure
+from colintern.figures.results import MOST_TASKS, results_overlay
 from colintern.guide import Guide
 from colintern.report.document import Absences, Block, Cell, Figures, Paragraph, Section, Table
-from colintern.report.figure import Figure
-from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun, head, mark_of
-from colintern.report.results_figure import MOST_TASKS, results_overlay
-from pytest_colintern.outcome import Outcome
 
 YARDSTICK: Final = "vidore/colSmol-500M"
 """The guide: "With proper hyperparameters, you should match ColSmol-500M performance"."""

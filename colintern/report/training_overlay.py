@@ -5,15 +5,15 @@ from typing import Final
 
 import numpy as np
 
-from colintern.artifacts.log_table import LogTable
-from colintern.artifacts.trainer_state import TrainerState
-from colintern.diagnostics.contrastive_loss import ContrastiveLoss
-from colintern.diagnostics.epoch_losses import healthy_losses
-from colintern.diagnostics.noise import Floats
+from colintern.artifacts.logs.log_table import LogTable
+from colintern.artifacts.logs.trainer_state import TrainerState
+from colintern.diagnostics.log.contrastive_loss import ContrastiveLoss
+from colintern.diagnostics.log.epoch_losses import healthy_losses
+from colintern.diagnostics.log.noise import Floats
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure, NothingToDraw
 from colintern.guide import Guide
-from colintern.report.figure import Figure, NothingToDraw
 from colintern.report.overlay import Level, Series, overlay
-from colintern.report.part import LeftOut
 from colintern.report.reported_run import ReportedRun
 
 Logs = Mapping[str, TrainerState]

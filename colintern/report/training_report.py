@@ -4,29 +4,29 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from colintern.artifacts.log_table import NO_STEP
+from colintern.artifacts.logs.log_table import NO_STEP
 from colintern.artifacts.printable import printable
-from colintern.diagnostics.batch_size import BatchSize
-from colintern.diagnostics.contrastive_loss import ContrastiveLoss
-from colintern.diagnostics.evaluation_loss import EvaluationLoss
-from colintern.diagnostics.loss_trajectory import LossTrajectory
-from colintern.diagnostics.result_table import ResultTable, band_of
-from colintern.diagnostics.run_config import RunConfig
-from colintern.diagnostics.training_progress import TrainingProgress
+from colintern.diagnostics.log.contrastive_loss import ContrastiveLoss
+from colintern.diagnostics.log.evaluation_loss import EvaluationLoss
+from colintern.diagnostics.log.loss_trajectory import LossTrajectory
+from colintern.diagnostics.log.training_progress import TrainingProgress
+from colintern.diagnostics.results.result_table import ResultTable, band_of
+from colintern.engine.direct_audit import DirectAudit
+from colintern.engine.part import LeftOut
+from colintern.facts.batch_size import BatchSize
+from colintern.facts.run_config import RunConfig
 from colintern.guide import GUIDE, Guide
 from colintern.report.adapter_section import adapter_section
 from colintern.report.audit_section import audit_section
 from colintern.report.document import Document, Summary
 from colintern.report.next_steps import next_line, next_section
 from colintern.report.overlay import LETTERS
-from colintern.report.part import LeftOut
 from colintern.report.recipe_section import recipe_section
 from colintern.report.recipe_values import shown_seconds
 from colintern.report.reported_run import ReportedRun
 from colintern.report.resources_section import resources_section
 from colintern.report.results_section import results_section
 from colintern.report.training_section import training_section
-from pytest_colintern.direct_audit import DirectAudit
 
 MOST_RUNS: Final = len(LETTERS)
 _LINE: Final = 200

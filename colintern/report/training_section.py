@@ -5,21 +5,21 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from colintern.artifacts.trainer_state import TrainerState
-from colintern.diagnostics.contrastive_loss import ContrastiveLoss
-from colintern.diagnostics.epoch_losses import EpochLoss, epoch_losses, healthy_losses
-from colintern.diagnostics.noise import Floats
-from colintern.guide import Guide
-from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
-from colintern.report.figure import Figure, NothingToDraw
-from colintern.report.part import LeftOut
-from colintern.report.reported_run import ReportedRun
-from colintern.report.training_figures import (
+from colintern.artifacts.logs.trainer_state import TrainerState
+from colintern.diagnostics.log.contrastive_loss import ContrastiveLoss
+from colintern.diagnostics.log.epoch_losses import EpochLoss, epoch_losses, healthy_losses
+from colintern.diagnostics.log.noise import Floats
+from colintern.engine.part import LeftOut
+from colintern.figures.canvas import Figure, NothingToDraw
+from colintern.figures.training import (
     evaluation_figure,
     gradient_figure,
     loss_figure,
     rate_figure,
 )
+from colintern.guide import Guide
+from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
+from colintern.report.reported_run import ReportedRun
 from colintern.report.training_overlay import training_overlay
 
 MOST_EPOCHS: Final = 12

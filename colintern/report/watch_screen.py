@@ -6,13 +6,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.artifacts.live_log import Row
-from colintern.artifacts.live_record import LiveFinding
+from colintern.artifacts.logs.resource_log import ResourceRow
 from colintern.artifacts.printable import printable
-from colintern.artifacts.resource_log import ResourceRow
-from colintern.artifacts.running_run import RunningRun
-from colintern.diagnostics.time_left import is_quiet, pace_of, seconds_left
-from colintern.report.sparkline import sparkline
+from colintern.artifacts.running.log import Row
+from colintern.artifacts.running.record import LiveFinding
+from colintern.artifacts.running.run import RunningRun
+from colintern.diagnostics.log.training_progress import is_quiet, pace_of, seconds_left
+from colintern.figures.sparkline import sparkline
 
 _BAR: Final = 24
 """Characters of the bar of progress."""

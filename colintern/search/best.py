@@ -10,13 +10,13 @@ from typing import Any, Final
 import msgspec
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.json_document import read_json_object
+from colintern.artifacts.json.document import read_json_object
 from colintern.artifacts.printable import printable
-from colintern.artifacts.written_text import write_text_atomically
+from colintern.artifacts.writing import write_text_atomically
+from colintern.model.versions import installed_versions
+from colintern.recipes import Recipe
 from colintern.search.params import ParamsError, Value, with_params
 from colintern.training.overrides import OverrideError, close_names, recipe_named
-from colintern.training.recipes import Recipe
-from colintern.training.versions import installed_versions
 
 BEST: Final = "optuna_best_params.json"
 SCHEMA: Final = "colintern.params/1"

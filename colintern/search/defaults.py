@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.families import family_named
+from colintern.families.catalogue import family_named
 from colintern.planning.architecture import ArchitectureError, find_architecture
+from colintern.recipes import Recipe
 from colintern.search.params import BATCH, WARMUP_RATIO, Value, value_in
 from colintern.search.space import Parameter, Space
-from colintern.training.recipes import Recipe
 
 _RATE_FACTOR: Final = 2.0
 """Either way of the interval that suits the family, where it is narrow: as far as the audit says

@@ -9,13 +9,13 @@ from typing import Any, Final, Literal
 
 from colintern.artifacts.printable import printable
 from colintern.model.targets import LoraSettings
+from colintern.recipes import Recipe
 from colintern.training.overrides import (
     OverrideError,
     close_names,
     parsed_arguments,
     with_settings,
 )
-from colintern.training.recipes import Recipe
 
 Value = float | int | str | bool
 """Of a hyperparameter."""

@@ -11,8 +11,7 @@ from optuna.study import Study
 from colintern.artifacts.printable import printable
 from colintern.search.best import BEST, METRIC, SCHEMA, BestParams, write_best
 from colintern.search.command import DEFAULT_FOLDER, is_used, train_command
-from colintern.search.figures import study_figures
-from colintern.search.page import PAGE, write_page
+from colintern.search.page import PAGE, study_figures, write_page
 from colintern.search.places import best_of, places_of
 from colintern.search.storage import open_storage, shown_storage
 from colintern.search.study import SearchPlan, StudyError, open_study

@@ -22,6 +22,7 @@ from msgspec import Struct
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import read_bytes
 from colintern.artifacts.printable import printable
+from colintern.recipes import Recipe
 from colintern.search.params import (
     ParamsError,
     Value,
@@ -30,7 +31,6 @@ from colintern.search.params import (
     with_params,
 )
 from colintern.training.overrides import close_names
-from colintern.training.recipes import Recipe
 
 MOST_PARAMETERS: Final = 50
 MOST_CHOICES: Final = 100

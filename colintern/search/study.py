@@ -22,11 +22,11 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from colintern.artifacts.printable import printable
+from colintern.recipes import Recipe
 from colintern.search.defaults import starting_point
 from colintern.search.params import ACCUMULATION, Value
 from colintern.search.sampler import make_sampler
 from colintern.search.space import Parameter, Space
-from colintern.training.recipes import Recipe
 
 SETTINGS: Final = "colintern_settings"
 """Attribute of a study: what its trials have in common."""

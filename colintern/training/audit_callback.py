@@ -12,18 +12,18 @@ from msgspec.structs import replace
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from colintern.artifacts.live_record import LiveFinding, Status, StopOn
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run_manifest import SCHEMA, LossRecord, RunManifest
+from colintern.artifacts.run.manifest import SCHEMA, LossRecord, RunManifest
+from colintern.artifacts.running.record import LiveFinding, Status, StopOn
+from colintern.engine.policy import Policy
+from colintern.engine.subjects import AuditOptions
 from colintern.guide import Guide
+from colintern.model.versions import installed_versions
 from colintern.training.gathering import is_distributed
 from colintern.training.live_audit import LiveAudit
 from colintern.training.live_subject import GradientWatch, live_subject
 from colintern.training.resources import ResourceLogger
 from colintern.training.step_record import StepRecord
-from colintern.training.versions import installed_versions
-from pytest_colintern.policy import Policy
-from pytest_colintern.subject import AuditOptions
 
 logger = logging.getLogger(__name__)
 

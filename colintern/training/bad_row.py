@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from colintern.training.data_settings import BadRowError, DataError
+from colintern.recipes import BadRowError, DataError
 from colintern.training.trainer import ColInternTrainer
 
 

@@ -1,13 +1,81 @@
-"""The callbacks of a run, in the order in which they are told."""
+"""The progress bar of a run: where it is, its losses, what it fails, how long it still takes."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from transformers import TrainerCallback
+from transformers import (
+    ProgressCallback,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
+from colintern.artifacts.printable import printable
 from colintern.training.audit_callback import AuditCallback
 from colintern.training.manifest import ManifestWriter
-from colintern.training.progress import TrainingProgress
 from colintern.training.trainer import ColInternTrainer
+
+_SHOWN = {"loss": "loss", "eval_loss": "eval"}
+"""Logged values that stand beside the bar, and how they are called there."""
+
+_NAME_CHARACTERS = 30
+
+_MEASURED = "eval_ndcg_at_5"
+"""What a trial of a search adds to the log row of its evaluation."""
+
+_MOST_RULES = 4
+"""Failed rules that are named beside the bar; the log has all of them."""
+
+
+class TrainingProgress(ProgressCallback):
+    """transformers' bar, with the losses beside it instead of a printed row every few steps."""
+
+    def __init__(self) -> None:
+        """Begin with nothing logged."""
+        super().__init__()
+        self.audit: AuditCallback | None = None
+        """The live audit, where there is one."""
+        self._latest: dict[str, str] = {}
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Begin the bar, with the name of the run before it where it has one."""
+        super().on_train_begin(args, state, control, **more)
+        if self.training_bar is not None and args.run_name and args.run_name != args.output_dir:
+            self.training_bar.set_description(printable(args.run_name, limit=_NAME_CHARACTERS))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
+    ) -> None:
+        """Show what a trial was measured by; it is logged after the evaluation's own row."""
+        super().on_evaluate(args, state, control, **more)
+        measured = (state.log_history or [{}])[-1].get(_MEASURED)
+        if measured is not None and self.training_bar is not None:
+            self._latest["NDCG@5"] = f"{measured:.3f}"
+            self.training_bar.set_postfix(self._latest)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Show the newest losses, and the rules that the run fails."""
+        del args, control
+        if not state.is_world_process_zero or self.training_bar is None:
+            return
+        for key, name in _SHOWN.items():
+            if logs is not None and key in logs:
+                self._latest[name] = f"{float(logs[key]):.3f}"
+        found = [] if self.audit is None else [each for each in self.audit.findings if each.holds]
+        self._latest.pop("audit", None)
+        if found:
+            self._latest["audit"] = ",".join(each.rule for each in found[:_MOST_RULES])
+        self.training_bar.set_postfix(self._latest, refresh=False)
 
 
 def add_callbacks(

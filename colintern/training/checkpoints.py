@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 
 from safetensors import SafetensorError, safe_open
 
-from colintern.artifacts.run_layout import ADAPTER_CONFIG, STAGING
+from colintern.artifacts.run.layout import ADAPTER_CONFIG, STAGING
 
 STATE: Final = "trainer_state.json"
 _PREFIX: Final = "checkpoint-"

@@ -12,10 +12,12 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.run_layout import RUN_MANIFEST
-from colintern.artifacts.run_manifest import read_run_manifest
+from colintern.artifacts.run.layout import RUN_MANIFEST
+from colintern.artifacts.run.manifest import read_run_manifest
+from colintern.engine.policy import Policy
+from colintern.engine.settings import Settings, SettingsError, read_settings
 from colintern.model.engine import import_engine
-from colintern.training.data_settings import BadRowError, DataError, DataSettings
+from colintern.recipes import RECIPES, BadRowError, DataError, DataSettings, Recipe
 from colintern.training.overrides import (
     OverrideError,
     check_values,
@@ -24,9 +26,6 @@ from colintern.training.overrides import (
     with_arguments,
     with_settings,
 )
-from colintern.training.recipes import RECIPES, Recipe
-from pytest_colintern.policy import Policy
-from pytest_colintern.settings import Settings, SettingsError, read_settings
 
 DEFAULT_RECIPE: Final = "guide_1b"
 

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from PIL import Image
 from torch.utils.data import Dataset
 
-from colintern.artifacts.run_manifest import DatasetRecord
-from colintern.training.data_settings import DataError, DataSettings
+from colintern.artifacts.run.manifest import DatasetRecord
+from colintern.recipes import DataError, DataSettings
 from colintern.training.page_table import FILE_NAME_COLUMN, PageTable, decoded, open_table
 
 _SHOWN_ROWS: Final = 5

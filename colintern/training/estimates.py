@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.tiny_base import TINY_BASE, resolve_base
+from colintern.artifacts.model.base_model import TINY_BASE, resolve_base
 from colintern.planning.architecture import Architecture, ArchitectureError, find_architecture
 from colintern.planning.duration import operations_per_pair, scaled_hours
 from colintern.planning.memory import (
@@ -15,8 +15,8 @@ from colintern.planning.memory import (
     largest_batch,
     memory_use,
 )
+from colintern.recipes import Recipe
 from colintern.training.preflight import DoesNotFitError
-from colintern.training.recipes import Recipe
 
 _DEFAULT_TOKENS: Final = 1536
 """The guide's budget of a page, for a base that names none."""

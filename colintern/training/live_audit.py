@@ -12,22 +12,22 @@ from typing import Any, Final
 
 import colintern
 from colintern.artifacts import limits
-from colintern.artifacts.live_log import append_row, end_with_a_whole_line
-from colintern.artifacts.live_process import this_process
-from colintern.artifacts.live_record import (
+from colintern.artifacts.logs.resource_log import ResourceLog, ResourceRow
+from colintern.artifacts.logs.trainer_state import as_trainer_state
+from colintern.artifacts.run.layout import LIVE_LOG, LIVE_RECORD, RESOURCE_LOG, TRAINER_STATE
+from colintern.artifacts.running.log import append_row, end_with_a_whole_line
+from colintern.artifacts.running.record import (
     LiveFinding,
     LiveRecord,
     Status,
     StopOn,
+    this_process,
     write_live_record,
 )
-from colintern.artifacts.resource_log import ResourceLog, ResourceRow
-from colintern.artifacts.run_layout import LIVE_LOG, LIVE_RECORD, RESOURCE_LOG, TRAINER_STATE
-from colintern.artifacts.trainer_state import as_trainer_state
-from colintern.diagnostics.loss_trajectory import MIN_ROWS
-from pytest_colintern.live_findings import LiveFindings
-from pytest_colintern.live_judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
-from pytest_colintern.policy import Policy
+from colintern.diagnostics.log.loss_trajectory import MIN_ROWS
+from colintern.engine.policy import Policy
+from colintern.engine.running.findings import LiveFindings
+from colintern.engine.running.judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
 
 logger = logging.getLogger(__name__)
 

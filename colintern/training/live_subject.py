@@ -11,14 +11,14 @@ from peft import PeftModel
 from torch import nn
 from transformers import TrainingArguments
 
-from colintern.artifacts.adapter_config import AdapterConfig, as_adapter_config
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.model_config import ModelConfig, as_model_config
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.diagnostics.trained_parts import MIN_GRADIENT_STEPS, TrainedParts
-from colintern.families import FAMILIES
-from pytest_colintern.live_judge import LiveSubject
-from pytest_colintern.subject import AuditOptions
+from colintern.artifacts.model.adapter_config import AdapterConfig, as_adapter_config
+from colintern.artifacts.model.model_config import ModelConfig, as_model_config
+from colintern.artifacts.run.manifest import RunManifest
+from colintern.diagnostics.adapter.trained_parts import MIN_GRADIENT_STEPS, TrainedParts
+from colintern.engine.running.judge import LiveSubject
+from colintern.engine.subjects import AuditOptions
+from colintern.families.catalogue import FAMILIES
 
 IN_MEMORY: Final = Path("the model in memory")
 """Stands where the audit names a file."""

@@ -12,11 +12,11 @@ from PIL import Image
 from torch import nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from colintern.artifacts.base_model import BaseModel, find_base
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure
-from colintern.artifacts.run_layout import RUN_MANIFEST, Folder
-from colintern.artifacts.run_manifest import (
+from colintern.artifacts.model.base_model import BaseModel, find_base
+from colintern.artifacts.run.layout import RUN_MANIFEST, Folder
+from colintern.artifacts.run.manifest import (
     SCHEMA,
     BaseRecord,
     DatasetRecord,
@@ -27,15 +27,15 @@ from colintern.artifacts.run_manifest import (
     ProcessorRecord,
     RunManifest,
 )
-from colintern.artifacts.tensor_store import read_tensor_store
-from colintern.artifacts.weights_hash import weights_sha256
-from colintern.artifacts.written_json import write_json
-from colintern.diagnostics.base_identity import layers_sha256
+from colintern.artifacts.tensors.store import read_tensor_store
+from colintern.artifacts.tensors.weights_hash import weights_sha256
+from colintern.artifacts.writing import write_json
+from colintern.diagnostics.weights.base_identity import layers_sha256
 from colintern.model.lora import LoraCoverage, projection_matrix
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
+from colintern.model.versions import git_commit, installed_versions
 from colintern.pages.world import retrieval_task
-from colintern.training.recipes import Recipe
-from colintern.training.versions import git_commit, installed_versions
+from colintern.recipes import Recipe
 
 GOLDEN_QUERY: Final = "Which page names the total?"
 GOLDEN_PAGE_SIZE: Final = (448, 448)

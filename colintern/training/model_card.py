@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any, Final
 
-from colintern.artifacts.run_manifest import RunManifest
-from colintern.training.recipes import Recipe
+from colintern.artifacts.run.manifest import RunManifest
+from colintern.recipes import Recipe
 
 _TEMPLATE: Final = """\
 ---
@@ -28,7 +28,7 @@ import torch
 from peft import PeftModel
 from PIL import Image
 
-from colintern.artifacts.tiny_base import resolve_base
+from colintern.artifacts.model.base_model import resolve_base
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor
 

@@ -11,8 +11,7 @@ from typing import Any, Final, NoReturn, get_type_hints
 import click
 import msgspec
 
-from colintern.training.data_settings import DataSettings
-from colintern.training.recipes import RECIPES, Recipe
+from colintern.recipes import RECIPES, DataSettings, Recipe
 
 _FIXED: Final = frozenset({"name", "data", "lora", "arguments"})
 """Fields of a recipe that are no single value."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from PIL import Image
 
-from colintern.training.data_settings import DataError, DataSettings
+from colintern.recipes import DataError, DataSettings
 
 FILE_NAME_COLUMN: Final = "image_filename"
 """What tells the pages of ColPali's training set apart."""

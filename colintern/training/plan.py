@@ -12,13 +12,13 @@ from peft import PeftModel
 from torch import nn
 from transformers import InternVLConfig
 
-from colintern.artifacts.tiny_base import resolve_base
-from colintern.diagnostics.module_outline import BUILT_IN
+from colintern.artifacts.model.base_model import resolve_base
+from colintern.families.outline.modules import BUILT_IN
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
+from colintern.recipes import RECIPES, Recipe
 from colintern.training.estimates import memory_text, time_text
 from colintern.training.preflight import check_batch
-from colintern.training.recipes import RECIPES, Recipe
 
 _DIMENSIONS: Final = (
     *("model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "head_dim"),

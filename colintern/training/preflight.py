@@ -1,4 +1,4 @@
-"""What is checked before the first step, because it would waste the run. Design, section 7."""
+"""What is checked before the first step, because it would waste the run. Sources N14."""
 
 import difflib
 import math
@@ -12,7 +12,7 @@ from transformers.integrations import (
     get_available_reporting_integrations,
 )
 
-from colintern.artifacts.run_layout import STAGING
+from colintern.artifacts.run.layout import STAGING
 from colintern.training.checkpoints import newest_whole_checkpoint
 from colintern.training.distinct_pages import DistinctPages, page_keys
 

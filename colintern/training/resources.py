@@ -14,9 +14,9 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from colintern.artifacts import limits
-from colintern.artifacts.live_log import end_with_a_whole_line
-from colintern.artifacts.resource_log import ResourceRow
-from colintern.artifacts.run_layout import RESOURCE_LOG
+from colintern.artifacts.logs.resource_log import ResourceRow
+from colintern.artifacts.run.layout import RESOURCE_LOG
+from colintern.artifacts.running.log import end_with_a_whole_line
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 from msgspec import to_builtins
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run_layout import ADAPTER_CONFIG, RUN_MANIFEST
-from colintern.artifacts.run_manifest import RunManifest
+from colintern.artifacts.run.layout import ADAPTER_CONFIG, RUN_MANIFEST
+from colintern.artifacts.run.manifest import RunManifest
 from colintern.model.lora import peft_config
 from colintern.model.targets import LoraSettings
 from colintern.training.preflight import PreflightError

@@ -13,25 +13,24 @@ from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from peft import PeftModel
 from transformers import ProgressCallback, TrainerCallback, TrainingArguments, set_seed
 
-from colintern.artifacts.run_layout import STAGING
-from colintern.artifacts.run_manifest import DatasetRecord
-from colintern.artifacts.tiny_base import resolve_base
+from colintern.artifacts.model.base_model import resolve_base
+from colintern.artifacts.run.layout import STAGING
+from colintern.artifacts.run.manifest import DatasetRecord
 from colintern.model.loading import choose_attention, load_base
 from colintern.model.lora import apply_lora
 from colintern.model.processing import ColIntern3_5Processor
 from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
+from colintern.recipes import DataError, Recipe
 from colintern.training.audit_callback import AuditCallback
 from colintern.training.bad_row import ended_by_row
-from colintern.training.callbacks import add_callbacks
+from colintern.training.callbacks import TrainingProgress, add_callbacks
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
-from colintern.training.collation import RetrievalCollator
 from colintern.training.data import PagePairRows, load_data
-from colintern.training.data_settings import DataError
 from colintern.training.estimates import check_memory
 from colintern.training.manifest import ManifestWriter, described, run_manifest
 from colintern.training.model_card import model_card
-from colintern.training.page_pairs import pair_dataset
+from colintern.training.pairs import RetrievalCollator, pair_dataset
 from colintern.training.preflight import (
     PreflightError,
     check_base,
@@ -40,8 +39,6 @@ from colintern.training.preflight import (
     check_projection,
     resume_point,
 )
-from colintern.training.progress import TrainingProgress
-from colintern.training.recipes import Recipe
 from colintern.training.resumption import check_resumed
 from colintern.training.termination import SaveOnTermination
 from colintern.training.trainer import ColInternTrainer

@@ -20,8 +20,14 @@ from torch.utils.data import Sampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from colintern.model.lora import save_projection_base
-from colintern.training.batch_parts import Inputs, flat_negatives, split_rows, with_prefix
-from colintern.training.cached_batch import EmbeddedSide, loss_at_embeddings
+from colintern.training.cached_batch import (
+    EmbeddedSide,
+    Inputs,
+    flat_negatives,
+    loss_at_embeddings,
+    split_rows,
+    with_prefix,
+)
 from colintern.training.checkpoints import (
     StagedCheckpoint,
     checkpoint_to_go_on_from,
@@ -32,8 +38,7 @@ from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.finiteness import refuse_not_finite
 from colintern.training.gathering import gathered
 from colintern.training.loss_carry import LossCarry
-from colintern.training.operations import StepOperations
-from colintern.training.step_record import StepRecord
+from colintern.training.step_record import StepOperations, StepRecord
 
 
 class ColInternTrainer(ContrastiveTrainer):

@@ -20,10 +20,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent.parent)]
 
 import torch  # noqa: E402 - after the path
-from live_runs import StopAt  # noqa: E402 - after the path
+from support.live_runs import StopAt  # noqa: E402 - after the path
 
+from colintern.recipes import tiny  # noqa: E402 - after the path
 from colintern.training.audit_callback import AuditCallback  # noqa: E402 - after the path
-from colintern.training.recipes import tiny  # noqa: E402 - after the path
 from colintern.training.run import train  # noqa: E402 - after the path
 
 LIMIT = 0.01

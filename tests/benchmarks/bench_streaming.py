@@ -62,7 +62,7 @@ def png(number, width, height):
 
 
 def write_data(folder, num_pages, num_queries, fewest):
-    from vidore_copies import write_parts
+    from support.vidore_copies import write_parts
 
     from colintern.pages.world import retrieval_task
 
@@ -86,7 +86,7 @@ def write_model(folder):
     """Write a ColQwen2 of one narrow layer: what is measured is the evaluation, not the model."""
     import torch
     from colpali_engine.models import ColQwen2
-    from tiny_engine import config, processor
+    from support.tiny_engine import config, processor
 
     torch.manual_seed(0)
     tiny = config()

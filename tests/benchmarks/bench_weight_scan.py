@@ -15,15 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from colintern.artifacts.tensor_scan import scan
-from colintern.artifacts.tensor_store import read_tensor_store
-from colintern.diagnostics.weight_statistics import measure_weights
+from colintern.artifacts.tensors.scan import scan
+from colintern.artifacts.tensors.store import read_tensor_store
+from colintern.diagnostics.weights.statistics import measure_weights
 
 _PEAK = """
 import sys
 from pathlib import Path
-from colintern.artifacts.tensor_store import read_tensor_store
-from colintern.diagnostics.weight_statistics import measure_weights
+from colintern.artifacts.tensors.store import read_tensor_store
+from colintern.diagnostics.weights.statistics import measure_weights
 measure_weights(read_tensor_store(Path(sys.argv[1]), None))
 # Not ru_maxrss, which Linux hands down from the parent.
 status = Path("/proc/self/status").read_text().splitlines()

@@ -7,8 +7,8 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
-from colintern.artifacts.model_config import as_model_config
-from colintern.diagnostics.module_outline import outline_of
+from colintern.artifacts.model.model_config import as_model_config
+from colintern.families.outline.modules import outline_of
 
 PREFIX = "base_model.model."
 PROJECTION = "custom_text_proj"

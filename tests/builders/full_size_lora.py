@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
-from colintern.diagnostics.module_outline import BUILT_IN, outline_of
+from colintern.families.outline.modules import BUILT_IN, outline_of
 
 BASE = "OpenGVLab/InternVL3_5-1B-HF"
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj|custom_text_proj"

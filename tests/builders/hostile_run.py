@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
-from auditing import CHECKS
+from support.auditing import CHECKS
 
 from builders.adapter import adapter_config, adapter_tensors, write_tensors
 from builders.results import results_folder, task_result, write_json

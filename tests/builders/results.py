@@ -6,9 +6,9 @@ from pathlib import Path
 
 from builders.processor import AUGMENTATION
 from colintern.artifacts.files import Enclosure
-from colintern.artifacts.run_layout import Folder
-from colintern.artifacts.weights_hash import weights_sha256
-from colintern.diagnostics.benchmarks import TASKS, VIDORE_V1, VIDORE_V2
+from colintern.artifacts.run.layout import Folder
+from colintern.artifacts.tensors.weights_hash import weights_sha256
+from colintern.diagnostics.results.benchmarks import TASKS, VIDORE_V1, VIDORE_V2
 
 CUT_OFFS = (1, 3, 5, 10, 20, 100, 1000)
 REVISION = "d" * 40

@@ -15,8 +15,8 @@ from builders.adapter import (
 from builders.processor import write_processor
 
 from cases.case import Case
-from colintern.artifacts.tensor_store import read_tensor_store
-from colintern.diagnostics.base_identity import layers_sha256
+from colintern.artifacts.tensors.store import read_tensor_store
+from colintern.diagnostics.weights.base_identity import layers_sha256
 
 LAYER = f"{PREFIX}language_model.layers"
 HUB_BASE = "OpenGVLab/InternVL3_5-1B-HF"

@@ -3,7 +3,7 @@
 from builders.results import results_folder, task_result, write_json, write_results, write_tasks
 
 from cases.case import Case
-from colintern.diagnostics.benchmarks import VIDORE_V1, VIDORE_V2
+from colintern.diagnostics.results.benchmarks import VIDORE_V1, VIDORE_V2
 
 ARXIV = "VidoreArxivQARetrieval"
 ALL = dict.fromkeys(sorted(VIDORE_V1.task_names | VIDORE_V2.task_names), 0.8)

@@ -13,7 +13,7 @@ from builders.results import (
 )
 
 from cases.case import Case
-from colintern.diagnostics.benchmarks import VIDORE_V1
+from colintern.diagnostics.results.benchmarks import VIDORE_V1
 
 ENERGY = "VidoreSyntheticDocQAEnergyRetrieval"
 

@@ -1,0 +1,1 @@
+"""The rules that ColIntern ships, one folder a subject."""

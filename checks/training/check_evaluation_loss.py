@@ -1,0 +1,116 @@
+"""LOG: the evaluation loss, alone and beside the training loss."""
+
+from colintern.artifacts.logs.trainer_state import TrainerState
+from colintern.artifacts.run.layout import RunLayout
+from colintern.diagnostics.log.contrastive_loss import (
+    MAX_EVALUATION_GAP,
+    EvaluationGap,
+    LossScale,
+)
+from colintern.diagnostics.log.evaluation_loss import EvaluationLoss
+from colintern.diagnostics.log.training_progress import (
+    kept_checkpoints,
+)
+from colintern.engine.rule import rule
+from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
+
+
+@rule(
+    "LOG007",
+    "overfitting",
+    severity=WARNING,
+    up_to=ERROR,
+    explains={"LOG008", "LOG015", "RES001", "RES002"},
+)
+def check_evaluation_loss_holds(
+    evaluation_loss: EvaluationLoss, training_log: TrainerState
+) -> Verdict:
+    """The evaluation loss rises while the training loss falls.
+
+    Why: from its minimum on the model learns its training pages by heart, and the last weights are
+        worse than earlier ones. Three evaluations or more must follow the minimum and rise, by
+        Mann-Kendall (p < 0.05) and beyond the noise of evaluations (twice that, unless p < 0.01).
+        An error when it is beyond
+        doubt: p < 0.01, more than 10 % above the minimum, training seen to fall.
+    Evidence: `eval_loss` and `loss` in trainer_state.json.
+    Fix: take the checkpoint of the lowest evaluation, or stop there: `load_best_model_at_end` with
+        early stopping; more data, or more dropout.
+    Source: sources F14, M07, M10 (noise band); 5 % above the minimum is what a person
+        calls overfitting in the labelled public logs.
+    """
+    found = evaluation_loss
+    return Verdict(
+        not found.overfits,
+        observed=f"eval_loss {found.best:.4g} at step {found.best_step:,}, {found.last:.4g} at the "
+        f"end ({found.rise_ratio:+.1%}, p = {found.trend_after_best.p_rise:.2g})",
+        expected=f"no rise beyond the noise of {found.band:.2g}",
+        where=training_log.path,
+        severity=ERROR if found.overfits_beyond_doubt else WARNING,
+    )
+
+
+@rule("LOG008", "eval-far-from-train", severity=WARNING)
+def check_evaluation_follows_training(
+    evaluation_gap: EvaluationGap, training_log: TrainerState
+) -> Verdict:
+    """The evaluation loss is far from the training loss.
+
+    Why: the guide's evaluation loss follows the training loss closely. Each is divided by its own
+        chance level first, because an evaluation batch of another size has another one. A gap of
+        a quarter of chance is memorised data, or another preprocessing in evaluation.
+    Evidence: `loss` and `eval_loss` in trainer_state.json; `per_device_eval_batch_size`.
+    Fix: compare query prefix, resolution and dataset of evaluation with those of training.
+    Source: the guide, key metrics; sources F12.
+    """
+    return Verdict(
+        not evaluation_gap.far,
+        observed=str(evaluation_gap),
+        expected=f"within {MAX_EVALUATION_GAP:.0%} of chance of each other",
+        where=training_log.path,
+    )
+
+
+@rule("LOG015", "best-checkpoint-lost", severity=WARNING)
+def check_best_checkpoint_is_kept(
+    evaluation_loss: EvaluationLoss, layout: RunLayout, training_log: TrainerState
+) -> Verdict:
+    """The checkpoint of the best evaluation was not kept.
+
+    Why: with `save_total_limit` and no `load_best_model_at_end` the Trainer deletes old checkpoints
+        whatever their score, and what is left may be worse than what was had.
+    Evidence: `eval_loss` in trainer_state.json; the `checkpoint-N` folders that are there.
+    Fix: `load_best_model_at_end=True` with `metric_for_best_model="eval_loss"`, and saves at the
+        steps of the evaluations.
+    Source: sources F13; finetune-doctor (sources M10).
+    """
+    kept = evaluation_loss.best_of(kept_checkpoints(layout, training_log))
+    if kept is None or evaluation_loss.is_other_metric(training_log.best_metric):
+        raise NoEvidence("checkpoints at evaluated steps", needed_for="which evaluation was kept")
+    best = f"best eval_loss {evaluation_loss.best:.4g} at step {evaluation_loss.best_step:,}"
+    return Verdict(
+        kept.value - evaluation_loss.best <= evaluation_loss.band,
+        observed=f"{best}; best that was kept {kept.value:.4g} at step {kept.step:,}",
+        expected=f"a kept checkpoint within {evaluation_loss.band:.2g} of the best",
+        where=layout.path,
+    )
+
+
+@rule("LOG016", "loss-scaled-by-accumulation", severity=INFO)
+def check_loss_is_not_scaled(scale: LossScale, training_log: TrainerState) -> Verdict:
+    """The logged training loss is a multiple of the real one.
+
+    Why: some versions of transformers skip the division by `gradient_accumulation_steps`, so the
+        training loss is logged that many times too high; every comparison with chance is off, so
+        LOG004 and LOG008 then say nothing.
+    Evidence: the ratio of `loss` to `eval_loss` in trainer_state.json, within 15 % of the number of
+        accumulation steps, and a first loss above chance.
+    Fix: update transformers, or read the training loss divided by the accumulation steps.
+    Source: sources F05; transformers#37766.
+    """
+    return Verdict(
+        not scale.is_multiple,
+        observed=f"training loss is {scale.ratio:.2g} times the evaluation loss, "
+        f"{scale.accumulation} accumulation steps",
+        expected="losses of one scale",
+        where=training_log.path,
+    )

@@ -1,0 +1,1 @@
+"""JSON documents, read within limits, and what is wrong with them."""

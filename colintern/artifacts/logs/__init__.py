@@ -1,0 +1,1 @@
+"""Logs as tables of rows."""

@@ -1,0 +1,1 @@
+"""What describes a model: adapter, base, processor, tokenizer, card."""

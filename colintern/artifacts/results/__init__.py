@@ -1,0 +1,1 @@
+"""Evaluation results, in every layout."""

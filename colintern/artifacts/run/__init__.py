@@ -1,0 +1,1 @@
+"""What a run recorded of itself: layout, manifest, arguments."""

@@ -1,0 +1,1 @@
+"""The three runs that tell the story."""

@@ -1,0 +1,1 @@
+"""Whether a merged model is base plus adapter."""

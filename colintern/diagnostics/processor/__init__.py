@@ -1,0 +1,1 @@
+"""Measurements of a processor and its tokenizer."""

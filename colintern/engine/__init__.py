@@ -1,0 +1,1 @@
+"""The audit: rules, evidence, judge, verdicts and reports. Knows nothing of pytest."""

@@ -1,0 +1,1 @@
+"""What rules may ask for, by name: one module a subject."""

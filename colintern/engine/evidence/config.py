@@ -1,0 +1,133 @@
+"""Evidence of how the run was configured."""
+
+from colintern.artifacts.logs.trainer_state import TrainerState
+from colintern.artifacts.model.adapter_config import AdapterConfig
+from colintern.artifacts.model.model_card import ModelCard, read_model_card
+from colintern.artifacts.run.layout import (
+    MODEL_CARD,
+    RUN_MANIFEST,
+    TRAINER_STATE,
+    TRAINING_ARGS,
+    RunLayout,
+)
+from colintern.artifacts.run.manifest import RunManifest, read_run_manifest
+from colintern.artifacts.run.training_args import TrainingArguments, read_training_args
+from colintern.diagnostics.log.learning_rate import (
+    LearningRateTarget,
+    learning_rates_of,
+    size_in_name,
+)
+from colintern.engine.resolver import artifact, evidence
+from colintern.engine.subjects import AuditOptions
+from colintern.engine.verdict import NoEvidence
+from colintern.facts.batch_size import BatchSize, batch_size
+from colintern.facts.config_sources import recorded_config
+from colintern.facts.loss_kind import LossKind, told_loss_kind
+from colintern.facts.run_config import RunConfig
+from colintern.families.catalogue import Family
+from colintern.families.outline.modules import ModuleOutline
+from colintern.guide import GUIDE, Guide
+
+
+@artifact
+def training_args(layout: RunLayout) -> TrainingArguments:
+    """What the Trainer was told."""
+    path = layout.find(TRAINING_ARGS)
+    if path is None:
+        raise NoEvidence(TRAINING_ARGS, needed_for="the arguments of the Trainer")
+    return read_training_args(path, layout.enclosure)
+
+
+@artifact
+def manifest(layout: RunLayout) -> RunManifest:
+    """What the training run wrote about itself."""
+    path = layout.find(RUN_MANIFEST)
+    if path is None:
+        raise NoEvidence(RUN_MANIFEST, needed_for="what the run recorded about itself")
+    return read_run_manifest(path, layout.enclosure)
+
+
+@artifact
+def model_card(layout: RunLayout) -> ModelCard:
+    """What README.md says about the training."""
+    path = layout.find(MODEL_CARD)
+    if path is None:
+        raise NoEvidence(MODEL_CARD, needed_for="the hyperparameters of the model card")
+    return read_model_card(path, layout.enclosure)
+
+
+@evidence
+def run_config(
+    manifest: RunManifest | None,
+    training_args: TrainingArguments | None,
+    training_log: TrainerState | None,
+    model_card: ModelCard | None,
+) -> RunConfig:
+    """How the run was configured, from all files that say so."""
+    arguments = training_args.values if training_args is not None else None
+    config = recorded_config(manifest, arguments, training_log, model_card)
+    if config == RunConfig():
+        raise NoEvidence(
+            f"{RUN_MANIFEST}, {TRAINING_ARGS} or {TRAINER_STATE}",
+            needed_for="how the run was configured",
+        )
+    return config
+
+
+@evidence
+def batch(run_config: RunConfig) -> BatchSize:
+    """How many queries the run compared at once."""
+    size = batch_size(run_config)
+    if size.effective_low is None:
+        raise NoEvidence(f"{RUN_MANIFEST} or {TRAINING_ARGS}", needed_for="the batch size")
+    return size
+
+
+@evidence
+def loss_kind(
+    manifest: RunManifest | None,
+    model_card: ModelCard | None,
+    batch: BatchSize | None,
+    family: Family | None,
+) -> LossKind:
+    """What kind of loss the run minimised; `unknown` where nothing tells."""
+    return told_loss_kind(
+        manifest, model_card, batch, family=family.name if family is not None else None
+    )
+
+
+@evidence
+def retrieval_loss(loss_kind: LossKind) -> LossKind:
+    """A loss known to compare a query with pages: without it the guide's figures do not apply."""
+    if loss_kind.kind not in {"contrastive", "pairwise"}:
+        raise NoEvidence(
+            "a retriever family or a contrastive loss (`--family NAME` tells it)",
+            needed_for="judging the run by figures for retrievers",
+        )
+    return loss_kind
+
+
+@evidence
+def retriever_config(run_config: RunConfig, retrieval_loss: LossKind) -> RunConfig:  # noqa: ARG001 - its absence is the point
+    """The configuration of a run that is known to have trained a retriever."""
+    return run_config
+
+
+@evidence
+def learning_rate_target(
+    family: Family,
+    outline: ModuleOutline | None,
+    adapter: AdapterConfig | None,
+    manifest: RunManifest | None,
+) -> LearningRateTarget:
+    """The learning rates that work for this family, by size where the guide has figures."""
+    recorded = manifest.base.id if manifest is not None and manifest.base is not None else None
+    named = recorded or (adapter.base_model_name_or_path if adapter is not None else None)
+    counted = outline.num_parameters if outline is not None else size_in_name(named or "")
+    return learning_rates_of(family, counted)
+
+
+@evidence
+def guide(options: AuditOptions) -> Guide:
+    """The guide's thresholds, with the user's overrides."""
+    return options.guide or GUIDE

@@ -1,0 +1,87 @@
+"""The audit as strict JSON, schema `colintern.audit/1`."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from colintern.engine.audit_report import SCHEMA, AuditReport, SubjectReport
+from colintern.engine.outcome import CheckResult, OutcomeCounts
+from colintern.engine.policy_in_force import PolicyInForce
+
+
+def json_report(report: AuditReport) -> str:
+    """Render the report; the text is valid JSON whatever the evidence held."""
+    document = {
+        "schema": SCHEMA,
+        "colintern": report.colintern,
+        "verdict": report.verdict,
+        "duration_seconds": round(report.duration_seconds, 3),
+        "settings": report.policy.settings,
+        "policy": _policy(report.policy),
+        "counts": _counts(report.counts),
+        "breakdowns": list(report.breakdowns),
+        "subjects": [_subject(subject) for subject in report.subjects],
+        "root_causes": [
+            {
+                "rule": root.rule,
+                "subject": subject.identity.name,
+                "explains": list(root.explains),
+                "follows_from_waived": list(root.follows_from),
+            }
+            for subject in report.subjects
+            for root in subject.roots
+        ],
+        "checks": [_check(result) for subject in report.subjects for result in subject.results],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+def _policy(policy: PolicyInForce) -> dict[str, Any]:
+    values = msgspec.to_builtins(policy)
+    del values["settings"]
+    return dict(values)
+
+
+def _counts(counts: OutcomeCounts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in OutcomeCounts.__struct_fields__}
+
+
+def _subject(subject: SubjectReport) -> dict[str, Any]:
+    identity = subject.identity
+    return {
+        "name": identity.name,
+        "path": identity.path,
+        "kind": identity.kind,
+        "weights_of": identity.weights_of,
+        "family": identity.family,
+        "base_model": identity.base_model,
+        "ignored": list(identity.ignored),
+        "num_ignored": identity.num_ignored,
+        "verdict": subject.verdict,
+        "unmet_evidence": list(subject.unmet),
+        "counts": _counts(subject.counts),
+    }
+
+
+def _check(result: CheckResult) -> dict[str, Any]:
+    return {
+        "rule": result.rule,
+        "name": result.name,
+        "family": result.family,
+        "severity": result.severity.value,
+        "subject": result.subject,
+        "outcome": result.outcome.value,
+        "gates": result.gates,
+        "summary": result.summary,
+        "observed": result.observed,
+        "expected": result.expected,
+        "where": result.where,
+        "why": result.why,
+        "fix": result.fix,
+        "source": result.source,
+        "blocked_by": result.blocked_by,
+        "waiver": result.waiver,
+        "known": result.known,
+        "duration_seconds": round(result.duration_seconds, 6),
+    }

@@ -1,0 +1,1 @@
+"""The audit of a run that is still training."""

@@ -1,0 +1,1 @@
+"""What several files state: one value, its source, and who disagrees."""

@@ -1,0 +1,1 @@
+"""SVG figures, and the HTML page that holds them."""

@@ -1,0 +1,1 @@
+"""Evidence of the loaded model, for the audit with `--live`."""

@@ -1,1 +1,0 @@
-"""The evidence that rules may ask for, one module a kind of artefact."""

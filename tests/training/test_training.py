@@ -1,0 +1,116 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("colpali_engine")
+
+from builders.tiny_model import write_base  # noqa: E402 - after the skip
+
+from colintern.artifacts.files import Enclosure  # noqa: E402 - after the skip
+from colintern.artifacts.run.layout import Folder, read_run_layout  # noqa: E402 - after the skip
+from colintern.artifacts.run.manifest import read_run_manifest  # noqa: E402 - after the skip
+from colintern.artifacts.tensors.weights_hash import weights_sha256  # noqa: E402 - after the skip
+from colintern.evaluation.pages import embed  # noqa: E402 - after the skip
+from colintern.model.loading import load_checkpoint  # noqa: E402 - after the skip
+from colintern.recipes import RECIPES, guide_as_written, poor_settings, tiny  # noqa: E402 - after the skip
+from colintern.training.manifest import ManifestWriter  # noqa: E402 - after the skip
+from colintern.training.run import train  # noqa: E402 - after the skip
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
+
+
+def short(recipe, base):
+    return replace(
+        recipe,
+        base=str(base),
+        per_device_train_batch_size=4,
+        num_train_epochs=1,
+        train_pairs=12,
+        eval_pairs=4,
+        eval_steps=2,
+        save_steps=2,
+        warmup_steps=1,
+        logging_steps=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    train(short(tiny(), write_base(folder / "base")), folder / "run")
+    return folder / "run"
+
+
+def test_run_leaves_its_evidence(run):
+    names = {path.name for path in run.iterdir()}
+    assert names >= {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "colintern_run.json",
+        "trainer_state.json",
+        "training_args.bin",
+        "processor_config.json",
+        "tokenizer.json",
+        "README.md",
+        "checkpoint-2",
+        "checkpoint-3",
+    }
+    assert not [name for name in names if name.endswith(".partial")]
+    assert json.loads((run / "trainer_state.json").read_text())["global_step"] == 3
+
+
+def test_manifest_tells_the_run(run):
+    manifest = read_run_manifest(run / "colintern_run.json", None)
+    assert (manifest.status, manifest.family, manifest.recipe) == (
+        "completed",
+        "ColIntern-tiny",
+        "tiny",
+    )
+    assert (manifest.effective_batch_size, manifest.candidates) == (4, 4)
+    assert len(manifest.lora.matched) == 14
+    assert manifest.arguments["num_train_epochs"] == 1
+    assert manifest.processor.padding_side == "left"
+    assert manifest.processor.golden.page_token_count == 19
+    assert manifest.weights_sha256 == weights_sha256(Folder.read(run), Enclosure.around(run))
+
+
+def test_checkpoint_is_told_from_others(run):
+    manifest = read_run_manifest(run / "checkpoint-2" / "colintern_run.json", None)
+    assert manifest.status == "started"
+    folder = run / "checkpoint-2"
+    assert manifest.weights_sha256 == weights_sha256(Folder.read(folder), Enclosure.around(folder))
+
+
+def test_manifest_is_there_before_the_first_step(run, tmp_path):
+    manifest = read_run_manifest(run / "colintern_run.json", None)
+    ManifestWriter(tmp_path, manifest).on_train_begin()
+    assert read_run_manifest(tmp_path / "colintern_run.json", None) == manifest
+
+
+def test_run_embeds(run):
+    loaded = load_checkpoint(run)
+    vectors = embed(loaded.model, loaded.processor.process_queries, ["the memo from oslo"])
+    assert vectors[0].shape == (4, 128)
+    assert read_run_layout(run).kind == "run"
+
+
+def test_recipes_differ_by_what_they_show():
+    healthy, as_written, poor = tiny(), guide_as_written(), poor_settings()
+    assert replace(as_written, name=healthy.name, lora=healthy.lora) == healthy
+    assert (
+        replace(
+            poor,
+            name=healthy.name,
+            num_train_epochs=healthy.num_train_epochs,
+            per_device_train_batch_size=healthy.per_device_train_batch_size,
+            eval_steps=healthy.eval_steps,
+        )
+        == healthy
+    )
+    assert set(RECIPES) >= {"tiny", "guide_as_written", "poor_settings"}
+    assert healthy.effective_batch_size >= 64
