@@ -1,6 +1,7 @@
 """What became of one rule on one subject."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -159,10 +160,14 @@ class OutcomeCounts(msgspec.Struct, frozen=True, kw_only=True):
     error: int = 0
 
     @classmethod
-    def of(cls, results: "list[CheckResult]") -> Self:
+    def of(cls, results: Iterable[CheckResult]) -> Self:
         """Count the outcomes of `results`."""
-        outcomes = [result.outcome.value for result in results]
-        return cls(**{outcome.value: outcomes.count(outcome.value) for outcome in Outcome})
+        return cls(**Counter(result.outcome.value for result in results))
+
+    def plus(self, other: Self) -> Self:
+        """Add the counts of other checks."""
+        names = self.__struct_fields__
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def shown(self) -> str:
         """Name all eight, as `2 failed, 1 warned, ..., 41 passed`, zeros included."""

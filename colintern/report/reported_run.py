@@ -6,10 +6,10 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from colintern.engine.audit_report import SubjectReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.part import LeftOut, part
 from colintern.engine.resolver import Resolver
+from colintern.engine.subject_report import SubjectReport
 from colintern.report.document import Cell, Mark
 
 T = TypeVar("T")

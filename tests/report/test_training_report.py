@@ -11,6 +11,7 @@ import pytest
 from builders.results import write_tasks
 from builders.training_log import write_training_log
 from click.testing import CliRunner
+from msgspec.structs import replace
 from support.auditing import audit
 from support.html_reports import HOSTILE, Tab
 
@@ -20,8 +21,8 @@ from colintern.diagnostics.log.epoch_losses import epoch_losses, healthy_losses
 from colintern.diagnostics.results.benchmarks import VIDORE_V1
 from colintern.engine.catalogue import shipped_rules
 from colintern.engine.direct_audit import audit_directly
-from colintern.engine.settings import Settings
-from colintern.engine.subjects import AuditOptions, find_subjects
+from colintern.engine.request import AuditRequest, audit_setup
+from colintern.engine.subjects import find_subjects
 from colintern.guide import GUIDE
 from colintern.report.document import Cell, Document, Section, Table
 from colintern.report.document_formats import document_html, document_markdown
@@ -39,9 +40,11 @@ DEMO = Path(__file__).parents[2] / "colintern" / "assets" / "demo"
 
 
 def document(*runs, here=Path("/"), settings=None):
-    subjects = find_subjects([str(run) for run in runs], here)
-    options = AuditOptions(num_subjects=len(subjects), invocation_dir=here)
-    return training_report(audit_directly(subjects, options, settings or Settings()), None, WRITTEN)
+    setup = audit_setup(AuditRequest(here=here, checkpoints=[str(run) for run in runs]))
+    if settings is not None:
+        options = replace(setup.options, guide=settings.guide)
+        setup = replace(setup, settings=settings, options=options)
+    return training_report(audit_directly(setup), None, WRITTEN)
 
 
 def markdown(*runs):

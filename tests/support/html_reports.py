@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from colintern.engine.audit_report import SubjectIdentity, audit_report
 from colintern.engine.outcome import CheckResult, Outcome
-from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.reports.html.page import page, page_title, report_block
+from colintern.engine.subject_report import SubjectIdentity
 from colintern.engine.verdict import ERROR, INFO, WARNING
+from support.audit_reports import report_of
 
 CHROMIUM = "/usr/bin/chromium"
 _SEVERITIES = (ERROR, WARNING, INFO)
@@ -64,7 +64,7 @@ def made_report(subjects, results):
         SubjectIdentity(name=name, path=f"/runs/{name}", kind="run", family=name, base_model=name)
         for name in subjects
     ]
-    return audit_report(identities, results, duration_seconds=1.0, policy=PolicyInForce())
+    return report_of(identities, results)
 
 
 def large_report(num_checks=1_000, num_subjects=10):

@@ -4,11 +4,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import WIDTH, finding_text, one_line
 from colintern.engine.reports.missing_hints import source_of, told_together
 from colintern.engine.root_causes import RootCause
+from colintern.engine.subject_report import SubjectReport
 
 MAX_ROOTS: Final = 4
 """Root causes shown in full at the end, so that verdict and causes fit on a screen of 24 lines."""
@@ -29,18 +30,17 @@ _COLOUR: Final[dict[str, dict[str, bool]]] = {
 }
 
 
-def finding_lines(report: AuditReport, *, verbose: bool) -> Iterator[Line]:
-    """Yield every finding in full (root causes first), then what was not judged."""
-    for subject in report.subjects:
-        for result in _ordered_findings(subject):
-            first, *rest = finding_text(result).split("\n")
-            yield first, {"bold": True, "red": result.gates, "yellow": not result.gates}
-            yield from ((line, {}) for line in rest)
-            yield "", {}
-        yield from _unjudged_lines(subject, verbose=verbose)
-        if subject.identity.weights_of:
-            place = f"{subject.identity.weights_of} in {subject.identity.name}"
-            yield f"weights judged: those of {place}, whose own folder holds none", {}
+def finding_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
+    """Yield every finding on a subject in full (root causes first), then what was not judged."""
+    for result in _ordered_findings(subject):
+        first, *rest = finding_text(result).split("\n")
+        yield first, {"bold": True, "red": result.gates, "yellow": not result.gates}
+        yield from ((line, {}) for line in rest)
+        yield "", {}
+    yield from _unjudged_lines(subject, verbose=verbose)
+    if subject.identity.weights_of:
+        place = f"{subject.identity.weights_of} in {subject.identity.name}"
+        yield f"weights judged: those of {place}, whose own folder holds none", {}
 
 
 def verdict_lines(report: AuditReport) -> Iterator[Line]:
@@ -137,13 +137,12 @@ def _cut(text: str, width: int) -> str:
 
 
 def _subject_table(report: AuditReport) -> Iterator[Line]:
-    worst_first = report.worst_first
+    worst_first = report.summaries
     width = max(len(subject.identity.name) for subject in worst_first[:MAX_SUBJECTS])
     for subject in worst_first[:MAX_SUBJECTS]:
-        causes = ", ".join(
-            f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots[:2]
-        ) or ("no finding" if subject.verdict == "pass" else "")
-        judged = f"{subject.num_judged:>3} of {len(subject.results)} judged"
+        causes = ", ".join(f"{root.rule} {name}" for root, name in subject.roots[:2])
+        causes = causes or ("no finding" if subject.verdict == "pass" else "")
+        judged = f"{subject.num_judged:>3} of {subject.num_checks} judged"
         line = f"{subject.verdict:<12} {subject.identity.name:<{width}}  {judged}  {causes}"
         yield line.rstrip(), _COLOUR[subject.verdict] | {"bold": False}
     if len(worst_first) > MAX_SUBJECTS:
@@ -152,44 +151,40 @@ def _subject_table(report: AuditReport) -> Iterator[Line]:
 
 def _reason(report: AuditReport) -> str:
     """Say on what the verdict rests, where the findings above do not say it."""
-    if unmet := [name for subject in report.subjects for name in subject.unmet]:
+    subjects = report.subjects.summaries
+    if unmet := [name for subject in subjects for name in subject.unmet]:
         return f": not judged, but the policy wants it: {', '.join(dict.fromkeys(unmet))}"
     if unjudged := _unjudged(report):
         return unjudged
-    if not any(subject.results for subject in report.subjects):
+    judged = sum(subject.num_judged for subject in subjects)
+    total = sum(subject.num_checks for subject in subjects)
+    if not total:
         return (
             ": no checks were collected; name their folder or use `colintern audit`, and see "
             "whether --select, --skip-rules, -k or -m leave any"
         )
     if report.verdict == "inconclusive":
         return f": nothing about the model could be judged{_help(report, 'inconclusive')}"
-    judged = sum(subject.num_judged for subject in report.subjects)
-    total = sum(len(subject.results) for subject in report.subjects)
     if report.verdict == "pass" and judged < total * _MOST:
         return f", but only {judged} of {total} checks could be judged{_help(report, 'pass')}"
-    of = f" of {len(report.subjects)} subjects" if len(report.subjects) > 1 else ""
+    of = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
     return f" ({judged} of {total} checks{of} judged)"
 
 
 def _unjudged(report: AuditReport) -> str:
     """Count the rules that gate for want of evidence, and say which do not."""
-    unknown = [
-        result.gates
-        for subject in report.subjects
-        for result in subject.results
-        if result.outcome is Outcome.NO_EVIDENCE
-    ]
-    if not any(unknown):
+    demanded = sum(subject.num_demanded for subject in report.subjects.summaries)
+    if not demanded:
         return ""
-    others = unknown.count(False)
+    others = report.counts.no_evidence - demanded
     left = f"; {others} more need an option that was not given" if others else ""
-    return f": {sum(unknown)} without evidence (--strict-evidence){left}"
+    return f": {demanded} without evidence (--strict-evidence){left}"
 
 
 def _help(report: AuditReport, verdict: str) -> str:
     missing = [
         name
-        for subject in report.subjects
+        for subject in report.subjects.summaries
         if subject.verdict == verdict
         for name in subject.missing
     ]

@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import BROKEN_WHY
+from colintern.engine.subject_report import SubjectReport
 from colintern.engine.verdict import Severity
 
 OUTCOME_ORDER: Final = (
@@ -59,7 +60,7 @@ def audit_data(report: AuditReport) -> str:
         "families": FAMILY_TITLES,
         "broken": {"why": BROKEN_WHY, "fix": _BROKEN_FIX},
         "known": _KNOWN,
-        "subjects": [subject.identity.name for subject in report.worst_first],
+        "subjects": [subject.identity.name for subject in report.summaries],
         "rules": rules,
         "strings": strings.values,
         "rows": rows,
@@ -85,7 +86,10 @@ class _Strings:
 
 
 def _rules(report: AuditReport) -> list[dict[str, Any]]:
-    found = {result.rule: result for subject in report.subjects for result in subject.results}
+    found: dict[str, CheckResult] = {}
+    for subject in report.subjects:
+        for result in subject.results:
+            found[result.rule] = result
     return [_rule(result) for result in sorted(found.values(), key=_rule_order)]
 
 

@@ -5,9 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
 from colintern.engine.reports.missing_hints import hint_of, source_of, told_together
+from colintern.engine.subject_report import SubjectReport
 
 MOST_ROOTS: Final = 12
 """Root causes shown in full; a run with more has a fault that hides behind all of them."""
@@ -35,11 +36,13 @@ class RootEntry(Struct, frozen=True):
     follows_from: tuple[str, ...]
 
 
-class RootGroup(Struct, frozen=True):
-    """A root cause with every subject that has it: its fix is told once."""
+class RootGroup(Struct):
+    """A root cause with the subjects that have it: its fix is told once."""
 
     result: CheckResult
-    entries: tuple[RootEntry, ...]
+    entries: list[RootEntry]
+    """At most `MOST_ENTRIES` of them."""
+    num_subjects: int = 0
 
 
 class Missing(Struct, frozen=True):
@@ -78,24 +81,25 @@ def headline(report: AuditReport) -> str:
 
 
 def _sentences(report: AuditReport) -> Iterator[str]:
-    several = len(report.subjects) > 1
+    subjects = report.subjects.summaries
+    several = len(subjects) > 1
     if report.breakdowns:
         yield f"{_count(len(report.breakdowns), 'part')} of the audit itself broke down."
-    unmet = {name for subject in report.subjects for name in subject.unmet}
+    unmet = {name for subject in subjects for name in subject.unmet}
     if unmet:
         yield f"Not judged, but the policy wants it: {', '.join(sorted(unmet))}."
     if several and report.verdict != "pass":
-        bad = sum(subject.verdict == report.verdict for subject in report.subjects)
+        bad = sum(subject.verdict == report.verdict for subject in subjects)
         verb = "could not be judged"
         if report.verdict == "fail":
             verb = "fails" if bad == 1 else "fail"
-        yield f"{bad} of {len(report.subjects)} subjects {verb}."
-    findings = sum(result.is_finding for each in report.subjects for result in each.results)
-    roots = sum(len(subject.roots) for subject in report.subjects)
+        yield f"{bad} of {len(subjects)} subjects {verb}."
+    findings = report.counts.failed + report.counts.warned
+    roots = sum(len(subject.roots) for subject in subjects)
     if findings:
         yield _findings_text(findings, roots)
-    judged = sum(subject.num_judged for subject in report.subjects)
-    total = sum(len(subject.results) for subject in report.subjects)
+    judged = sum(subject.num_judged for subject in subjects)
+    total = sum(subject.num_checks for subject in subjects)
     if report.verdict == "inconclusive" and not several:
         yield f"Nothing about the model could be judged.{_help(report)}"
     elif not findings:
@@ -111,26 +115,31 @@ def _findings_text(findings: int, roots: int) -> str:
 
 
 def _help(report: AuditReport) -> str:
-    names = [name for subject in report.subjects for name in subject.missing]
+    names = [name for subject in report.subjects.summaries for name in subject.missing]
     wanted = list(dict.fromkeys(names))[:_SHOWN_MISSING]
     return f" What would help: {', '.join(wanted)}." if wanted else ""
 
 
 def root_groups(report: AuditReport) -> list[RootGroup]:
     """Gather the root causes of all subjects by rule, the worst subject's gravest first."""
-    groups: dict[str, list[RootEntry]] = {}
+    groups: dict[str, RootGroup] = {}
     for index, subject in enumerate(report.worst_first):
         by_rule = {result.rule: result for result in subject.results}
         for root in subject.roots:
-            entry = RootEntry(
-                index,
-                subject.identity.name,
-                by_rule[root.rule],
-                tuple(by_rule[rule] for rule in root.explains),
-                root.follows_from,
-            )
-            groups.setdefault(root.rule, []).append(entry)
-    return [RootGroup(entries[0].result, tuple(entries)) for entries in groups.values()]
+            group = groups.setdefault(root.rule, RootGroup(by_rule[root.rule], []))
+            group.num_subjects += 1
+            if len(group.entries) < MOST_ENTRIES:
+                explained = tuple(by_rule[rule] for rule in root.explains)
+                group.entries.append(
+                    RootEntry(
+                        index,
+                        subject.identity.name,
+                        by_rule[root.rule],
+                        explained,
+                        root.follows_from,
+                    )
+                )
+    return list(groups.values())
 
 
 def broken_rules(report: AuditReport) -> list[CheckResult]:

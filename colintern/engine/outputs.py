@@ -1,38 +1,41 @@
 """The files that an audit writes, and what a CI service is told."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from colintern.artifacts.printable import printable
-from colintern.artifacts.writing import write_text_atomically
+from colintern.artifacts.writing import write_chunks_atomically
 from colintern.engine.audit_report import AuditReport
 from colintern.engine.reports.github_actions import WorkflowCommands, annotations, append_summary
 from colintern.engine.reports.json_report import json_report
+from colintern.engine.reports.junit_report import junit_report
 from colintern.engine.reports.markdown_report import markdown_report
 from colintern.engine.reports.sarif_report import sarif_report
 
-_WRITERS: Final[dict[str, Callable[[AuditReport], str]]] = {
-    "colintern_audit_json": json_report,
-    "colintern_audit_markdown": markdown_report,
-    "colintern_audit_sarif": sarif_report,
+_WRITERS: Final[dict[str, Callable[[AuditReport], Iterable[str]]]] = {
+    "audit_json": json_report,
+    "audit_markdown": markdown_report,
+    "audit_sarif": sarif_report,
+    "junitxml": junit_report,
 }
 
 
-def write_outputs(config: pytest.Config, report: AuditReport) -> Iterator[str]:
-    """Write the files that were asked for, each whole or not at all; yield what went wrong."""
-    for option, render in _WRITERS.items():
-        if (path := config.getoption(option)) is not None:
-            yield from written(Path(path), render(report))
+def write_outputs(outputs: Mapping[str, Path], report: AuditReport) -> Iterator[str]:
+    """Write the files that were asked for, each whole or not at all; yield what went wrong.
+
+    The HTML page, which needs evidence too, is not among them.
+    """
+    for name, render in _WRITERS.items():
+        if (path := outputs.get(name)) is not None:
+            yield from written(path, render(report))
 
 
-def written(path: Path, text: str) -> Iterator[str]:
+def written(path: Path, chunks: Iterable[str]) -> Iterator[str]:
     """Write a file whole; yield why it could not be: one report must not cost the others."""
     try:
-        write_text_atomically(path, text)
+        write_chunks_atomically(path, chunks)
     except OSError as error:
         yield _not_written(path, error)
 
