@@ -156,9 +156,9 @@ def _flag(destination: str) -> str:
 
 
 def _selectors(config: pytest.Config, name: str) -> tuple[str, ...]:
-    """Split `ADP,LOG002` and repeated options into one list."""
+    """Split `ADP,TEAM001` and repeated options into one list."""
     values: Sequence[str] = config.getoption(name)
     if empty := [value for value in values if not value.strip(" ,")]:
         # A variable of a CI job that is not set: the gate that it stood for would be gone.
-        raise pytest.UsageError(f"{_flag(name)} {empty[0]!r}: expected ids or families: RES001,LOG")
+        raise pytest.UsageError(f"{_flag(name)} {empty[0]!r}: expected ids or families: LOG,ADP")
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

@@ -9,13 +9,12 @@ import colintern
 from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, OutcomeCounts
 from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.root_causes import Finding, RootCause, root_causes
+from colintern.engine.rule_families import RULE_FAMILIES, SAFETY
 
 SCHEMA: Final = "colintern.audit/1"
 VerdictName = Literal["pass", "fail", "inconclusive"]
 
-_SAFETY: Final = "SEC"
-_BOOKKEEPING: Final = frozenset({_SAFETY, "ENV"})
-"""Families that any folder satisfies: passing only these says nothing about the model."""
+_BOOKKEEPING: Final = frozenset(each.prefix for each in RULE_FAMILIES if each.bookkeeping)
 _SHOWN_IGNORED: Final = 12
 """In one line; the JSON has more."""
 _JUDGED: Final = frozenset(
@@ -104,7 +103,7 @@ class AuditReport(msgspec.Struct, frozen=True, kw_only=True):
             self.subjects,
             key=lambda subject: (
                 order[subject.verdict],
-                not any(result.gates and result.family == _SAFETY for result in subject.results),
+                not any(result.gates and result.family == SAFETY for result in subject.results),
                 -sum(result.gates for result in subject.results),
                 -len(subject.roots),
             ),

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from colintern.engine.catalogue import matches, shipped_rules, unknown_selector
-from colintern.engine.rule import STAGES, Rule
+from colintern.engine.rule import Rule
+from colintern.engine.rule_families import STAGES
 
 _WIDTH: Final = 100
 
