@@ -194,7 +194,7 @@ def check_metadata_is_right(
     Evidence: model_meta.json beside the weights and beside MTEB's task names. Training sets that
         MTEB has no task for are not judged. Where the family is known PRJ003 judges `embed_dim`.
     Fix: take names from `mteb.get_tasks()`, the revision from the Hub, sizes from the weights.
-    Source: mteb issues 3531, 3636, 4592; sources J01 to J04.
+    Source: mteb issues 3531, 3636, 4592; sources J01, J02, J03, J04.
     """
     faults = meta_faults(
         model_meta,
