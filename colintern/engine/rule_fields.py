@@ -95,7 +95,7 @@ def refuse_unknown_words(rule_id: str, **fields: str | Collection[str] | None) -
     for field, value in fields.items():
         known: tuple[str, ...] = get_args(_VOCABULARIES[field])
         words = (value,) if isinstance(value, str) else value or ()
-        if unknown := [word for word in words if word not in known]:
+        if unknown := sorted(set(words) - set(known)):
             close = get_close_matches(unknown[0], known, n=2) or known
             raise ValueError(
                 f"{rule_id}: {field} has no {unknown[0]!r}; did you mean {' or '.join(close)}?"

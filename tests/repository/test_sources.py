@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 ENTRY = re.compile(r"([A-Z]\d{2}) ")
 RULE = re.compile(r"\b[A-Z]{3}\d{3}\b")
 FOREIGN = re.compile(
-    r"failure-modes|FACTS(?![\w(])|(?:rules|peers|design|style|probes)\.md|[Dd]esign,? \d"
+    r"failure-modes|\bFACTS(?:\.md| \d)|(?:rules|peers|design|style|probes)\.md|[Dd]esign,? \d"
     r"|(?:our|public) corpus\b|corpus of public|labels\.tsv"
 )
 """Documents and data that are not in the repository."""
