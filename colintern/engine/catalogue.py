@@ -11,8 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 from colintern.engine.rule import Rule, rule_of
+from colintern.engine.rule_families import RULE_FAMILIES
 
 CHECK_FILES = "check_*.py"
+LIVE_FAMILY = next(family.prefix for family in RULE_FAMILIES if family.loads_model)
 LIVE_CHECKS = "check_live*.py"
 """The rules that load the model; collected only with `--live`."""
 

@@ -10,7 +10,10 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from colintern.engine.audit_report import AuditReport, audit_report
-from colintern.engine.catalogue import shipped_rules
+from colintern.engine.catalogue import (
+    LIVE_FAMILY,
+    shipped_rules,
+)
 from colintern.engine.identity import subject_identity
 from colintern.engine.policy import Policy
 from colintern.engine.policy_in_force import policy_in_force
@@ -18,7 +21,6 @@ from colintern.engine.providers import judge_of
 from colintern.engine.recorded_audit import read_recorded_audit
 from colintern.engine.resolver import Resolver
 from colintern.engine.rule import Rule
-from colintern.engine.rule_families import LIVE_FAMILY
 from colintern.engine.settings import Settings
 from colintern.engine.subjects import AuditOptions, Subject
 from colintern.engine.verdict import Severity

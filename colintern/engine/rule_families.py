@@ -18,14 +18,14 @@ class RuleFamily(Struct, frozen=True, kw_only=True):
     """What its rules look at, for the table in the README."""
     remedy: Remedy | None = None
     """What has to be done again once a fault is fixed; None where neither is needed."""
+    loads_model: bool = False
+    """Whether its rules load the model: they are judged only with `--live`."""
     bookkeeping: bool = False
     """Whether any folder can satisfy it: passing it alone says nothing about the model."""
 
 
 SAFETY: Final = "SEC"
 """The family whose failures come first in a table of runs: such a folder must not be loaded."""
-LIVE_FAMILY: Final = "LIV"
-"""The family that loads the model; its rules are collected only with `--live`."""
 
 RULE_FAMILIES: Final = (
     RuleFamily(
@@ -83,9 +83,10 @@ RULE_FAMILIES: Final = (
         remedy="evaluate",
     ),
     RuleFamily(
-        prefix=LIVE_FAMILY,
+        prefix="LIV",
         title="live model",
         judges="with `--live`: the loaded model itself, run on some pages",
+        loads_model=True,
     ),
     RuleFamily(
         prefix="HWU",

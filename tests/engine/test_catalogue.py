@@ -10,6 +10,7 @@ from colintern.engine.resolver import parameters_of, providers_of
 from colintern.engine.rule import rule_of
 from colintern.engine.rule_families import STAGES
 from colintern.engine.running import evidence as running_evidence
+from colintern.engine.sources import cited_entries
 from colintern.live import evidence as live_evidence
 from pytest_colintern import ERROR, Verdict, rule
 
@@ -149,3 +150,11 @@ def test_a_declared_function_stays_a_plain_function():
     check = RULES["ADP003"].check
     assert rule_of(check) is RULES["ADP003"]
     assert rule_of(len) is None
+
+
+def test_a_page_says_how_to_open_what_it_cites():
+    page = catalogue_text("LOG001")
+    (command,) = re.findall(r"`colintern docs sources (.+)` prints", page)
+    assert command.split() == list(cited_entries(RULES["LOG001"].source)) != []
+    uncited = next(each for each in RULES.values() if not cited_entries(each.source))
+    assert "colintern docs" not in rule_page(uncited, RULES)
