@@ -23,7 +23,7 @@ from support.live_runs import (  # noqa: E402 - after the skip
     roots,
     shuffle_labels,
 )
-from support.own_checks import HEAD, check, verdict
+from support.own_checks import HEAD, check, verdict  # noqa: E402 - after the skip
 from torch import nn  # noqa: E402 - after the skip
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skip
 
