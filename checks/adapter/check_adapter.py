@@ -25,6 +25,10 @@ from colintern.families.outline.modules import ModuleOutline
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV007", "LIV009", "LOG004", "PRJ001", "PRJ002", "RES001", "RES002", "RES005"},
+    live={"start"},
+    setting="Projection",
+    advice={"load-with-wrapper", "target-modules"},
+    satisfies={"target-modules"},
 )
 def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verdict:
     """The projection is in neither `target_modules` nor `modules_to_save`.
@@ -68,6 +72,9 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
         "RES002",
         "RES005",
     },
+    setting="LoRA reaches",
+    advice={"target-modules"},
+    satisfies={"target-modules"},
 )
 def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     r"""Entries of `target_modules` match no module, so those layers were not trained.
@@ -110,6 +117,9 @@ def _unreadable_pattern(coverage: AdapterCoverage) -> Verdict:
     severity=ERROR,
     requires={"ADP001"},
     explains={"ADP009", "LOG004", "RES001", "RES002"},
+    setting="LoRA reaches",
+    advice={"target-modules"},
+    satisfies={"target-modules"},
 )
 def check_language_model_is_covered(
     coverage: AdapterCoverage, outline: ModuleOutline, family: Family
@@ -167,6 +177,8 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     up_to=ERROR,
     requires={"ADP001"},
     explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002", "RES007"},
+    setting="LoRA reaches",
+    advice={"load-with-wrapper"},
 )
 def check_tensors_fit_config(
     coverage: AdapterCoverage, base_tensors: TensorStore | None
@@ -203,6 +215,7 @@ def check_tensors_fit_config(
     severity=ERROR,
     requires={"ADP001"},
     explains={"ADP009", "LIV004", "LIV006", "LIV007", "LIV010", "RES001", "RES005"},
+    advice={"load-with-wrapper"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:
     """Tensor names follow no layout that PEFT and transformers load: LoRA would be dropped.

@@ -25,7 +25,14 @@ _FEWEST_TRACES: Final = 2
 """One trace cannot contradict itself."""
 
 
-@rule("ADP001", "not-an-adapter", severity=ERROR, explains={"ADP002", "ADP003"})
+@rule(
+    "ADP001",
+    "not-an-adapter",
+    severity=ERROR,
+    explains={"ADP002", "ADP003"},
+    advice={"load-with-wrapper", "enable-peft"},
+    satisfies={"enable-peft"},
+)
 def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     """The run has no `adapter_config.json`: it was trained without PEFT, or the file was lost.
 
@@ -57,6 +64,8 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     up_to=ERROR,
     requires={"ADP001"},
     explains={"LIV006"},
+    setting="Base model",
+    advice={"load-with-wrapper"},
 )
 def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConfig) -> Verdict:
     """The recorded base cannot be found by anybody else, or is itself an adapter.
@@ -152,6 +161,7 @@ def check_base_is_pinned(adapter: AdapterConfig, base_reference: BaseReference) 
     "family-contradiction",
     severity=WARNING,
     explains={"ADP002", "LIV006", "PRC002", "PRJ001", "PRJ003"},
+    setting="Base model",
 )
 def check_family_is_one(family_traces: FamilyTraces, layout: RunLayout) -> Verdict:
     """Base, processor and manifest are of different retriever families.

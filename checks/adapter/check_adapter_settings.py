@@ -23,6 +23,10 @@ LARGE_MODEL: Final = 3e9
     severity=WARNING,
     requires={"ADP001"},
     explains={"ADP014"},
+    live={"start"},
+    setting="LoRA rank",
+    advice={"hyperparameters"},
+    satisfies={"hyperparameters"},
 )
 def check_rank_fits_size(
     adapter: AdapterConfig, outline: ModuleOutline, family: Family, guide: Guide
@@ -59,6 +63,9 @@ def check_rank_fits_size(
         *("LOG002", "LOG003", "LOG004", "LOG006", "LOG011"),
         *("PRJ002", "RES001", "RES002", "RES005"),
     },
+    live={"start"},
+    setting="LoRA alpha",
+    advice={"hyperparameters"},
 )
 def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
     """The update is scaled by something other than one: `lora_alpha` differs from the rank.
@@ -86,7 +93,14 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
     )
 
 
-@rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})
+@rule(
+    "ADP008",
+    "dropout-off-guide",
+    severity=INFO,
+    requires={"ADP001"},
+    setting="LoRA dropout",
+    advice={"hyperparameters"},
+)
 def check_dropout_is_guides(adapter: AdapterConfig, family: Family, guide: Guide) -> Verdict:
     """LoRA's dropout is not the guide's.
 

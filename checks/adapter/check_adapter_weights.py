@@ -21,6 +21,7 @@ COLLAPSED_SHARE: Final = 0.05
     "non-finite-weights",
     severity=ERROR,
     explains={"LIV001", "LIV010", "RES001", "RES004", "RES007"},
+    advice={"load-with-wrapper"},
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -63,6 +64,8 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
         "RES005",
         "RES007",
     },
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
 )
 def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` is zero: the adapter changes nothing.
@@ -92,6 +95,8 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     severity=ERROR,
     requires={"ADP001", "ADP010"},
     explains={"ADP013", "RES001", "RES002", "RES007"},
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
 )
 def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` of a tower or of a layer is zero: that part was not trained.
@@ -201,6 +206,7 @@ def check_checkpoints_differ(repeated_checkpoints: RepeatedCheckpoints) -> Verdi
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV008", "LIV010", "RES001"},
+    advice={"load-with-wrapper"},
 )
 def check_merge_is_exact(merge: MergeVerification) -> Verdict:
     """The merged model is not its base plus the adapter.

@@ -9,6 +9,7 @@ from colintern.artifacts.run.layout import ADAPTER_WEIGHTS
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
+from colintern.diagnostics.adapter.trained_parts import TrainedParts
 from colintern.diagnostics.weights.base_identity import BaseIdentity
 from colintern.diagnostics.weights.projection import (
     projection_home,
@@ -30,6 +31,8 @@ NATIVE_PROJECTION: Final = "embedding_proj_layer"
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV005", "LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES005"},
+    setting="Projection",
+    advice={"load-with-wrapper"},
 )
 def check_projection_is_kept(
     coverage: AdapterCoverage,
@@ -60,12 +63,32 @@ def check_projection_is_kept(
     )
 
 
+def judge_projection_in_memory(trained_parts: TrainedParts, family: Family) -> Verdict:
+    """Judge a run that goes on by the model, where the audit asks what it saved."""
+    state = trained_parts.projection_state(family.projection)
+    if state is None:
+        raise NoEvidence(f"{family.projection} in the model", needed_for="whether it is trained")
+    trained, text = state
+    return Verdict(
+        trained,
+        observed=text,
+        expected=f"gradients that reach {family.projection} of {family.name}",
+        where="the model in memory",
+    )
+
+
 @rule(
     "PRJ002",
     "projection-untrained",
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES007"},
+    live={"start", "course"},
+    live_explains={"LOG002", "LOG003"},
+    live_check=judge_projection_in_memory,
+    setting="Projection",
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
 )
 def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,

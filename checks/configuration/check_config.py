@@ -25,6 +25,10 @@ _OF_FEW_EPOCHS = frozenset({"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "R
     severity=WARNING,
     up_to=ERROR,
     explains=_OF_FEW_EPOCHS | {"RES005"},
+    live={"start"},
+    setting="Epochs",
+    advice={"more-epochs"},
+    satisfies={"more-epochs"},
 )
 def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The run was asked for fewer epochs than its family needs.
@@ -70,6 +74,10 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         "RES001",
         "RES002",
     },
+    live={"start"},
+    setting="Learning rate",
+    advice={"hyperparameters"},
+    satisfies={"hyperparameters"},
 )
 def check_learning_rate(
     run_config: RunConfig, learning_rate_target: LearningRateTarget, family: Family, guide: Guide
@@ -103,6 +111,9 @@ def check_learning_rate(
     severity=WARNING,
     up_to=ERROR,
     explains={"LOG001", "LOG005", "LOG006", "LOG010", "LOG012"},
+    live={"start"},
+    setting="Warm-up",
+    advice={"hyperparameters"},
 )
 def check_warmup(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The warm-up is missing, too short, or takes a third of the run.
@@ -135,7 +146,14 @@ def _warmup_text(guide: Guide) -> str:
     return f"{guide.min_warmup_steps} steps or {epoch} of an epoch, below {run} of the run"
 
 
-@rule("CFG008", "evaluation-off", severity=WARNING)
+@rule(
+    "CFG008",
+    "evaluation-off",
+    severity=WARNING,
+    live={"start"},
+    setting="Evaluation while training",
+    advice={"evaluate-while-training"},
+)
 def check_evaluation_on(retriever_config: RunConfig) -> Verdict:
     """The run never evaluated while it trained.
 
@@ -163,6 +181,9 @@ def check_evaluation_on(retriever_config: RunConfig) -> Verdict:
     "no-gradient-clipping",
     severity=WARNING,
     explains={"LOG001", "LOG006", "LOG010"},
+    live={"start"},
+    setting="Gradient clipping",
+    advice={"clip-gradients"},
 )
 def check_gradient_clipping(retriever_config: RunConfig) -> Verdict:
     """Gradients were not clipped.

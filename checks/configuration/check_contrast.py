@@ -18,6 +18,10 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     severity=WARNING,
     up_to=ERROR,
     explains={"CFG004", "LIV007", "LIV009", "LOG002", "LOG005", "LOG010", "RES001", "RES002"},
+    live={"start"},
+    setting="Effective batch",
+    advice={"larger-batch"},
+    satisfies={"larger-batch"},
 )
 def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Verdict:
     """An optimiser step sees fewer queries than the guide requires.
@@ -56,6 +60,10 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     severity=WARNING,
     up_to=ERROR,
     explains={"LIV007", "LIV009", "LOG002", "LOG003", "LOG004", "LOG009", "RES001", "RES002"},
+    live={"start"},
+    setting="In-batch negatives a query",
+    advice={"larger-batch"},
+    satisfies={"larger-batch"},
 )
 def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) -> Verdict:
     """Each query is compared with few other pages.
@@ -99,6 +107,8 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
         "RES001",
         "RES002",
     },
+    live={"start"},
+    setting="Loss",
 )
 def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     """The loss's temperature does not fit the scale of its scores.
@@ -125,7 +135,14 @@ def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     )
 
 
-@rule("CFG014", "gather-skips-micro-steps", severity=WARNING, explains={"RES002"})
+@rule(
+    "CFG014",
+    "gather-skips-micro-steps",
+    severity=WARNING,
+    explains={"RES002"},
+    live={"start"},
+    setting="In-batch negatives a query",
+)
 def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     """Pages are gathered across GPUs on one micro-step of each optimiser step only.
 
@@ -152,6 +169,8 @@ def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     "known-bad-loss-version",
     severity=ERROR,
     explains={"LIV007", "LIV009", "LOG002", "LOG006", "RES001", "RES005"},
+    live={"start"},
+    setting="Loss",
 )
 def check_loss_version(loss_kind: LossKind) -> Verdict:
     """The loss class has an inverted sign or wrong labels in this version of colpali-engine.

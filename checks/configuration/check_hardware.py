@@ -38,6 +38,10 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     severity=WARNING,
     up_to=ERROR,
     explains={"LIV001", "LOG001", "LOG011", "RES001", "RES002", "RES005"},
+    live={"start"},
+    setting="Precision",
+    advice={"bf16"},
+    satisfies={"bf16"},
 )
 def check_precision(
     run_config: RunConfig, family: Family, evaluation_record: EvaluationRecord | None
@@ -71,7 +75,15 @@ def check_precision(
     )
 
 
-@rule("CFG007", "flash-attention-off", severity=WARNING)
+@rule(
+    "CFG007",
+    "flash-attention-off",
+    severity=WARNING,
+    live={"start"},
+    setting="Attention",
+    advice={"flash-attention"},
+    satisfies={"flash-attention"},
+)
 def check_attention(run_config: RunConfig) -> Verdict:
     """The run did not use flash attention on a GPU that supports it.
 
@@ -94,7 +106,13 @@ def check_attention(run_config: RunConfig) -> Verdict:
     )
 
 
-@rule("CFG009", "no-dataloader-workers", severity=INFO)
+@rule(
+    "CFG009",
+    "no-dataloader-workers",
+    severity=INFO,
+    setting="Workers that load pages",
+    advice={"dataloader-workers"},
+)
 def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     """Pages were loaded in the training process while the GPU waited.
 
@@ -117,7 +135,13 @@ def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     )
 
 
-@rule("CFG011", "visual-tokens-over-budget", severity=WARNING)
+@rule(
+    "CFG011",
+    "visual-tokens-over-budget",
+    severity=WARNING,
+    setting="Visual tokens a page",
+    advice={"shorter-sequences"},
+)
 def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None) -> Verdict:
     """The saved processor can make more tokens of a page than the run's budget.
 
@@ -146,6 +170,8 @@ def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None
     "reentrant-checkpointing",
     severity=WARNING,
     explains={"LOG011", "ADP011", "ADP012"},
+    live={"start"},
+    setting="Gradient checkpointing",
 )
 def check_checkpointing(retriever_config: RunConfig, adapter: AdapterConfig) -> Verdict:
     """Gradient checkpointing re-enters autograd under PEFT, which can cut the gradient.

@@ -91,7 +91,13 @@ def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     )
 
 
-@rule("PRC004", "resolution-changed", severity=WARNING, explains={"CFG011", "LIV010", "RES002"})
+@rule(
+    "PRC004",
+    "resolution-changed",
+    severity=WARNING,
+    explains={"CFG011", "LIV010", "RES002"},
+    setting="Visual tokens a page",
+)
 def check_resolution_is_kept(
     manifest: RunManifest | None,
     processor: ProcessorConfig | None,

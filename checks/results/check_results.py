@@ -16,7 +16,14 @@ from colintern.families.catalogue import COLINTERN, Family
 from colintern.guide import Guide
 
 
-@rule("RES001", "ndcg-below-good", severity=ERROR, explains={"RES002"})
+@rule(
+    "RES001",
+    "ndcg-below-good",
+    severity=ERROR,
+    explains={"RES002"},
+    setting="Mean NDCG@5",
+    advice={"whole-checklist"},
+)
 def check_mean_ndcg_is_good(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
 ) -> Verdict:
@@ -44,7 +51,13 @@ def check_mean_ndcg_is_good(
     )
 
 
-@rule("RES002", "task-below-target", severity=WARNING, requires={"RES004"})
+@rule(
+    "RES002",
+    "task-below-target",
+    severity=WARNING,
+    requires={"RES004"},
+    advice={"whole-checklist"},
+)
 def check_tasks_reach_their_targets(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
 ) -> Verdict:
@@ -96,7 +109,12 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
 
 
 @rule(
-    "RES005", "score-at-random", severity=ERROR, requires={"RES004"}, explains={"RES001", "RES002"}
+    "RES005",
+    "score-at-random",
+    severity=ERROR,
+    requires={"RES004"},
+    explains={"RES001", "RES002"},
+    advice={"load-with-wrapper"},
 )
 def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTable) -> Verdict:
     """A task scores what a random ranking scores.
@@ -176,7 +194,7 @@ def check_metadata_is_right(
     Evidence: model_meta.json beside the weights and beside MTEB's task names. Training sets that
         MTEB has no task for are not judged. Where the family is known PRJ003 judges `embed_dim`.
     Fix: take names from `mteb.get_tasks()`, the revision from the Hub, sizes from the weights.
-    Source: mteb issues 3531, 3636, 4592; sources J01 to J04.
+    Source: mteb issues 3531, 3636, 4592; sources J01, J02, J03, J04.
     """
     faults = meta_faults(
         model_meta,

@@ -60,7 +60,13 @@ def check_loading_runs_no_code(remote_code: RemoteCode) -> Verdict:
     )
 
 
-@rule("SEC003", "file-malformed", severity=ERROR, explains={"ADP009", "PRJ001", "PRC001"})
+@rule(
+    "SEC003",
+    "file-malformed",
+    severity=ERROR,
+    explains={"ADP009", "PRJ001", "PRC001"},
+    role="malformed-files",
+)
 def check_files_are_sound(integrity: Integrity) -> Verdict:
     """A file is truncated, contradicts itself, is too large, or is a pointer in place of content.
 
@@ -82,7 +88,12 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
     )
 
 
-@rule("SEC004", "path-escapes", severity=ERROR)
+@rule(
+    "SEC004",
+    "path-escapes",
+    severity=ERROR,
+    role="escaping-files",
+)
 def check_paths_stay_inside(integrity: Integrity) -> Verdict:
     """A link or an index leads outside the folder of the checkpoint.
 

@@ -21,6 +21,8 @@ from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
     severity=WARNING,
     up_to=ERROR,
     explains={"LOG008", "LOG015", "RES001", "RES002"},
+    live={"course"},
+    live_softened=True,
 )
 def check_evaluation_loss_holds(
     evaluation_loss: EvaluationLoss, training_log: TrainerState

@@ -33,6 +33,8 @@ from colintern.guide import Guide
         "RES001",
         "RES005",
     },
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
 )
 def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState) -> Verdict:
     """The loss became NaN or infinite.
@@ -59,6 +61,8 @@ def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState
     "loss-at-chance",
     severity=ERROR,
     explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002", "RES005"},
+    live={"course"},
+    advice={"whole-checklist"},
 )
 def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verdict:
     """The loss ends where a model that knows nothing would be.
@@ -84,7 +88,14 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     )
 
 
-@rule("LOG003", "slow-convergence", severity=ERROR, explains={"LOG004", "RES001", "RES002"})
+@rule(
+    "LOG003",
+    "slow-convergence",
+    severity=ERROR,
+    explains={"LOG004", "RES001", "RES002"},
+    live={"course"},
+    advice={"whole-checklist"},
+)
 def check_loss_falls(
     settled_loss: LossTrajectory,
     contrastive: ContrastiveLoss | None,
@@ -117,7 +128,12 @@ def check_loss_falls(
     )
 
 
-@rule("LOG004", "final-loss-high", severity=WARNING)
+@rule(
+    "LOG004",
+    "final-loss-high",
+    severity=WARNING,
+    advice={"whole-checklist"},
+)
 def check_final_loss(
     unscaled: ContrastiveLoss,
     training_log: TrainerState,
@@ -146,7 +162,14 @@ def check_final_loss(
     )
 
 
-@rule("LOG005", "loss-oscillating", severity=WARNING, up_to=ERROR, explains={"LOG010"})
+@rule(
+    "LOG005",
+    "loss-oscillating",
+    severity=WARNING,
+    up_to=ERROR,
+    explains={"LOG010"},
+    advice={"larger-batch"},
+)
 def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerState) -> Verdict:
     """The loss swings up and down instead of falling.
 
@@ -193,6 +216,8 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
         "RES001",
         "RES002",
     },
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
 )
 def check_loss_does_not_diverge(
     loss: LossTrajectory, gradient_norm: GradientNorms | None, training_log: TrainerState
@@ -224,6 +249,7 @@ def check_loss_does_not_diverge(
     "zero-loss",
     severity=ERROR,
     explains={"LOG002", "LOG008", "LOG011", "RES001", "RES002"},
+    live={"course"},
 )
 def check_loss_is_not_zero(
     loss_validity: LossValidity, loss_kind: LossKind | None, training_log: TrainerState

@@ -10,7 +10,14 @@ GPU_ROWS = "rows of a GPU in colintern_resources.jsonl"
 SETTLED_ROWS = f"{MIN_RESOURCE_ROWS} rows with it in colintern_resources.jsonl"
 
 
-@rule("HWU001", "gpu-memory-near-limit", severity=WARNING)
+@rule(
+    "HWU001",
+    "gpu-memory-near-limit",
+    severity=WARNING,
+    live={"course"},
+    setting="GPU memory, peak",
+    advice={"smaller-device-batch", "gradient-checkpointing", "shorter-sequences"},
+)
 def check_gpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """The run used nearly all memory of its GPU.
 
@@ -32,7 +39,14 @@ def check_gpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide
     )
 
 
-@rule("HWU002", "gpu-underused", severity=WARNING)
+@rule(
+    "HWU002",
+    "gpu-underused",
+    severity=WARNING,
+    live={"course"},
+    setting="GPU utilisation, mean",
+    advice={"dataloader-workers"},
+)
 def check_gpu_utilisation(
     resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide
 ) -> Verdict:
@@ -54,7 +68,14 @@ def check_gpu_utilisation(
     )
 
 
-@rule("HWU003", "slow-steps", severity=WARNING)
+@rule(
+    "HWU003",
+    "slow-steps",
+    severity=WARNING,
+    live={"course"},
+    setting="Time of a step, median",
+    advice={"step-time"},
+)
 def check_step_time(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """An optimiser step took long.
 
@@ -74,7 +95,13 @@ def check_step_time(resource_log: ResourceLog, resource_use: ResourceUse, guide:
     )
 
 
-@rule("HWU004", "cpu-memory-near-limit", severity=WARNING)
+@rule(
+    "HWU004",
+    "cpu-memory-near-limit",
+    severity=WARNING,
+    live={"course"},
+    setting="CPU memory, peak",
+)
 def check_cpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """The machine's own memory was nearly full.
 

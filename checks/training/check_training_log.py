@@ -24,7 +24,13 @@ _AFTER_THE_START = ("LOG003", "LOG004", "LOG012", "RES001", "RES002")
 _SEVERITIES = {"error": ERROR, "warning": WARNING, "info": INFO}
 
 
-@rule("LOG010", "grad-norm-unstable", severity=WARNING)
+@rule(
+    "LOG010",
+    "grad-norm-unstable",
+    severity=WARNING,
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
+)
 def check_gradients_are_stable(instability: Instability, training_log: TrainerState) -> Verdict:
     """Gradients or the loss spike.
 
@@ -49,6 +55,7 @@ def check_gradients_are_stable(instability: Instability, training_log: TrainerSt
     "gradients-dead",
     severity=ERROR,
     explains={"LOG002", "LOG003", "ADP011", "RES001"},
+    live={"course"},
 )
 def check_gradients_live(
     gradient_norm: GradientNorms, loss: LossTrajectory | None, training_log: TrainerState
@@ -85,6 +92,8 @@ def check_gradients_live(
         *("LOG002", "LOG003", "LOG004", "LOG005", "LOG006", "LOG010"),
         *("RES001", "RES002"),
     },
+    setting="Schedule",
+    fails_if_stopped=True,
 )
 def check_schedule(
     learning_rate: LearningRateSchedule, run_config: RunConfig | None, training_log: TrainerState
@@ -118,6 +127,8 @@ def check_schedule(
     "training-incomplete",
     severity=ERROR,
     explains={"ADP011", "ADP012", "LOG003", "LOG004", "LOG012", "PRJ002", "RES001", "RES002"},
+    setting="Optimiser steps",
+    fails_if_stopped=True,
 )
 def check_training_is_complete(  # noqa: PLR0917 - the resolver calls it by name
     progress: TrainingProgress,

@@ -78,6 +78,12 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What its rule may explain; `explains` is what this very finding does."""
     usual_fix: str = ""
     """Of its rule; `fix` is that of this very finding."""
+    setting: str | None = None
+    """The row of the training report that its rule judges."""
+    advice: tuple[str, ...] = ()
+    """What of the guide's troubleshooting a finding of its rule calls for."""
+    satisfies: tuple[str, ...] = ()
+    """What of the guide's checklist is done where its rule passes."""
 
     @property
     def is_finding(self) -> bool:
@@ -144,6 +150,9 @@ def _catalogued(rule: Rule) -> dict[str, Any]:
         "stage": rule.stage,
         "may_explain": tuple(sorted(rule.explains)),
         "usual_fix": rule.fix,
+        "setting": rule.setting,
+        "advice": rule.advice,
+        "satisfies": rule.satisfies,
     }
 
 

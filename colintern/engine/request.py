@@ -247,5 +247,5 @@ def _selectors(values: Sequence[str], option: str) -> tuple[str, ...]:
     """Split `ADP,LOG002` and repeated options into one list."""
     if empty := [value for value in values if not value.strip(" ,")]:
         # A variable of a CI job that is not set: the gate that it stood for would be gone.
-        raise UsageMistakeError(f"{option} {empty[0]!r}: expected ids or families: RES001,LOG")
+        raise UsageMistakeError(f"{option} {empty[0]!r}: expected ids or families: LOG,ADP")
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())

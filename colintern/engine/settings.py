@@ -128,7 +128,7 @@ def _names(value: Any, path: Path | None) -> tuple[str, ...]:
         return tuple(value)
     raise SettingsError(
         f"{path}: tool.colintern.min-evidence: expected a list of rule ids or families like "
-        f'["RES001", "LOG"], found {printable(value)}'
+        f'["LOG", "TEAM001"], found {printable(value)}'
     )
 
 

@@ -11,14 +11,13 @@ from colintern.artifacts.printable import printable
 from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, OutcomeCounts
 from colintern.engine.resolver import Resolver
 from colintern.engine.root_causes import Finding, RootCause, root_causes
+from colintern.engine.rule_families import RULE_FAMILIES, SAFETY
 from colintern.engine.subjects import Subject
 from colintern.engine.verdict import NoEvidence
 
 VerdictName = Literal["pass", "fail", "inconclusive"]
 
-SAFETY: Final = "SEC"
-_BOOKKEEPING: Final = frozenset({SAFETY, "ENV"})
-"""Families that any folder satisfies: passing only these says nothing about the model."""
+_BOOKKEEPING: Final = frozenset(each.prefix for each in RULE_FAMILIES if each.bookkeeping)
 _SHOWN_IGNORED: Final = 12
 """In one line; the JSON has more."""
 _NAME_CHARACTERS: Final = 160

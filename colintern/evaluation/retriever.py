@@ -92,7 +92,7 @@ class Retriever:
         if not torch.isfinite(vectors_BND).all():
             raise NotFiniteError(
                 "every embedding must be finite, but the model gave NaN or infinity; "
-                "`colintern audit` names the tensor (ADP010)"
+                "`colintern audit` names the tensor"
             )
         mask_BN = features["attention_mask"].bool()  # noqa: N806
         return [vectors[mask] for vectors, mask in zip(vectors_BND, mask_BN, strict=True)]

@@ -228,13 +228,13 @@ def _pages(options: AuditOptions) -> "LivePages":
 
 def _require(report: LoadReport) -> None:
     if not report.ok:
-        raise NoEvidence("a model that can be run (LIV006)", needed_for="running it")
+        raise NoEvidence("a model that can be run", needed_for="running it")
 
 
 def _require_finite(session: "LiveSession", report: LoadReport) -> None:
     _require(report)
     if not session.is_finite:
-        raise NoEvidence("embeddings that are numbers (LIV001)", needed_for="comparing them")
+        raise NoEvidence("embeddings that are numbers", needed_for="comparing them")
 
 
 def _require_adapter(session: "LiveSession") -> None:

@@ -20,7 +20,7 @@ from colintern.pages.world import retrieval_task
 MOST_PAGES: Final = 300
 """Pages that are run through the model; the first ones of a larger folder."""
 PROBES: Final = 8
-"""Pages and queries of all rules but LIV007."""
+"""Pages and queries of every rule that does not score the whole benchmark."""
 _LAYOUTS: Final[tuple[Layout, ...]] = ("card", "form", "table", "letter")
 _SEED: Final = 0
 

@@ -7,17 +7,15 @@ from typing import Final
 from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.html.sections import missing_evidence
+from colintern.engine.rule_families import families_to
 from colintern.families.catalogue import COLINTERN, COLINTERN_TINY
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
-from colintern.report.troubleshooting import UNEXPLAINED, Advice, advice_for, checklist
+from colintern.report.troubleshooting import WHOLE_CHECKLIST, Entry, checklist, entries_named
 
 MOST_ROOTS: Final = 12
 """Root causes told as steps; a run with more has a fault that hides behind all of them."""
 _MOST_MISSING: Final = 3
-_TRAINED: Final = frozenset({"ADP", "PRJ", "CFG", "LOG", "HWU"})
-"""Families whose faults are in the training: to mend them is to train again."""
-_EVALUATED: Final = frozenset({"RES", "CMP", "PRC"})
 _RECIPES: Final = {COLINTERN.name: "guide_1b", COLINTERN_TINY.name: "tiny"}
 _FINE: Final = (Outcome.PASSED, Outcome.NOTED)
 
@@ -82,17 +80,17 @@ def _nothing_to_mend(run: ReportedRun) -> str:
 
 
 def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Step:
-    advices = advice_for(result.rule)
+    entries = entries_named(result.advice)
     facts = [("Because", result.observed)]
     if result.where:
         facts.append(("Where", result.where))
-    facts += [("The guide", f"{advice.section}: {advice.text}") for advice in advices]
-    if result.rule in UNEXPLAINED and not advices:
+    facts += [("The guide", f"{entry.section}: {entry.text}") for entry in entries]
+    if WHOLE_CHECKLIST in result.advice and not entries:
         facts += _gone_through(run)
     if explains:
         names = (f"{rule} {run.audit.result(rule).name}" for rule in explains)
         facts.append(("Explains", ", ".join(names)))
-    code = tuple(line for advice in advices for line in _code(run, advice))
+    code = tuple(line for entry in entries for line in _code(run, entry))
     return Step(
         f"{result.rule} {result.name}",
         _sentence(result.fix),
@@ -105,15 +103,15 @@ def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Ste
 def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
     """Go through the guide's list for a poor model: what is done already, and what is not known."""
     done, unknown = [], []
-    for advice in checklist():
-        results = [result for rule in advice.done_when if (result := run.result(rule))]
+    for entry in checklist():
+        results = [result for result in run.audit.results if entry.name in result.satisfies]
         if any(result.is_finding for result in results):
             continue  # It is a root cause of its own, or one explains it.
         if results and all(result.outcome in _FINE for result in results):
             seen = "; ".join(f"{result.observed} ({result.rule})" for result in results)
-            done.append(f"{advice.text} {_sentence(seen)}.")
+            done.append(f"{entry.text} {_sentence(seen)}.")
         else:
-            unknown.append(advice.text)
+            unknown.append(entry.text)
     if done:
         yield "Done already, of the guide's list", " ".join(done)
     if unknown:
@@ -122,7 +120,7 @@ def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
 
 def _try_again(run: ReportedRun, families: set[str]) -> Step:
     path = _quoted(run)
-    if families & _TRAINED:
+    if families & families_to("train"):
         recipe = _RECIPES.get(run.audit.identity.family or "")
         flag = f"--recipe {recipe} " if recipe else ""
         return Step(
@@ -134,7 +132,7 @@ def _try_again(run: ReportedRun, families: set[str]) -> Step:
                 f"colintern compare {path} runs/next",
             ),
         )
-    if families & _EVALUATED:
+    if families & families_to("evaluate"):
         commands = (
             f"colintern evaluate --model-path {path}{_benchmarks(run)}",
             f"colintern audit {path}",
@@ -148,10 +146,10 @@ def _benchmarks(run: ReportedRun) -> str:
     return " --benchmarks pages" if run.audit.identity.family == COLINTERN_TINY.name else ""
 
 
-def _code(run: ReportedRun, advice: Advice) -> Iterator[str]:
-    if advice.of_its_model and run.audit.identity.family != COLINTERN.name:
+def _code(run: ReportedRun, entry: Entry) -> Iterator[str]:
+    if entry.of_its_model and run.audit.identity.family != COLINTERN.name:
         return
-    for line in advice.code:
+    for line in entry.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))
 
 

@@ -11,7 +11,7 @@ from colintern.search.space import Parameter, Space
 
 _RATE_FACTOR: Final = 2.0
 """Either way of the interval that suits the family, where it is narrow: as far as the audit says
-nothing. Design 9."""
+nothing."""
 _TEMPERATURE_FACTOR: Final = 2.5
 """Either way of the recipe's: from colpali-engine's 0.02 to the tiny model's 0.05, and as far on
 either side."""

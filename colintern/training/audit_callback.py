@@ -1,7 +1,7 @@
 """The audit as a callback of any Trainer: it judges the run as it goes."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.run.manifest import SCHEMA, LossRecord, RunManifest
 from colintern.artifacts.running.record import LiveFinding, Status, StopOn
 from colintern.engine.policy import Policy
+from colintern.engine.running.judge import live_rules
 from colintern.engine.subjects import AuditOptions
 from colintern.guide import Guide
 from colintern.model.versions import installed_versions
@@ -56,6 +57,7 @@ class AuditCallback(TrainerCallback):
         guide: Guide | None = None,
         policy: Policy | None = None,
         resources: ResourceLogger | None = None,
+        checks: Iterable[Path | str] = (),
     ) -> None:
         """Prepare to watch.
 
@@ -69,6 +71,10 @@ class AuditCallback(TrainerCallback):
             guide: thresholds; the guide's by default.
             policy: waivers.
             resources: what measures the machine; by default one that writes into `folder`.
+            checks: a team's own `check_*.py` files; their rules with `live=` are asked too.
+
+        Raises:
+            ValueError: a rule of those files has the id of another rule.
         """
         self.stop_on = stop_on
         self.audit: LiveAudit | None = None
@@ -86,6 +92,8 @@ class AuditCallback(TrainerCallback):
         self._options = AuditOptions(family=family, guide=guide)
         self._policy = policy or Policy()
         self._gradients: GradientWatch | None = None
+        self._checks = tuple(Path(each).absolute() for each in checks)
+        live_rules(self._checks)  # A mistake in them is told here, not in the middle of a run.
 
     @property
     def findings(self) -> tuple[LiveFinding, ...]:
@@ -205,6 +213,7 @@ class AuditCallback(TrainerCallback):
             more.get("processing_class"),
             manifest=self.manifest,
             options=self._options,
+            checks=self._checks,
         )
         if model is not None:
             self._gradients = GradientWatch(model)

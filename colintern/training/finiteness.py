@@ -28,5 +28,5 @@ def refuse_not_finite(trainer: Any, name: str, value: Any) -> float:
     raise NotFiniteError(
         f"{name} must be a finite number, but it is {number} at step {step}; the last checkpoint "
         "is from before it. In a new folder, lower the learning rate (the guide: 2e-5), add "
-        "warm-up steps, or use bf16 instead of fp16; `colintern rules LOG001` says more"
+        "warm-up steps, or use bf16 instead of fp16; `colintern docs sources N04` says more"
     )

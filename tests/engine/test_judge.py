@@ -13,8 +13,8 @@ from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 TODAY = dt.date(2026, 6, 1)
 
 
-def declared(rule_id, behaviour, *, severity=ERROR, up_to=None, requires=()):
-    @rule(rule_id, "some-fault", severity=severity, up_to=up_to, requires=requires)
+def declared(rule_id, behaviour, *, severity=ERROR, up_to=None, requires=(), role=None):
+    @rule(rule_id, "some-fault", severity=severity, up_to=up_to, requires=requires, role=role)
     def check():
         """A fault.
 
@@ -76,9 +76,14 @@ def test_fail_on_warning_gates_warnings_but_not_info():
     assert (warning.outcome, info.outcome) == (Outcome.FAILED, Outcome.NOTED)
 
 
-@pytest.mark.parametrize(("error", "blocker"), [(MALFORMED, "SEC003"), (ESCAPING, "SEC004")])
+@pytest.mark.parametrize(("error", "blocker"), [(MALFORMED, "TEAM003"), (ESCAPING, "TEAM004")])
 def test_a_bad_file_blocks_by_the_rule_that_reports_it(error, blocker):
-    assert judge().result(declared("TEAM001", error)).blocked_by == blocker
+    reporting = (
+        declared("TEAM003", verdict(ok=False), role="malformed-files"),
+        declared("TEAM004", verdict(ok=False), role="escaping-files"),
+    )
+    assert judge(*reporting).result(declared("TEAM001", error)).blocked_by == blocker
+    assert judge().result(declared("TEAM001", error)).blocked_by is None
 
 
 @pytest.mark.parametrize(

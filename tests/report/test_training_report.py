@@ -19,7 +19,6 @@ from colintern.artifacts.logs.trainer_state import read_trainer_state
 from colintern.cli import main
 from colintern.diagnostics.log.epoch_losses import epoch_losses, healthy_losses
 from colintern.diagnostics.results.benchmarks import VIDORE_V1
-from colintern.engine.catalogue import shipped_rules
 from colintern.engine.direct_audit import audit_directly
 from colintern.engine.request import AuditRequest, audit_setup
 from colintern.engine.subjects import find_subjects
@@ -27,11 +26,8 @@ from colintern.guide import GUIDE
 from colintern.report.document import Cell, Document, Section, Table
 from colintern.report.document_formats import document_html, document_markdown
 from colintern.report.overlay import overlay
-from colintern.report.recipe_section import SETTINGS
 from colintern.report.report_files import output_files
-from colintern.report.resources_section import COMPONENTS
 from colintern.report.training_report import training_report
-from colintern.report.troubleshooting import ADVICE, UNEXPLAINED
 
 DEMOS = ("demo:healthy", "demo:guide-as-written", "demo:poor-settings")
 WRITTEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -344,13 +340,6 @@ def test_own_thresholds_are_said_so(here):
 
 
 # What to try next
-
-
-def test_every_rule_named_exists():
-    named = {rule for advice in ADVICE for rule in (*advice.rules, *advice.done_when)}
-    named |= {rule for setting in SETTINGS for rule in setting.rules} | UNEXPLAINED
-    named |= {rule for component in COMPONENTS for rule in component.rules}
-    assert named <= set(shipped_rules())
 
 
 def test_poor_settings_get_the_guides_numbers():

@@ -141,7 +141,7 @@ def scale(
 
 @evidence
 def unscaled(contrastive: ContrastiveLoss, scale: LossScale | None) -> ContrastiveLoss:
-    """The same loss where it is not logged as a multiple of itself (LOG016)."""
+    """The same loss where it is not logged as a multiple of itself (sources F05)."""
     if scale is not None and scale.is_multiple:
         raise NoEvidence("a loss that accumulation did not scale", needed_for="its true level")
     return contrastive

@@ -112,7 +112,8 @@ def evaluated_weights(
 ) -> EvaluatedWeights:
     """Whose weights the results are of.
 
-    Broken weights are nobody's: SEC003 reports them, and new results would be made with them.
+    Broken weights are nobody's: a rule of its own reports them, and new results would be made
+    with them.
     """
     with suppress(NoEvidence):
         resolver.get("tensors")

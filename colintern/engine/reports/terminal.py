@@ -90,7 +90,7 @@ def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
 
 
 def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
-    """One line a file: `no evidence, task results (results of a task with a target): RES002`."""
+    """One line a file: `no evidence, task results (results of a task with a target): TEAM002`."""
     found: dict[str, dict[str, list[str]]] = {}
     for result in results:
         reason = result.blocked_by or result.observed.partition(" is needed for ")[0]

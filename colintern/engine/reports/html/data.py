@@ -7,6 +7,7 @@ from typing import Any, Final
 from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import BROKEN_WHY
+from colintern.engine.rule_families import RULE_FAMILIES
 from colintern.engine.subject_report import SubjectReport
 from colintern.engine.verdict import Severity
 
@@ -22,20 +23,6 @@ OUTCOME_ORDER: Final = (
 )
 """What a reader must act on first."""
 SEVERITY_ORDER: Final = tuple(Severity)
-
-FAMILY_TITLES: Final = {
-    "SEC": "safety",
-    "ADP": "adapter",
-    "PRJ": "projection",
-    "CFG": "configuration",
-    "PRC": "processor",
-    "LOG": "training log",
-    "RES": "results",
-    "CMP": "comparison",
-    "LIV": "live model",
-    "HWU": "hardware use",
-    "ENV": "environment",
-}
 _BROKEN_FIX: Final = "Report it to the rule's author, with the text under Observed."
 _KNOWN: Final = "In the recorded audit too, so it does not gate."
 
@@ -57,7 +44,7 @@ def audit_data(report: AuditReport) -> str:
     document = {
         "outcomes": [[outcome.value, outcome.label] for outcome in OUTCOME_ORDER],
         "severities": [severity.value for severity in SEVERITY_ORDER],
-        "families": FAMILY_TITLES,
+        "families": {each.prefix: each.title for each in RULE_FAMILIES},
         "broken": {"why": BROKEN_WHY, "fix": _BROKEN_FIX},
         "known": _KNOWN,
         "subjects": [subject.identity.name for subject in report.summaries],
