@@ -11,7 +11,7 @@ import click
 
 from colintern.artifacts.printable import printable
 from colintern.evaluation.settings import Settings
-from colintern.model.engine import import_engine
+from colintern.model.quiet_import import import_engine
 
 FAILED: Final = 1
 """Exit code when a task failed; the results of the others are there."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from colintern.engine.part import LeftOut
 from colintern.engine.resolver import Resolver
 from colintern.guide import GUIDE, Guide
-from colintern.recipes import guide_1b
+from colintern.recipes.named import guide_1b
 from colintern.report import recipe_values as values
 from colintern.report.document import Absences, Block, Cell, Section, Table
 from colintern.report.reported_run import ReportedRun, head, short_head

@@ -5,8 +5,8 @@ from typing import Any, Final
 from colintern.artifacts.errors import ArtifactError
 from colintern.families.catalogue import family_named
 from colintern.planning.architecture import ArchitectureError, find_architecture
-from colintern.recipes import Recipe
-from colintern.search.params import BATCH, WARMUP_RATIO, Value, value_in
+from colintern.recipes.params import BATCH, WARMUP_RATIO, Value, value_in
+from colintern.recipes.recipe import Recipe
 from colintern.search.space import Parameter, Space
 
 _RATE_FACTOR: Final = 2.0

@@ -22,15 +22,9 @@ from msgspec import Struct
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import read_bytes
 from colintern.artifacts.printable import printable
-from colintern.recipes import Recipe
-from colintern.search.params import (
-    ParamsError,
-    Value,
-    as_number,
-    kind_of,
-    with_params,
-)
-from colintern.training.overrides import close_names
+from colintern.recipes.overrides import close_names
+from colintern.recipes.params import ParamsError, Value, as_number, kind_of, with_params
+from colintern.recipes.recipe import Recipe
 
 MOST_PARAMETERS: Final = 50
 MOST_CHOICES: Final = 100

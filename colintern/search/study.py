@@ -22,9 +22,9 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from colintern.artifacts.printable import printable
-from colintern.recipes import Recipe
+from colintern.recipes.params import ACCUMULATION, Value
+from colintern.recipes.recipe import Recipe
 from colintern.search.defaults import starting_point
-from colintern.search.params import ACCUMULATION, Value
 from colintern.search.sampler import make_sampler
 from colintern.search.space import Parameter, Space
 

@@ -13,7 +13,8 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from colintern.artifacts.run.manifest import DatasetRecord
-from colintern.recipes import DataError, DataSettings
+from colintern.recipes.recipe import DataSettings
+from colintern.training.faults import DataError
 from colintern.training.page_table import FILE_NAME_COLUMN, PageTable, decoded, open_table
 
 _SHOWN_ROWS: Final = 5

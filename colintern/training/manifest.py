@@ -35,7 +35,7 @@ from colintern.model.lora import LoraCoverage, projection_matrix
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
 from colintern.model.versions import git_commit, installed_versions
 from colintern.pages.world import retrieval_task
-from colintern.recipes import Recipe
+from colintern.recipes.recipe import Recipe
 
 GOLDEN_QUERY: Final = "Which page names the total?"
 GOLDEN_PAGE_SIZE: Final = (448, 448)

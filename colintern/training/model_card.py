@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from colintern.artifacts.run.manifest import RunManifest
-from colintern.recipes import Recipe
+from colintern.recipes.recipe import Recipe
 
 _TEMPLATE: Final = """\
 ---

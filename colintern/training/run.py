@@ -19,15 +19,15 @@ from colintern.artifacts.run.manifest import DatasetRecord
 from colintern.model.loading import choose_attention, load_base
 from colintern.model.lora import apply_lora
 from colintern.model.processing import ColIntern3_5Processor
-from colintern.model.targets import PROJECTION
 from colintern.pages.world import held_out_pairs, training_pairs
-from colintern.recipes import DataError, Recipe
+from colintern.recipes.recipe import Recipe
+from colintern.recipes.targets import PROJECTION
 from colintern.training.audit_callback import AuditCallback
-from colintern.training.bad_row import ended_by_row
 from colintern.training.callbacks import TrainingProgress, add_callbacks
 from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
 from colintern.training.data import PagePairRows, load_data
 from colintern.training.estimates import check_memory
+from colintern.training.faults import DataError, ended_by_row
 from colintern.training.manifest import ManifestWriter, described, run_manifest
 from colintern.training.model_card import model_card
 from colintern.training.pairs import RetrievalCollator, pair_dataset

@@ -35,7 +35,7 @@ from colintern.training.checkpoints import (
     rotate,
 )
 from colintern.training.distinct_pages import DistinctPages, page_keys
-from colintern.training.finiteness import refuse_not_finite
+from colintern.training.faults import refuse_not_finite
 from colintern.training.gathering import gathered
 from colintern.training.loss_carry import LossCarry
 from colintern.training.step_record import StepOperations, StepRecord

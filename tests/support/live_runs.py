@@ -7,7 +7,7 @@ import torch
 from transformers import TrainerCallback
 
 import colintern.training.run as training
-from colintern.recipes import tiny
+from colintern.recipes.named import tiny
 from colintern.training.audit_callback import AuditCallback
 from colintern.training.trainer import ColInternTrainer
 

@@ -14,7 +14,7 @@ from colintern.artifacts.run.manifest import read_run_manifest  # noqa: E402 - a
 from colintern.artifacts.tensors.weights_hash import weights_sha256  # noqa: E402 - after the skip
 from colintern.evaluation.pages import embed  # noqa: E402 - after the skip
 from colintern.model.loading import load_checkpoint  # noqa: E402 - after the skip
-from colintern.recipes import RECIPES, guide_as_written, poor_settings, tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
 from colintern.training.manifest import ManifestWriter  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
 
@@ -97,20 +97,3 @@ def test_run_embeds(run):
     vectors = embed(loaded.model, loaded.processor.process_queries, ["the memo from oslo"])
     assert vectors[0].shape == (4, 128)
     assert read_run_layout(run).kind == "run"
-
-
-def test_recipes_differ_by_what_they_show():
-    healthy, as_written, poor = tiny(), guide_as_written(), poor_settings()
-    assert replace(as_written, name=healthy.name, lora=healthy.lora) == healthy
-    assert (
-        replace(
-            poor,
-            name=healthy.name,
-            num_train_epochs=healthy.num_train_epochs,
-            per_device_train_batch_size=healthy.per_device_train_batch_size,
-            eval_steps=healthy.eval_steps,
-        )
-        == healthy
-    )
-    assert set(RECIPES) >= {"tiny", "guide_as_written", "poor_settings"}
-    assert healthy.effective_batch_size >= 64
