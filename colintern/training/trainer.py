@@ -11,15 +11,20 @@ Shape letters: B rows, Q queries, P pages, N tokens, D dimension.
 
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
+from colpali_engine.collators import VisualRetrieverCollator
+from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer
 from torch import nn
 from torch.utils.data import Sampler
+from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from colintern.model.lora import save_projection_base
+from colintern.recipes.recipe import Recipe
+from colintern.training.adapted_model import AdaptedModel
 from colintern.training.cached_batch import (
     EmbeddedSide,
     Inputs,
@@ -34,11 +39,15 @@ from colintern.training.checkpoints import (
     disk_faults_as_such,
     rotate,
 )
+from colintern.training.data import TrainingData
 from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.faults import refuse_not_finite
-from colintern.training.gathering import gathered
-from colintern.training.loss_carry import LossCarry
-from colintern.training.step_record import StepOperations, StepRecord
+from colintern.training.pairs import RetrievalCollator
+from colintern.training.processes import gathered
+from colintern.training.step_record import LossCarry, StepOperations, StepRecord
+
+_SCORE_TOLERANCE: Final = 1.0
+"""Mean cosines lie in [-1, 1]; colpali-engine prints a line a step for those below 0 without it."""
 
 
 class ColInternTrainer(ContrastiveTrainer):
@@ -205,7 +214,7 @@ class ColInternTrainer(ContrastiveTrainer):
         """
         if resume_from_checkpoint is True:
             resume_from_checkpoint = str(checkpoint_to_go_on_from(Path(self.args.output_dir)))
-        self.carry.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        self.carry.resume(Path(resume_from_checkpoint) if resume_from_checkpoint else None)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
@@ -252,3 +261,25 @@ class ColInternTrainer(ContrastiveTrainer):
         if best:
             self.state.best_model_checkpoint = str(run / f"{PREFIX_CHECKPOINT_DIR}-{best}")
             self.state.save_to_json(str(staged / "trainer_state.json"))
+
+
+def build_trainer(
+    recipe: Recipe, arguments: TrainingArguments, adapted: AdaptedModel, data: TrainingData
+) -> ColInternTrainer:
+    """Assemble the trainer; rows with hard negatives get the loss that compares with them."""
+    loss = (ColbertNegativeCELoss if data.has_negatives else ColbertLoss)(
+        temperature=recipe.temperature,
+        normalize_scores=recipe.normalize_scores,
+        norm_tol=_SCORE_TOLERANCE,
+    )
+    collator = RetrievalCollator if data.has_negatives else VisualRetrieverCollator
+    return ColInternTrainer(
+        loss_func=loss,
+        model=adapted.model,
+        args=arguments,
+        train_dataset=data.train,
+        eval_dataset=data.evaluation,
+        data_collator=collator(processor=adapted.processor),
+        processing_class=adapted.processor,
+        chunk_size=recipe.chunk_size,
+    )

@@ -5,7 +5,7 @@ import pytest
 
 from colintern.artifacts.run.manifest import SCHEMA, HardwareRecord, LoraRecord, RunManifest
 from colintern.recipes.named import tiny
-from colintern.training.model_card import model_card
+from colintern.training.final_model import model_card
 
 HOSTILE = 'x"\n---\n# <script>alert(1)</script>\n```\n[a](javascript:b)'
 

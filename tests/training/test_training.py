@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
 from builders.tiny_model import write_base  # noqa: E402 - after the skip
+from transformers import TrainerCallback  # noqa: E402 - after the skip
 
 from colintern.artifacts.files import Enclosure  # noqa: E402 - after the skip
 from colintern.artifacts.run.layout import Folder, read_run_layout  # noqa: E402 - after the skip
@@ -15,8 +16,10 @@ from colintern.artifacts.tensors.weights_hash import weights_sha256  # noqa: E40
 from colintern.evaluation.pages import embed  # noqa: E402 - after the skip
 from colintern.model.loading import load_checkpoint  # noqa: E402 - after the skip
 from colintern.recipes.named import tiny  # noqa: E402 - after the skip
+from colintern.training.audit_callback import AuditCallback  # noqa: E402 - after the skip
+from colintern.training.callbacks import TrainingProgress  # noqa: E402 - after the skip
 from colintern.training.manifest import ManifestWriter  # noqa: E402 - after the skip
-from colintern.training.run import train  # noqa: E402 - after the skip
+from colintern.training.run import prepare, train  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -97,3 +100,21 @@ def test_run_embeds(run):
     vectors = embed(loaded.model, loaded.processor.process_queries, ["the memo from oslo"])
     assert vectors[0].shape == (4, 128)
     assert read_run_layout(run).kind == "run"
+
+
+def test_a_run_is_whole_before_its_first_step(tmp_path):
+    recipe = short(tiny(), write_base(tmp_path / "base"))
+    audit, asked = AuditCallback(), TrainerCallback()
+    folder = tmp_path / "run"
+    run = prepare(recipe, folder, resume=False, callbacks=[asked], audit=audit)
+    assert list(folder.iterdir()) == []
+    assert audit.folder == run.writer.folder == folder
+    assert [each.rows for each in run.writer.manifest.datasets] == [len(run.data.train)]
+    told = run.trainer.callback_handler.callbacks
+    ours = [each for each in told if each in (run.writer, audit, run.termination, asked)]
+    assert ours == [run.writer, audit, run.termination, asked]
+    assert isinstance(told[-1], TrainingProgress)
+    with pytest.raises(FrozenInstanceError):
+        run.checkpoint = folder
+    assert run.train()
+    assert {each.rule for each in audit.findings} >= {"CFG001", "CFG002"}
