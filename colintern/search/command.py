@@ -16,8 +16,7 @@ from colintern.model.quiet_import import import_engine
 from colintern.recipes.overrides import OverrideError, parsed_arguments
 from colintern.recipes.params import BATCH, WARMUP_RATIO, ParamsError
 from colintern.recipes.recipe import Recipe
-from colintern.search.defaults import default_space
-from colintern.search.space import Space, read_space
+from colintern.search.space import Space, default_space, read_space
 from colintern.training.command import TERMINATED, chosen_recipe, prepare_environment
 
 DEFAULT_FOLDER: Final = "runs/search"

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from colpali_engine.data.dataset import ColPaliEngineDataset
 from msgspec.structs import replace
 from PIL import Image
 from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
 from colintern.artifacts.run.manifest import DatasetRecord
-from colintern.pages.world import held_out_pairs, retrieval_task, training_pairs
+from colintern.pages.world import Pair, held_out_pairs, retrieval_task, training_pairs
 from colintern.recipes.recipe import DataSettings, Recipe
 from colintern.training.faults import DataError
 from colintern.training.page_table import FILE_NAME_COLUMN, PageTable, decoded, open_table
-from colintern.training.pairs import pair_dataset
 
 _SHOWN_ROWS: Final = 5
 """Bad rows that are named before the rest is counted."""
@@ -43,6 +43,26 @@ class TrainingData:
     def has_negatives(self) -> bool:
         """Whether every row to train on has hard negatives."""
         return isinstance(self.train, PagePairRows) and self.train.num_negatives > 0
+
+
+class PagePairs(Dataset[dict[str, Any]]):
+    """Pairs whose pages are drawn when they are asked for."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        """Wrap `pairs`."""
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pair = self.pairs[index]
+        return {"query": pair.query, "pos_target": Image.fromarray(pair.page.pixels())}
+
+
+def pair_dataset(pairs: list[Pair]) -> ColPaliEngineDataset:
+    """Return `pairs` in the form that colpali-engine's collator reads."""
+    return ColPaliEngineDataset(PagePairs(pairs))
 
 
 class PagePairRows(Dataset[dict[str, Any]]):

@@ -1,4 +1,4 @@
-"""colpali-engine's trainer with its traps mended, and with cached contrastive batches.
+"""colpali-engine's trainer and collator, with their traps mended and cached contrastive batches.
 
 What differs from `ContrastiveTrainer`: pages are gathered from all processes on every micro-step,
 not only where gradients are synchronised, and in evaluation too; hard negatives work in evaluation
@@ -42,7 +42,6 @@ from colintern.training.checkpoints import (
 from colintern.training.data import TrainingData
 from colintern.training.distinct_pages import DistinctPages, page_keys
 from colintern.training.faults import refuse_not_finite
-from colintern.training.pairs import RetrievalCollator
 from colintern.training.processes import gathered
 from colintern.training.step_record import LossCarry, StepOperations, StepRecord
 
@@ -261,6 +260,36 @@ class ColInternTrainer(ContrastiveTrainer):
         if best:
             self.state.best_model_checkpoint = str(run / f"{PREFIX_CHECKPOINT_DIR}-{best}")
             self.state.save_to_json(str(staged / "trainer_state.json"))
+
+
+class RetrievalCollator(VisualRetrieverCollator):
+    """Gives hard negatives one row a page: pixel rows are tiles, and pages differ in their number.
+
+    The columns of queries and pages are colpali-engine's own.
+    """
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Collate rows of `query`, `pos_target` and, for all of them or none, `neg_target`.
+
+        Raises:
+            ValueError: rows have different numbers of hard negatives.
+        """
+        negatives = [_pages(example.get("neg_target")) for example in examples]
+        counts = {len(pages) for pages in negatives}
+        if len(counts) > 1:
+            raise ValueError(
+                "every row of a batch must have the same number of hard negatives, but they have "
+                f"{', '.join(map(str, sorted(counts)))}; set num_negatives in the data settings"
+            )
+        batch = super().__call__([{**example, "neg_target": None} for example in examples])
+        flat = [page for pages in negatives for page in pages]
+        return batch | self.auto_collate(flat, key_prefix=self.neg_doc_prefix) if flat else batch
+
+
+def _pages(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def build_trainer(

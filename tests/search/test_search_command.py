@@ -27,9 +27,8 @@ from colintern.search.held_out import HeldOutRetrieval  # noqa: E402 - after the
 from colintern.search.places import places_of  # noqa: E402 - after the skip
 from colintern.search.storage import open_storage  # noqa: E402 - after the skip
 from colintern.search.trial import TrialGoneError, outcome_of  # noqa: E402 - after the skip
-from colintern.training.data import load_data  # noqa: E402 - after the skip
+from colintern.training.data import load_data, pair_dataset  # noqa: E402 - after the skip
 from colintern.training.faults import NotFiniteError  # noqa: E402 - after the skip
-from colintern.training.pairs import pair_dataset  # noqa: E402 - after the skip
 from colintern.training.preflight import DoesNotFitError  # noqa: E402 - after the skip
 from colintern.training.resources import ResourceLogger  # noqa: E402 - after the skip
 

@@ -14,10 +14,9 @@ from colintern.recipes.best import apply_best, read_best
 from colintern.recipes.named import RECIPES, guide_1b, tiny
 from colintern.recipes.params import BATCH, ParamsError, with_params
 from colintern.search.command import _fixed, _recipe, _shown, _space
-from colintern.search.defaults import default_space, starting_point
 from colintern.search.page import study_figures, write_page
 from colintern.search.places import places_of
-from colintern.search.space import Parameter, read_space
+from colintern.search.space import Parameter, default_space, read_space, starting_point
 from colintern.search.study import SearchPlan, distribution_of
 from colintern.search.trial import trial_recipe
 from colintern.training.command import chosen_recipe
