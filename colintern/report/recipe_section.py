@@ -10,7 +10,7 @@ from colintern.engine.part import LeftOut
 from colintern.engine.resolver import Resolver
 from colintern.engine.rule_fields import Setting
 from colintern.guide import GUIDE, Guide
-from colintern.recipes import guide_1b
+from colintern.recipes.named import guide_1b
 from colintern.report import recipe_values as values
 from colintern.report.document import Absences, Block, Cell, Section, Table
 from colintern.report.reported_run import ReportedRun, head, short_head

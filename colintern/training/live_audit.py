@@ -62,13 +62,21 @@ class LiveAudit:
         stop_on: StopOn,
         policy: Policy,
         tell: Callable[[LiveFinding], None],
+        steps: Sequence[dict[str, float]] = (),
     ) -> None:
-        """Audit `subject`; `tell` gets each finding once, and again when it becomes worse."""
+        """Prepare to audit.
+
+        Args:
+            subject: what is known of the run.
+            stop_on: findings that ask for its end.
+            policy: waivers.
+            tell: gets each finding once, and again when it becomes worse.
+            steps: the first steps, a row each, where the Trainer keeps them; it may grow.
+        """
         self.subject = subject
         self.stopped_by: str | None = None
         """The rule that asks for the end of the run."""
-        self.steps: Sequence[dict[str, float]] = ()
-        """The first steps, a row each, where the Trainer keeps them."""
+        self._steps = steps
         self._stop_on, self._policy, self._tell = stop_on, policy, tell
         self._findings = LiveFindings(live_rules(subject.checks))
         self._rows: list[dict[str, float]] = []
@@ -179,7 +187,7 @@ class LiveAudit:
     def _telling_rows(self) -> list[dict[str, float]]:
         """Return the log, or the steps one by one as long as the log has too few rows."""
         num_rows = sum("loss" in row for row in self._rows)
-        steps = self.steps
+        steps = self._steps
         # Those of a run that went on from a checkpoint are not its first.
         if num_rows >= MIN_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
             return self._rows

@@ -34,10 +34,10 @@ from colintern.cli import main  # noqa: E402 - after the skip
 from colintern.engine.policy import Policy, Waiver  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
-from colintern.recipes import tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
 from colintern.training import AuditCallback  # noqa: E402 - after the skip
 from colintern.training.audit_callback import AuditStopError  # noqa: E402 - after the skip
-from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
+from colintern.training.faults import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.live_subject import GradientWatch  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip

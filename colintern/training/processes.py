@@ -1,4 +1,4 @@
-"""Makes the pages of all processes candidates for the queries of each.
+"""What processes that train together exchange: pages as candidates, and what they agree on.
 
 Shape letters: P pages of this process, N tokens, D dimension.
 """
@@ -15,6 +15,15 @@ def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
+def largest(number: int, device: torch.device) -> int:
+    """Return the largest `number` of all processes, each of which must ask at the same step."""
+    if not is_distributed():
+        return number
+    found = torch.tensor(number, device=device)
+    dist.all_reduce(found, op=dist.ReduceOp.MAX)
+    return int(found)
+
+
 def gathered(pages_PND: torch.Tensor) -> tuple[torch.Tensor, int]:  # noqa: N803
     """Return the pages of all processes in the order of their ranks, and where ours begin.
 
@@ -22,10 +31,9 @@ def gathered(pages_PND: torch.Tensor) -> tuple[torch.Tensor, int]:  # noqa: N803
     """
     if not is_distributed():
         return pages_PND, 0
-    longest = torch.tensor(pages_PND.shape[1], device=pages_PND.device)
-    dist.all_reduce(longest, op=dist.ReduceOp.MAX)
+    longest = largest(pages_PND.shape[1], pages_PND.device)
     # In front, as the tokenizer pads; zero vectors, as the model masks.
-    padded = nn.functional.pad(pages_PND, (0, 0, int(longest) - pages_PND.shape[1], 0))
+    padded = nn.functional.pad(pages_PND, (0, 0, longest - pages_PND.shape[1], 0))
     return _Gather.apply(padded), dist.get_rank() * pages_PND.shape[0]
 
 

@@ -12,7 +12,8 @@ from safetensors.torch import load_file  # noqa: E402 - after the skip
 from support.short_run import recipe_of  # noqa: E402 - after the skip
 
 from colintern.cli import main  # noqa: E402 - after the skip
-from colintern.recipes import BadRowError, DataSettings  # noqa: E402 - after the skip
+from colintern.recipes.recipe import DataSettings  # noqa: E402 - after the skip
+from colintern.training.faults import BadRowError  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
 
 pytestmark = [

@@ -1,11 +1,13 @@
-"""README.md of a run: what it is, how it was made, and lines that load it. Free of torch."""
+"""The finished model of a run, written whole or not at all, with its card. Free of torch."""
 
 import json
 import re
 from typing import Any, Final
 
+from colintern.artifacts.run.layout import STAGING, TRAINER_STATE
 from colintern.artifacts.run.manifest import RunManifest
-from colintern.recipes import Recipe
+from colintern.recipes.recipe import Recipe
+from colintern.training.checkpoints import disk_faults_as_such, publish
 
 _TEMPLATE: Final = """\
 ---
@@ -63,8 +65,26 @@ _PLAIN: Final = re.compile(r"(?!-)[A-Za-z0-9_.-]*/[A-Za-z0-9_./-]+")
 """Names with a slash that mean themselves in YAML; `null` or `1e5` would not."""
 
 
+def write_final_model(trainer: Any, writer: Any, recipe: Recipe) -> None:
+    """Write the finished model beside its place, and move it there when it is whole.
+
+    Args:
+        trainer: has trained it.
+        writer: of the run's manifest, which tells that it is complete.
+        recipe: that it was trained by.
+    """
+    staging = writer.folder / STAGING
+    with disk_faults_as_such("the final model"):
+        trainer.save_model(str(staging))
+    if trainer.args.should_save:
+        trainer.state.save_to_json(str(staging / TRAINER_STATE))
+        (staging / "README.md").write_text(model_card(recipe, writer.manifest))
+        publish(staging, writer.folder)
+        writer.finish("completed")
+
+
 def model_card(recipe: Recipe, manifest: RunManifest) -> str:
-    """Write the card of a run."""
+    """Write README.md: what the run is, how it was made, and lines that load it."""
     lora, arguments = manifest.lora, manifest.arguments or {}
     # A JSON string is one of Python and of YAML too: no name of a folder can leave its quotes.
     quoted = json.dumps(recipe.base)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,10 +12,10 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.json.document import read_json_object
 from colintern.artifacts.printable import printable
 from colintern.artifacts.writing import write_text_atomically
-from colintern.model.versions import installed_versions
-from colintern.recipes import Recipe
-from colintern.search.params import ParamsError, Value, with_params
-from colintern.training.overrides import OverrideError, close_names, recipe_named
+from colintern.recipes.named import recipe_named
+from colintern.recipes.overrides import OverrideError, close_names
+from colintern.recipes.params import ParamsError, Value, with_params
+from colintern.recipes.recipe import Recipe
 
 BEST: Final = "optuna_best_params.json"
 SCHEMA: Final = "colintern.params/1"
@@ -49,11 +48,9 @@ class BestParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def write_best(path: Path, best: BestParams) -> None:
-    """Write the winner, with versions and the time."""
+    """Write the winner, with the time."""
     complete = msgspec.structs.replace(
-        best,
-        versions={**installed_versions(), "optuna": version("optuna")},
-        written=datetime.now(UTC).isoformat(timespec="seconds"),
+        best, written=datetime.now(UTC).isoformat(timespec="seconds")
     )
     text = json.dumps(msgspec.to_builtins(complete), indent=2, allow_nan=False)
     write_text_atomically(path, f"{text}\n")

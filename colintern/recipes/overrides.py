@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, get_type_hints
 import click
 import msgspec
 
-from colintern.recipes import RECIPES, DataSettings, Recipe
+from colintern.recipes.recipe import DataSettings, Recipe
 
 _FIXED: Final = frozenset({"name", "data", "lora", "arguments"})
 """Fields of a recipe that are no single value."""
@@ -35,17 +35,6 @@ _OTHER_WAYS: Final = {
 
 class OverrideError(ValueError):
     """A flag, key or recipe that does not exist, or a value that it cannot have."""
-
-
-def recipe_named(name: str) -> Recipe:
-    """Return the recipe `name`.
-
-    Raises:
-        OverrideError: there is none; the message has close names.
-    """
-    if name not in RECIPES:
-        raise OverrideError(f"no recipe is called {name!r}{close_names(name, RECIPES)}")
-    return RECIPES[name]()
 
 
 def with_settings(recipe: Recipe, settings: Iterable[str]) -> Recipe:
@@ -109,7 +98,7 @@ def parsed_arguments(flags: Sequence[str]) -> dict[str, Any]:
     Raises:
         OverrideError: a flag that the Trainer does not have, or a value that it cannot have.
     """
-    from transformers import HfArgumentParser, TrainingArguments  # noqa: PLC0415 - seconds
+    from transformers import HfArgumentParser, TrainingArguments  # seconds
 
     class Parser(HfArgumentParser):
         def error(self, message: str) -> NoReturn:

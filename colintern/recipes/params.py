@@ -8,14 +8,9 @@ from dataclasses import fields, replace
 from typing import Any, Final, Literal
 
 from colintern.artifacts.printable import printable
-from colintern.model.targets import LoraSettings
-from colintern.recipes import Recipe
-from colintern.training.overrides import (
-    OverrideError,
-    close_names,
-    parsed_arguments,
-    with_settings,
-)
+from colintern.recipes.overrides import OverrideError, close_names, parsed_arguments, with_settings
+from colintern.recipes.recipe import Recipe
+from colintern.recipes.targets import LoraSettings
 
 Value = float | int | str | bool
 """Of a hyperparameter."""
@@ -162,7 +157,7 @@ def _recipe_kinds() -> dict[str, Kind]:
 
 
 def _argument_kinds() -> dict[str, Kind]:
-    from transformers import TrainingArguments  # noqa: PLC0415 - seconds
+    from transformers import TrainingArguments  # seconds
 
     hints = typing.get_type_hints(TrainingArguments)
     taken = {field.name for field in fields(Recipe)}
