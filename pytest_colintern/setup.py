@@ -142,11 +142,11 @@ def _check_paths(config: pytest.Config) -> None:
 def _family(name: str | None) -> str | None:
     if name is None:
         return None
-    from colintern.families.catalogue import FAMILIES, family_named  # noqa: PLC0415 - only when named
+    from colintern.families.catalogue import families, family_named  # noqa: PLC0415 - only when named
 
     if family := family_named(name):
         return family.name
-    known = [each.name for each in FAMILIES]
+    known = [each.name for each in families()]
     hint = " or ".join(get_close_matches(name, known, n=2)) or ", ".join(known)
     raise pytest.UsageError(f"--family {printable(name)}: unknown; did you mean {hint}?")
 

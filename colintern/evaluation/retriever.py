@@ -6,7 +6,7 @@ Shape letters: B batch, N tokens, D embedding dimension.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from PIL import Image
@@ -23,9 +23,6 @@ from colintern.evaluation.checkpoint import (
 from colintern.evaluation.engine_repairs import tie_output_layer, with_prefix_attention
 from colintern.evaluation.merging import merge_verified
 from colintern.model.loading import LoadError, choose_attention, load_checkpoint
-
-AUGMENTATION_TOKENS: Final = 10
-"""Of colpali-engine's collator, for every family."""
 
 
 class NotFiniteError(ArithmeticError):
@@ -127,7 +124,7 @@ def load_retriever(
             model = merge_verified(model)
     except (LoadError, ArtifactError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{checkpoint.layout.path}: {error}") from error
-    suffix = processor.query_augmentation_token * AUGMENTATION_TOKENS
+    suffix = processor.query_augmentation_token * checkpoint.family.num_augmentation_tokens
     trained = checkpoint.trained_format
     return Retriever(
         checkpoint=_settled(checkpoint),
@@ -186,7 +183,7 @@ def _load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: st
     in_trunk = {name for name in missing if not name.startswith(f"{projection}.")}
     if in_trunk or (missing and not checkpoint.is_adapter):
         raise LoadError(f"{len(missing)} tensors are missing: {_some(in_trunk or missing)}")
-    tie_output_layer(model)
+    tie_output_layer(checkpoint.family, model)
     if not checkpoint.is_adapter:
         return model
     adapted, brought = _adapted(model, checkpoint)

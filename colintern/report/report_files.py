@@ -16,7 +16,7 @@ from colintern.engine.direct_audit import audit_directly
 from colintern.engine.recorded_audit import RecordedAuditError
 from colintern.engine.settings import Settings, SettingsError, read_settings
 from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
-from colintern.families.catalogue import FAMILIES, family_named
+from colintern.families.catalogue import families, family_named
 from colintern.report.document import Document
 from colintern.report.document_formats import document_html, document_markdown
 from colintern.report.training_report import MOST_RUNS, training_report
@@ -114,7 +114,7 @@ def _folder(option: str, value: str | None, here: Path) -> Path | None:
 def _family(name: str) -> str:
     if family := family_named(name):
         return family.name
-    known = [each.name for each in FAMILIES]
+    known = [each.name for each in families()]
     hint = " or ".join(get_close_matches(name, known, n=2)) or ", ".join(known)
     raise ReportError(f"--family {printable(name)}: unknown; did you mean {hint}?")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from colintern.artifacts.model.model_config import as_model_config
-from colintern.diagnostics.adapter.module_name import Place, language_names, place_of
+from colintern.families.module_name import Place, language_names, place_of
 from colintern.families.outline.modules import BUILT_IN, outline_of
 
 SIZES = {

@@ -6,7 +6,7 @@ from typing import Final
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
-from colintern.diagnostics.adapter.module_name import LANGUAGE_PREFIXES, place_of
+from colintern.families.module_name import LANGUAGE_PREFIXES, place_of
 from colintern.diagnostics.adapter.targets import rank_of, scaling_of
 from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
 

@@ -17,7 +17,7 @@ from colintern.artifacts.run.manifest import BaseRecord
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
 from colintern.artifacts.tensors.store import TensorStore, fill
 from colintern.artifacts.tensors.values import as_float32
-from colintern.diagnostics.adapter.module_name import place_of
+from colintern.families.module_name import place_of
 from colintern.diagnostics.weights.projection import entry_of_projection
 from colintern.diagnostics.weights.tensor_names import key_of
 
