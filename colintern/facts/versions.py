@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 from colintern.artifacts.run.manifest import RunManifest
+from colintern.families.family import Family
 
 _RELEASE: Final = re.compile(r"v?(\d{1,9}(?:\.\d{1,9}){0,5})(?![\d])")
 

@@ -1,4 +1,4 @@
-"""ColIntern3.5, on InternVL3.5: the family that this project trains, and the same model in small."""
+"""ColIntern3.5, on InternVL: the family that this project trains, and the same model in small."""
 
 import re
 from typing import Final

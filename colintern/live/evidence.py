@@ -177,7 +177,7 @@ def live_merge_effect(
     if options.merged is None:
         with _room():
             return live_session.merge_effect(None)
-    from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of, classes_of  # noqa: PLC0415
+    from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
     from colintern.live.source import live_source  # noqa: PLC0415 - imports torch
 
     family = live_session.checkpoint.family.name

@@ -106,7 +106,9 @@ class LiveSession:
         trained = checkpoint.trained_format
         prefix = trained.prefix if trained else None
         self._prefix = processor.query_prefix if prefix is None else prefix
-        self._suffix = processor.query_augmentation_token * checkpoint.family.num_augmentation_tokens
+        self._suffix = (
+            processor.query_augmentation_token * checkpoint.family.num_augmentation_tokens
+        )
         return processor
 
     @property

@@ -7,7 +7,9 @@ from typing import Final
 from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.html.sections import missing_evidence
-from colintern.families.catalogue import COLINTERN, COLINTERN_TINY
+from colintern.families.catalogue import family_named
+from colintern.families.family import Family
+from colintern.recipes import recipe_of
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
 from colintern.report.troubleshooting import UNEXPLAINED, Advice, advice_for, checklist
@@ -18,7 +20,6 @@ _MOST_MISSING: Final = 3
 _TRAINED: Final = frozenset({"ADP", "PRJ", "CFG", "LOG", "HWU"})
 """Families whose faults are in the training: to mend them is to train again."""
 _EVALUATED: Final = frozenset({"RES", "CMP", "PRC"})
-_RECIPES: Final = {COLINTERN.name: "guide_1b", COLINTERN_TINY.name: "tiny"}
 _FINE: Final = (Outcome.PASSED, Outcome.NOTED)
 
 
@@ -123,7 +124,7 @@ def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
 def _try_again(run: ReportedRun, families: set[str]) -> Step:
     path = _quoted(run)
     if families & _TRAINED:
-        recipe = _RECIPES.get(run.audit.identity.family or "")
+        recipe = recipe_of(run.audit.identity.family)
         flag = f"--recipe {recipe} " if recipe else ""
         return Step(
             "Train again, and see whether it helped",
@@ -145,11 +146,18 @@ def _try_again(run: ReportedRun, families: set[str]) -> Step:
 
 def _benchmarks(run: ReportedRun) -> str:
     """The tiny family can read the generated pages only."""
-    return " --benchmarks pages" if run.audit.identity.family == COLINTERN_TINY.name else ""
+    family = _family(run)
+    only = family.only_benchmark if family is not None else None
+    return f" --benchmarks {only}" if only else ""
+
+
+def _family(run: ReportedRun) -> Family | None:
+    return family_named(run.audit.identity.family or "")
 
 
 def _code(run: ReportedRun, advice: Advice) -> Iterator[str]:
-    if advice.of_its_model and run.audit.identity.family != COLINTERN.name:
+    family = _family(run)
+    if advice.of_its_model and (family is None or not family.is_guides_own):
         return
     for line in advice.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))

@@ -97,9 +97,9 @@ def test_raw_base(hub_id, raw):
 
 def test_learning_rate_by_size():
     family = family_named("ColIntern3.5")
-    assert family.learning_rate_for(905_315_328)[1:] == (2e-5, 5e-5)
+    assert family.learning_rate_for(905_315_328)[1:] == (2e-5, 5e-5, 5e-5)
     assert family.learning_rate_for(None) is None
-    assert family_named("ColPali").learning_rate_for(None)[1:] == (5e-5, 5e-5)
+    assert family_named("ColPali").learning_rate_for(None)[1:] == (5e-5, 5e-5, None)
 
 
 def test_table_equals_colpali_engine():

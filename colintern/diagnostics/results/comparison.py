@@ -12,6 +12,7 @@ from colintern.artifacts.results.predictions import TaskQueries
 from colintern.artifacts.results.task_result import TaskResult
 from colintern.diagnostics.processor.query_format import (
     certainly_mixed,
+    is_mteb_wrapper,
     query_eras,
 )
 from colintern.diagnostics.results.paired_bootstrap import (

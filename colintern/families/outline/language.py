@@ -88,7 +88,11 @@ def _add_attention(
     query = sizes.heads * sizes.head_dim
     key = sizes.key_value_heads * sizes.head_dim
     bias = bool(config.attention_bias) if decoder.query_bias is None else decoder.query_bias
-    for name, out in (("q_proj", query * (2 if decoder.gated_query else 1)), ("k_proj", key), ("v_proj", key)):
+    for name, out in (
+        ("q_proj", query * (2 if decoder.gated_query else 1)),
+        ("k_proj", key),
+        ("v_proj", key),
+    ):
         place = Place("language", layer, f"self_attn.{name}")
         draft.linear(at, place, out, sizes.hidden, bias=bias)
     output_bias = bias and decoder.query_bias is None

@@ -53,14 +53,10 @@ def _add_intern_vit(
     return VisionSizes(hidden, hidden)
 
 
-def _add_siglip(
-    draft: Draft, prefix: str, config: VisionConfig, tower: VisionTower
-) -> VisionSizes:
+def _add_siglip(draft: Draft, prefix: str, config: VisionConfig, tower: VisionTower) -> VisionSizes:
     hidden = _or(config.hidden_size, tower.hidden)
     intermediate = _or(config.intermediate_size, tower.intermediate)
-    positions = _sides(
-        config.image_size, tower.image_size, config.patch_size, tower.patch_size
-    )
+    positions = _sides(config.image_size, tower.image_size, config.patch_size, tower.patch_size)
     patch_height, patch_width = _pair(config.patch_size, tower.patch_size)
     draft.count("vision", hidden * _or(config.num_channels, 3) * patch_height * patch_width)
     draft.count("vision", (positions + 1) * hidden)
