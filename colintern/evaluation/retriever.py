@@ -166,18 +166,29 @@ def _known(recorded: str | None, default: str) -> str:
 def _load_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
     if checkpoint.is_ours and checkpoint.processor == checkpoint.folder:
         return load_checkpoint(checkpoint.folder, base=checkpoint.base, dtype=dtype).model
-    return _load_engine_model(checkpoint, dtype, attention)
+    return load_engine_model(checkpoint, dtype, attention)
 
 
-def _load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
+def load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
+    """Load a checkpoint by the class of its family, not merged.
+
+    Raises:
+        LoadError: it would not be whole, or the installed libraries cannot build it.
+    """
     model_class, _ = classes_of(checkpoint.family)
-    model, information = model_class.from_pretrained(
-        checkpoint.base or str(checkpoint.folder),
-        dtype=dtype,
-        attn_implementation=attention,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    try:
+        model, information = model_class.from_pretrained(
+            checkpoint.base or str(checkpoint.folder),
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except AttributeError as error:
+        raise LoadError(
+            f"{model_class.__name__} of the installed colpali-engine cannot be built by the "
+            f"installed transformers ({error})"
+        ) from error
     projection = checkpoint.family.projection
     missing = set(information["missing_keys"])
     in_trunk = {name for name in missing if not name.startswith(f"{projection}.")}

@@ -108,7 +108,17 @@ def language_prefixes() -> tuple[str, ...]:
     return _language_prefixes(FAMILIES)
 
 
-# Of thousands of tensor names: gathered once for one tuple of families.
+def vision_prefixes() -> tuple[str, ...]:
+    """Return what stands before the modules of a vision tower today."""
+    return _prefixes(FAMILIES)[0]
+
+
+def connector_prefixes() -> tuple[str, ...]:
+    """Return what stands before the modules of a connector today."""
+    return _prefixes(FAMILIES)[1]
+
+
+# Asked for each of thousands of tensor names: gathered once for one tuple of families.
 @lru_cache(maxsize=2)
 def _projection_names(known: tuple[Family, ...]) -> frozenset[str]:
     return frozenset().union(*(family.projections for family in known))
@@ -119,6 +129,12 @@ def _language_prefixes(known: tuple[Family, ...]) -> tuple[str, ...]:
     backbones = [family.backbone for family in known]
     prefixes = (prefix for b in backbones for prefix in (b.language, *b.earlier_language))
     return tuple(dict.fromkeys(prefixes))
+
+
+@lru_cache(maxsize=2)
+def _prefixes(known: tuple[Family, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    backbones = [family.backbone for family in known]
+    return tuple(b.vision for b in backbones), tuple(b.connector for b in backbones)
 
 
 def _originals() -> Iterator[Family]:

@@ -10,7 +10,12 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from colintern.families.catalogue import language_prefixes, projection_names
+from colintern.families.catalogue import (
+    connector_prefixes,
+    language_prefixes,
+    projection_names,
+    vision_prefixes,
+)
 
 Tower = Literal["language", "vision", "connector", "audio", "projection", "other"]
 
@@ -69,11 +74,12 @@ def language_names(name: str) -> tuple[str, ...]:
 
 
 def _tower(name: str) -> Tower:
-    if _CONNECTOR.search(name):
+    if _CONNECTOR.search(name) or name.startswith(connector_prefixes()):
         return "connector"
     if _AUDIO.search(name):
         return "audio"
-    return "vision" if _VISION.search(name) else "language"
+    seen = _VISION.search(name) or name.startswith(vision_prefixes())
+    return "vision" if seen else "language"
 
 
 def _start(pattern: re.Pattern[str], name: str) -> int:
