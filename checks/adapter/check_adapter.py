@@ -15,7 +15,7 @@ from colintern.diagnostics.adapter.safe_pattern import INVALID
 from colintern.diagnostics.adapter.targets import declares
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.families.outline.modules import ModuleOutline
 
 

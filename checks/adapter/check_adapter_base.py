@@ -11,7 +11,7 @@ from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.weights.base_identity import BaseIdentity
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.families.traces import FamilyTraces, contradicting, families_named
 
 _PINNED: Final = re.compile(r"[0-9a-f]{7,40}|v?\d+(\.\d+){0,3}")

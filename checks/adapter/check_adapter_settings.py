@@ -8,7 +8,7 @@ from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.adapter.faults import scale_text, unscaled_modules
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.families.outline.modules import ModuleOutline
 from colintern.guide import Guide
 

@@ -1,7 +1,5 @@
 """The projection: the last linear layer, from hidden states to the vectors that are compared."""
 
-from typing import Final
-
 from colintern.artifacts.model.base_model import BaseReference
 from colintern.artifacts.model.model_config import ModelConfig
 from colintern.artifacts.results.model_meta import ModelMeta
@@ -19,10 +17,7 @@ from colintern.diagnostics.weights.projection import (
 from colintern.diagnostics.weights.statistics import WeightStatistics
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, NoEvidence, Verdict
-from colintern.families.catalogue import Family
-
-NATIVE_PROJECTION: Final = "embedding_proj_layer"
-"""What transformers' own classes (ColPaliForRetrieval) call the projection of every family."""
+from colintern.families.family import Family
 
 
 @rule(
@@ -157,7 +152,7 @@ def check_vector_size(
 def _without_projection(tensors: TensorStore, family: Family) -> Verdict:
     """Judge weights that hold no projection of the family's name: a whole model must hold it."""
     parts = {part for name in tensors.entries for part in name.split(".")}
-    if tensors.path.name == ADAPTER_WEIGHTS or parts & {family.projection, NATIVE_PROJECTION}:
+    if tensors.path.name == ADAPTER_WEIGHTS or parts & family.projections:
         raise NoEvidence(f"{family.projection} in the weights", needed_for="the size of a vector")
     return Verdict(
         False,

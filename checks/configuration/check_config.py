@@ -10,7 +10,7 @@ from colintern.facts.run_config import RunConfig
 from colintern.facts.training_mode import (
     planned_warmup,
 )
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.guide import Guide
 
 MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"

@@ -6,7 +6,7 @@ from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.batch_size import BatchSize
 from colintern.facts.loss_kind import LossKind
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.guide import Guide
 
 MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"

@@ -19,7 +19,7 @@ from colintern.facts.training_mode import (
     reentrant_checkpointing,
     training_precision,
 )
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 
 _IN_TRAINING = ("LIV001", "LOG001", "LOG011")
 _SYMPTOMS = {

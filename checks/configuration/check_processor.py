@@ -10,7 +10,7 @@ from colintern.diagnostics.processor.resolution import page_budgets
 from colintern.engine.evidence.processor import ProcessorFiles, QueryFormats
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 
 
 @rule("PRC001", "processor-missing", severity=ERROR)

@@ -12,7 +12,7 @@ from colintern.diagnostics.results.result_table import ResultTable, band_of
 from colintern.diagnostics.results.score_level import chance_levels, target_levels
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
-from colintern.families.catalogue import COLINTERN, Family
+from colintern.families.family import USUAL_PROJECTION, Family
 from colintern.guide import Guide
 
 
@@ -199,7 +199,7 @@ def check_metadata_is_right(
     faults = meta_faults(
         model_meta,
         {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {},
-        projection=None if family else COLINTERN.projection,
+        projection=None if family else USUAL_PROJECTION,
         whole_model=layout.kind == "merged",
     )
     return Verdict(

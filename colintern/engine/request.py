@@ -221,13 +221,13 @@ def _family(name: str | None) -> str | None:
     if name is None:
         return None
     from colintern.families.catalogue import (  # noqa: PLC0415 - only when named
-        FAMILIES,
+        families,
         family_named,
     )
 
     if family := family_named(name):
         return family.name
-    known = [each.name for each in FAMILIES]
+    known = [each.name for each in families()]
     hint = " or ".join(get_close_matches(name, known, n=2)) or ", ".join(known)
     raise UsageMistakeError(f"--family {printable(name)}: unknown; did you mean {hint}?")
 

@@ -39,27 +39,7 @@ from colintern.engine.providers import shipped_providers
 from colintern.engine.resolver import Resolver
 from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
 from colintern.engine.verdict import NoEvidence
-from colintern.families.catalogue import Family
-
-_OURS: Final = (
-    "colintern.model.modeling.ColIntern3_5",
-    "colintern.model.processing.ColIntern3_5Processor",
-)
-_CLASSES: Final = {
-    "ColIntern3.5": _OURS,
-    "ColIntern-tiny": _OURS,
-    "ColPali": ("ColPali", "ColPaliProcessor"),
-    "ColQwen2": ("ColQwen2", "ColQwen2Processor"),
-    "ColQwen2.5": ("ColQwen2_5", "ColQwen2_5_Processor"),
-    "ColQwen3": ("ColQwen3", "ColQwen3Processor"),
-    "ColQwen3.5": ("ColQwen3_5", "ColQwen3_5Processor"),
-    "ColQwen-Omni": ("ColQwen2_5Omni", "ColQwen2_5OmniProcessor"),
-    "ColIdefics3": ("ColIdefics3", "ColIdefics3Processor"),
-    "ColModernVBert": ("ColModernVBert", "ColModernVBertProcessor"),
-    "ColGemma3": ("ColGemma3", "ColGemmaProcessor3"),
-}
-"""Family to its model and processor class; a bare name is one of `colpali_engine.models`."""
-
+from colintern.families.family import Family
 
 _DOWNLOADED: Final = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
 """Files of a Hub repository that loading needs; never a pickle, never code."""
@@ -103,7 +83,7 @@ class Checkpoint:
     @property
     def is_ours(self) -> bool:
         """Whether its classes are this project's, not colpali-engine's."""
-        return _CLASSES[self.family.name] is _OURS
+        return self.family.is_ours
 
     @property
     def is_adapter(self) -> bool:
@@ -164,14 +144,33 @@ def _download(hub_id: str) -> None:
 
 
 def classes_of(family: Family) -> tuple[Any, Any]:
-    """Import the model class and the processor class of a family."""
-    model, processor = (_class(name) for name in _CLASSES[family.name])
-    return model, processor
+    """Import the model class and the processor class of a family.
+
+    Raises:
+        CheckpointError: it has none, or the installed library does not.
+    """
+    model, processor = _paths_of(family)
+    return _class(model, family), _class(processor, family)
 
 
-def _class(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
-    return getattr(import_module(module or "colpali_engine.models"), attribute)
+def _paths_of(family: Family) -> tuple[str, str]:
+    """Return the dotted paths of both classes."""
+    if family.model_class is None or family.processor_class is None:
+        raise CheckpointError(
+            f"no class here runs {family.name}, so it can be audited and not evaluated"
+        )
+    return family.model_class, family.processor_class
+
+
+def _class(path: str, family: Family) -> Any:
+    module, _, attribute = path.rpartition(".")
+    found = getattr(import_module(module), attribute, None)
+    if found is None:
+        raise CheckpointError(
+            f"{family.name} is run by {attribute}, which the installed {module.partition('.')[0]} "
+            "does not have; install the version that this project asks for"
+        )
+    return found
 
 
 def checkpoint_of(resolver: Resolver) -> Checkpoint:
@@ -187,6 +186,7 @@ def checkpoint_of(resolver: Resolver) -> Checkpoint:
     reference: BaseReference | None = resolver.get("base_reference") if is_adapter else None
     sha256 = weights_sha256(layout.weights_folder, layout.enclosure)
     family: Family = resolver.get("family")
+    _paths_of(family)
     formats = _or_none(resolver, "query_formats")
     processor = _processor_folder(layout, reference)
     base = _or_none(resolver, "base_tensors") if is_adapter else None
@@ -199,7 +199,7 @@ def checkpoint_of(resolver: Resolver) -> Checkpoint:
         processor=processor,
         manifest=_or_none(resolver, "manifest"),
         # Our processor is saved with its format; the engine's leaves it to its version.
-        trained_format=formats.trained if formats and _CLASSES[family.name] is not _OURS else None,
+        trained_format=formats.trained if formats and not family.is_ours else None,
         weights_sha256=sha256 or "",
         settings_sha256=settings_sha256(layout.weights_folder.path, processor, reference, base),
     )

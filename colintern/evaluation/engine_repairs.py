@@ -1,4 +1,7 @@
-"""What colpali-engine's ColPali needs so that transformers 5 runs it as it was trained."""
+"""What a class of colpali-engine needs so that transformers 5 runs it as it was trained.
+
+A family's entry says which of these it needs.
+"""
 
 from typing import Any
 
@@ -6,15 +9,17 @@ import torch
 from torch import nn
 
 from colintern.diagnostics.weights.tensor_names import is_dropped
-from colintern.families.catalogue import COLPALI, Family
+from colintern.families.family import Family
 
 
-def tie_output_layer(model: Any) -> None:
+def tie_output_layer(family: Family, model: Any) -> None:
     """Give an output layer without weights those of the input embedding.
 
     ColPali computes it at each pass and never uses it. Its bases need not hold it, and its own
     tying leaves it out: transformers 5 keeps it without memory, and the model cannot be moved.
     """
+    if "output layer" not in family.repairs:
+        return
     embedding: nn.Parameter = model.get_input_embeddings().weight
     for name, parameter in list(model.named_parameters()):
         if parameter.is_meta and is_dropped(name) and parameter.shape == embedding.shape:
@@ -28,6 +33,6 @@ def with_prefix_attention(family: Family, features: Any) -> Any:
     Without `token_type_ids`, which the processor leaves out for queries, transformers 5.23 does so
     for a query alone and looks only backwards in a padded batch.
     """
-    if family is COLPALI and "token_type_ids" not in features:
+    if "prefix attention" in family.repairs and "token_type_ids" not in features:
         features["token_type_ids"] = torch.zeros_like(features["input_ids"])
     return features

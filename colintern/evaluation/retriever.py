@@ -25,9 +25,6 @@ from colintern.evaluation.checkpoint import (
 from colintern.evaluation.engine_repairs import tie_output_layer, with_prefix_attention
 from colintern.model.loading import LoadError, choose_attention, load_checkpoint
 
-AUGMENTATION_TOKENS: Final = 10
-"""Of colpali-engine's collator, for every family."""
-
 _PROBE_SEED: Final = 0
 _MERGE_SLACK: Final = 4.0
 """Roundings of the weight's type: once in the sum and once in the cast, doubled."""
@@ -132,7 +129,7 @@ def load_retriever(
             model = merge_verified(model)
     except (LoadError, ArtifactError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{checkpoint.layout.path}: {error}") from error
-    suffix = processor.query_augmentation_token * AUGMENTATION_TOKENS
+    suffix = processor.query_augmentation_token * checkpoint.family.num_augmentation_tokens
     trained = checkpoint.trained_format
     return Retriever(
         checkpoint=_settled(checkpoint),
@@ -174,24 +171,35 @@ def _known(recorded: str | None, default: str) -> str:
 def _load_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
     if checkpoint.is_ours and checkpoint.processor == checkpoint.folder:
         return load_checkpoint(checkpoint.folder, base=checkpoint.base, dtype=dtype).model
-    return _load_engine_model(checkpoint, dtype, attention)
+    return load_engine_model(checkpoint, dtype, attention)
 
 
-def _load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
+def load_engine_model(checkpoint: Checkpoint, dtype: torch.dtype, attention: str) -> nn.Module:
+    """Load a checkpoint by the class of its family, not merged.
+
+    Raises:
+        LoadError: it would not be whole, or the installed libraries cannot build it.
+    """
     model_class, _ = classes_of(checkpoint.family)
-    model, information = model_class.from_pretrained(
-        checkpoint.base or str(checkpoint.folder),
-        dtype=dtype,
-        attn_implementation=attention,
-        use_safetensors=True,
-        output_loading_info=True,
-    )
+    try:
+        model, information = model_class.from_pretrained(
+            checkpoint.base or str(checkpoint.folder),
+            dtype=dtype,
+            attn_implementation=attention,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except AttributeError as error:
+        raise LoadError(
+            f"{model_class.__name__} of the installed colpali-engine cannot be built by the "
+            f"installed transformers ({error})"
+        ) from error
     projection = checkpoint.family.projection
     missing = set(information["missing_keys"])
     in_trunk = {name for name in missing if not name.startswith(f"{projection}.")}
     if in_trunk or (missing and not checkpoint.is_adapter):
         raise LoadError(f"{len(missing)} tensors are missing: {_some(in_trunk or missing)}")
-    tie_output_layer(model)
+    tie_output_layer(checkpoint.family, model)
     if not checkpoint.is_adapter:
         return model
     adapted, brought = _adapted(model, checkpoint)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from colintern.artifacts.printable import printable
 from colintern.artifacts.run.manifest import RunManifest
+from colintern.families.family import Family
 
 _RELEASE: Final = re.compile(r"v?(\d{1,9}(?:\.\d{1,9}){0,5})(?![\d])")
 
@@ -80,11 +81,6 @@ ENGINE_BOUNDS: Final[Mapping[str, Mapping[str, Bounds]]] = MappingProxyType(
 )
 """What each release of colpali-engine declares, read from the metadata of its wheel on PyPI."""
 
-ARCHITECTURE_BOUNDS: Final[Mapping[str, Bounds]] = MappingProxyType(
-    {"ColIntern3.5": Bounds("4.52", None)}
-)
-"""Family to the transformers that has its base; `models/internvl` came with 4.52."""
-
 _ALIASES: Final = {"pytorch": "torch", "hugging-face-transformers": "transformers"}
 
 
@@ -132,7 +128,7 @@ def distribution_name(package: str) -> str:
     return _ALIASES.get(name, name)
 
 
-def version_pairs(environment: Environment, family: str | None) -> tuple[VersionPair, ...]:
+def version_pairs(environment: Environment, family: Family | None) -> tuple[VersionPair, ...]:
     """Compare what an environment recorded with the bounds declared between its packages."""
     return tuple(_pairs(environment, family))
 
@@ -149,12 +145,13 @@ def _engine_bounds(engine: str) -> Mapping[str, Bounds]:
     return next(known, {})
 
 
-def _pairs(environment: Environment, family: str | None) -> Iterator[VersionPair]:
+def _pairs(environment: Environment, family: Family | None) -> Iterator[VersionPair]:
     engine = environment.versions.get(ENGINE, "")
     for package, bounds in _engine_bounds(engine).items():
         yield from _pair(environment, package, bounds, f"{ENGINE} {engine}")
-    if family is not None and (needed := ARCHITECTURE_BOUNDS.get(family)):
-        yield from _pair(environment, "transformers", needed, family)
+    if family is not None and family.transformers_since is not None:
+        needed = Bounds(family.transformers_since, None)
+        yield from _pair(environment, "transformers", needed, family.name)
 
 
 def _pair(

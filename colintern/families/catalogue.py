@@ -1,249 +1,149 @@
-"""The retriever families: what is the same in every model of one, each figure with its source."""
+"""Every retriever family, and finding what one of them says.
+
+An entry holds all that is known of its family, so nothing else here names one: what holds for all
+of them is gathered from `FAMILIES`, and a new family is one entry in the module of its backbone.
+"""
 
 import re
-from typing import Final, Literal, NamedTuple
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
-from msgspec import Struct
-
-
-class LearningRates(NamedTuple):
-    """The accepted peak learning rates of base models up to a size."""
-
-    max_parameters: float
-    """Largest base (without projection and output layer) that the figures are for."""
-    low: float
-    high: float
-
-
-class Family(Struct, frozen=True, kw_only=True):
-    """What an audit needs to know of a family; figures that nobody published are None.
-
-    Defaults are what most classes of colpali-engine have in common.
-    """
-
-    name: str
-    """As a user types it after `--family`."""
-    projection: str = "custom_text_proj"
-    """Module name of the last linear layer."""
-    dimension: int | None = 128
-    """Size of one vector; None where the base's config sets it (`dim`)."""
-    padding_side: Literal["left", "right"] = "left"
-    """Side on which the processor pads."""
-    model_types: frozenset[str] = frozenset()
-    """`model_type` in the base's config.json."""
-    architectures: frozenset[str] = frozenset()
-    """Retriever classes, as a config's `architectures` names them."""
-    processor_classes: frozenset[str] = frozenset()
-    """`processor_class` in the processor's or tokenizer's configuration."""
-    raw_bases: re.Pattern[str]
-    """Names of vision-language models that have no projection of the family."""
-    saved_bases: re.Pattern[str]
-    """Names of repositories that hold the same model with a projection."""
-    raw_organisations: frozenset[str] = frozenset()
-    """Owners on the Hub of those raw models."""
-    learning_rates: tuple[LearningRates, ...]
-    """Accepted intervals by base size, smallest first."""
-    min_epochs: float | None = None
-    """Fewest epochs that a published recipe uses; None: the guide's figure, or none known."""
-    follows_guide: bool = False
-    """The guide was written for it: its numbers judge as errors."""
-    source: str
-    """Where the figures are from."""
-
-    def learning_rate_for(self, num_parameters: int | None) -> LearningRates | None:
-        """Return the interval for a base of that size, or for any size when it does not matter.
-
-        None when the size matters and is unknown.
-        """
-        if len(self.learning_rates) == 1:
-            return self.learning_rates[0]
-        if num_parameters is None:
-            return None
-        return next(
-            (rates for rates in self.learning_rates if num_parameters <= rates.max_parameters), None
-        )
-
-    def is_raw_base(self, hub_id: str) -> bool:
-        """Whether `hub_id` is a vision-language model known to ship no projection."""
-        organisation, _, name = hub_id.rpartition("/")
-        return organisation in self.raw_organisations and bool(self.raw_bases.fullmatch(name))
-
-
-_ANY: Final = float("inf")
-
-
-def _names(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern, re.IGNORECASE)
-
-
-COLINTERN: Final = Family(
-    name="ColIntern3.5",
-    model_types=frozenset({"internvl"}),
-    architectures=frozenset({"ColIntern3_5", "ColInternVL3_5"}),
-    processor_classes=frozenset({"ColIntern3_5Processor", "ColInternVL3_5Processor"}),
-    raw_bases=_names(r"InternVL3[_.]5-[0-9]{1,3}B(-[A-Za-z]{1,12}){0,2}"),
-    saved_bases=_names(r"colintern(vl)?3[_.-]?5[\w.-]{0,40}-base"),
-    raw_organisations=frozenset({"OpenGVLab"}),
-    learning_rates=(
-        LearningRates(0.5e9, 2e-5, 7e-5),
-        LearningRates(2e9, 2e-5, 5e-5),
-        LearningRates(4e9, 1e-5, 3e-5),
-        LearningRates(_ANY, 1e-5, 3e-5),
-    ),
-    follows_guide=True,
-    source="The guide: all its learning rates for the size, and 2e-5 where training is unstable.",
-)
-COLPALI: Final = Family(
-    name="ColPali",
-    padding_side="right",
-    model_types=frozenset({"paligemma"}),
-    architectures=frozenset({"ColPali"}),
-    processor_classes=frozenset({"ColPaliProcessor"}),
-    raw_bases=_names(r"paligemma2?-[0-9]{1,3}b-[\w-]{1,40}"),
-    saved_bases=_names(r"colpaligemma2?-[\w.-]{1,40}base"),
-    raw_organisations=frozenset({"google"}),
-    learning_rates=(LearningRates(_ANY, 5e-5, 5e-5),),
-    min_epochs=1,
-    source="colpali-engine, scripts/configs/pali; sources F09 and N12 (v1: 1 epoch).",
-)
-COLQWEN2: Final = Family(
-    name="ColQwen2",
-    model_types=frozenset({"qwen2_vl"}),
-    architectures=frozenset({"ColQwen2"}),
-    processor_classes=frozenset({"ColQwen2Processor"}),
-    raw_bases=_names(r"Qwen2-VL-[0-9]{1,3}B[\w-]{0,40}"),
-    saved_bases=_names(r"colqwen2[_-](?!\d)[\w.-]{0,40}base"),
-    raw_organisations=frozenset({"Qwen"}),
-    learning_rates=(LearningRates(_ANY, 5e-5, 2e-4),),
-    min_epochs=1,
-    source="colpali-engine, train_colqwen2_model.yaml: 5e-5, 1 epoch; sources F09: 2e-4.",
-)
-COLQWEN2_5: Final = Family(
-    name="ColQwen2.5",
-    model_types=frozenset({"qwen2_5_vl"}),
-    architectures=frozenset({"ColQwen2_5"}),
-    processor_classes=frozenset({"ColQwen2_5_Processor"}),
-    raw_bases=_names(r"Qwen2\.5-VL-[0-9]{1,3}B[\w-]{0,40}"),
-    saved_bases=_names(r"colqwen2[._]5[_-](?!omni)[\w.-]{0,40}base"),
-    raw_organisations=frozenset({"Qwen"}),
-    learning_rates=(LearningRates(_ANY, 2e-4, 2e-4),),
-    min_epochs=5,
-    source="colpali-engine, train_colqwen25_model.py: 2e-4, 5 epochs.",
-)
-COLQWEN3: Final = Family(
-    name="ColQwen3",
-    dimension=320,
-    model_types=frozenset({"qwen3_vl"}),
-    architectures=frozenset({"ColQwen3"}),
-    processor_classes=frozenset({"ColQwen3Processor"}),
-    raw_bases=_names(r"Qwen3-VL-[0-9]{1,3}B[\w-]{0,40}"),
-    saved_bases=_names(r"colqwen3[_-](?!\d)[\w.-]{0,40}base"),
-    raw_organisations=frozenset({"Qwen"}),
-    learning_rates=(LearningRates(_ANY, 2e-4, 2e-4),),
-    min_epochs=5,
-    source="colpali-engine, train_colqwen3_model.py: 2e-4, 5 epochs; modeling_colqwen3.py: 320.",
-)
-COLQWEN3_5: Final = Family(
-    name="ColQwen3.5",
-    dimension=None,
-    model_types=frozenset({"qwen3_5"}),
-    architectures=frozenset({"ColQwen3_5"}),
-    processor_classes=frozenset({"ColQwen3_5Processor"}),
-    raw_bases=_names(r"Qwen3\.5-[0-9.]{1,4}B[\w-]{0,40}"),
-    saved_bases=_names(r"colqwen3[._]5[_-][\w.-]{0,40}base"),
-    raw_organisations=frozenset({"Qwen"}),
-    learning_rates=(LearningRates(_ANY, 2e-4, 2e-4),),
-    min_epochs=5,
-    source="colpali-engine, train_colqwen3_5_model.py: 2e-4, 5 epochs; `config.dim`, else 128.",
-)
-COLQWEN_OMNI: Final = Family(
-    name="ColQwen-Omni",
-    model_types=frozenset({"qwen2_5_omni", "qwen2_5_omni_thinker"}),
-    architectures=frozenset({"ColQwen2_5Omni"}),
-    processor_classes=frozenset({"ColQwen2_5OmniProcessor"}),
-    raw_bases=_names(r"Qwen2\.5-Omni-[0-9]{1,3}B[\w-]{0,40}"),
-    saved_bases=_names(r"colqwen2[._]5-?omni[_-][\w.-]{0,40}base"),
-    raw_organisations=frozenset({"Qwen"}),
-    learning_rates=(LearningRates(_ANY, 2e-4, 2e-4),),
-    min_epochs=5,
-    source="colpali-engine, train_colqwenomni_model.py: 2e-4, 5 epochs.",
-)
-COLIDEFICS3: Final = Family(
-    name="ColIdefics3",
-    projection="linear",
-    model_types=frozenset({"idefics3", "smolvlm"}),
-    architectures=frozenset({"ColIdefics3"}),
-    processor_classes=frozenset({"ColIdefics3Processor"}),
-    raw_bases=_names(r"(SmolVLM2?-[\w.-]{1,60}|Idefics3-[\w.-]{1,40})"),
-    saved_bases=_names(r"Col(SmolVLM|Smol|Idefics3)[\w.-]{0,40}-base"),
-    raw_organisations=frozenset({"HuggingFaceTB", "HuggingFaceM4"}),
-    learning_rates=(LearningRates(_ANY, 5e-4, 5e-4),),
-    min_epochs=1,
-    source="colpali-engine, train_colsmolvlm_model.yaml: 5e-4, 1 epoch; sources B05.",
-)
-COLMODERNVBERT: Final = Family(
-    name="ColModernVBert",
-    model_types=frozenset({"modernvbert"}),
-    architectures=frozenset({"ColModernVBert"}),
-    processor_classes=frozenset({"ColModernVBertProcessor"}),
-    raw_bases=_names(r"modernvbert"),
-    saved_bases=_names(r"colmodernvbert[\w.-]{0,40}-base"),
-    raw_organisations=frozenset({"ModernVBERT"}),
-    learning_rates=(LearningRates(_ANY, 1e-5, 1e-3),),
-    source="No shipped configuration; sources F09: any LoRA between 1e-5 and 1e-3.",
-)
-COLGEMMA3: Final = Family(
-    name="ColGemma3",
-    model_types=frozenset({"gemma3"}),
-    architectures=frozenset({"ColGemma3"}),
-    processor_classes=frozenset({"ColGemmaProcessor3"}),
-    raw_bases=_names(r"gemma-3-[0-9]{1,3}b-(it|pt)"),
-    saved_bases=_names(r"colgemma-?3[\w.-]{0,40}-base"),
-    raw_organisations=frozenset({"google"}),
-    learning_rates=(LearningRates(_ANY, 1e-5, 1e-3),),
-    source="No shipped configuration; sources F09: any LoRA between 1e-5 and 1e-3.",
-)
-COLINTERN_TINY: Final = Family(
-    name="ColIntern-tiny",
-    raw_bases=_names(r"\b\B"),
-    saved_bases=_names(r"tiny-base"),
-    learning_rates=(LearningRates(_ANY, 1e-3, 5e-3),),
-    min_epochs=5,
-    follows_guide=True,
-    source="The bundled base and recipe: NDCG@5 0.49 at 5e-4, 0.95 at 1e-3, 0.97 at 2e-3, 0.98 at "
-    "3e-3 and at 5e-3, 0.85 at 1e-2, 0.01 at 2e-2 (tests/benchmarks/bench_learning_rate.py).",
-)
+from colintern.families import colintern, gemma, idefics, modernvbert, paligemma, qwen
+from colintern.families.backbone import Backbone, Decoder, VisionTower, VisualTokens
+from colintern.families.family import Family, PublishedBase
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    COLINTERN,
-    COLINTERN_TINY,
-    COLPALI,
-    COLQWEN2,
-    COLQWEN2_5,
-    COLQWEN3,
-    COLQWEN3_5,
-    COLQWEN_OMNI,
-    COLIDEFICS3,
-    COLMODERNVBERT,
-    COLGEMMA3,
+    *colintern.FAMILIES,
+    *paligemma.FAMILIES,
+    *qwen.FAMILIES,
+    *idefics.FAMILIES,
+    *modernvbert.FAMILIES,
+    *gemma.FAMILIES,
 )
 """Projection, dimension and padding side as in colpali-engine 0.3.18 (tested against its classes);
 ColIntern3.5 as in sources N05."""
 
-_ALIASES: Final = {"colsmol": COLIDEFICS3, "colsmolvlm": COLIDEFICS3, "colqwenomni": COLQWEN_OMNI}
+
+def families() -> tuple[Family, ...]:
+    """Return every family, in the order in which they are tried."""
+    return FAMILIES
 
 
 def family_named(name: str) -> Family | None:
     """Find a family by the name that a user, a manifest or a class gives it."""
     key = _key(name)
-    named = (family for family in FAMILIES if _key(family.name) == key)
-    return next(named, None) or _ALIASES.get(key) or family_of_class(name)
+    if not key:
+        return None
+    named = (family for family in FAMILIES if key in map(_key, (family.name, *family.aliases)))
+    return next(named, None) or family_of_class(name)
 
 
 def family_of_class(name: str) -> Family | None:
     """Find a family by the name of its model's or its processor's class."""
-    classes = ((family, family.processor_classes | family.architectures) for family in FAMILIES)
-    return next((family for family, names in classes if name in names), None)
+    return next((family for family in _originals() if name in family.classes), None)
+
+
+def families_of_type(model_type: str | None) -> tuple[Family, ...]:
+    """Find the families whose base has that `model_type` in its config.json."""
+    return tuple(each for each in _originals() if model_type in each.backbone.model_types)
+
+
+def variants_of(family: Family) -> tuple[Family, ...]:
+    """Return the families that are the same model in small."""
+    return tuple(each for each in FAMILIES if each.same_model_as == family.name)
+
+
+def backbone_of(model_type: str | None) -> Backbone | None:
+    """Find the backbone with that `model_type` in its config.json."""
+    return next((each for each in _backbones() if model_type in each.model_types), None)
+
+
+def decoder_of(model_type: str | None) -> Decoder | None:
+    """Find the language model with that `model_type` in its `text_config`."""
+    decoders = (decoder for each in _backbones() for decoder in each.decoders)
+    return next((each for each in decoders if each.model_type == model_type), None)
+
+
+def tower_of(model_type: str | None) -> VisionTower | None:
+    """Find the vision tower with that `model_type` in its `vision_config`."""
+    return next((b.tower for b in _backbones() if model_type in b.tower.model_types), None)
+
+
+def visual_tokens_of(image_processor: str, processor: str = "") -> VisualTokens | None:
+    """Find how pages become tokens, by the class of the image processor or of the processor."""
+    rules = (each.visual_tokens for each in _backbones() if each.visual_tokens is not None)
+    return next(
+        (
+            rule
+            for rule in rules
+            if rule.image_processors.search(image_processor) or rule.processors.search(processor)
+        ),
+        None,
+    )
+
+
+def published_bases() -> tuple[PublishedBase, ...]:
+    """Return every base whose configuration is known without its files."""
+    return tuple(base for family in FAMILIES for base in family.published_bases)
+
+
+def published_base(hub_id: str) -> PublishedBase | None:
+    """Find the base of that Hub id."""
+    return next((base for base in published_bases() if base.hub_id == hub_id), None)
+
+
+def mteb_wrappers() -> frozenset[str]:
+    """Return MTEB's classes that run a family through colpali-engine."""
+    return frozenset().union(*(family.mteb_wrappers for family in FAMILIES))
+
+
+def projection_names() -> frozenset[str]:
+    """Return every name of a projection: at the top level it is the last linear layer."""
+    return _projection_names(FAMILIES)
+
+
+def language_prefixes() -> tuple[str, ...]:
+    """Return what may stand before `layers.N.` of a language model, today or before."""
+    return _language_prefixes(FAMILIES)
+
+
+def vision_prefixes() -> tuple[str, ...]:
+    """Return what stands before the modules of a vision tower today."""
+    return _prefixes(FAMILIES)[0]
+
+
+def connector_prefixes() -> tuple[str, ...]:
+    """Return what stands before the modules of a connector today."""
+    return _prefixes(FAMILIES)[1]
+
+
+# Asked for each of thousands of tensor names: gathered once for one tuple of families.
+@lru_cache(maxsize=2)
+def _projection_names(known: tuple[Family, ...]) -> frozenset[str]:
+    return frozenset().union(*(family.projections for family in known))
+
+
+@lru_cache(maxsize=2)
+def _language_prefixes(known: tuple[Family, ...]) -> tuple[str, ...]:
+    backbones = [family.backbone for family in known]
+    prefixes = (prefix for b in backbones for prefix in (b.language, *b.earlier_language))
+    return tuple(dict.fromkeys(prefixes))
+
+
+@lru_cache(maxsize=2)
+def _prefixes(known: tuple[Family, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    backbones = [family.backbone for family in known]
+    return tuple(b.vision for b in backbones), tuple(b.connector for b in backbones)
+
+
+def _originals() -> Iterator[Family]:
+    """Yield the families that classes and model types mean: none that is another one in small."""
+    return (family for family in FAMILIES if family.same_model_as is None)
+
+
+def _backbones() -> Iterator[Backbone]:
+    return (family.backbone for family in FAMILIES)
 
 
 def _key(name: str) -> str:

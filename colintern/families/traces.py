@@ -1,19 +1,18 @@
 """Which retriever family a checkpoint is of: told from what it shows (sources N05)."""
 
 from collections.abc import Mapping
-from typing import Final
 
 from msgspec import Struct
 
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.families.catalogue import (
-    COLINTERN,
-    COLINTERN_TINY,
-    FAMILIES,
-    Family,
+    families,
+    families_of_type,
     family_named,
     family_of_class,
+    variants_of,
 )
+from colintern.families.family import USUAL_PROJECTION, Family
 
 
 class FamilyTraces(Struct, frozen=True, kw_only=True):
@@ -49,26 +48,22 @@ def families_named(traces: FamilyTraces) -> dict[str, frozenset[str]]:
         ),
         f"base {base}": frozenset(
             family.name
-            for family in FAMILIES
+            for family in families()
             if family.saved_bases.fullmatch(base) or family.raw_bases.fullmatch(base)
         ),
     }
     classes = [_names_of(family_of_class(each)) for each in traces.architectures]
-    of_type = frozenset(
-        family.name for family in FAMILIES if traces.model_type in family.model_types
-    )
+    of_type = frozenset(family.name for family in families_of_type(traces.model_type))
     # One file speaks once: its class, which is the retriever's own, before the type of its base.
     told["config.json"] = next((names for names in classes if names), of_type)
     return {trace: names for trace, names in told.items() if names}
 
 
 def contradicting(named: Mapping[str, frozenset[str]]) -> bool:
-    """Whether no family agrees with all traces; the tiny one is ColIntern3.5 in small."""
-    alike = [{_SAME_MODEL.get(name, name) for name in names} for names in named.values()]
+    """Whether no family agrees with all traces; one that is another in small is the other here."""
+    original = {family.name: family.same_model_as or family.name for family in families()}
+    alike = [{original[name] for name in names} for names in named.values()]
     return bool(alike) and not set.intersection(*alike)
-
-
-_SAME_MODEL: Final = {COLINTERN_TINY.name: COLINTERN.name}
 
 
 def _names_of(family: Family | None) -> frozenset[str]:
@@ -84,11 +79,19 @@ def tell_family(traces: FamilyTraces) -> Family | None:
 
     A plain vision-language model is also trained for other things than retrieval: its name or
     architecture counts only when the adapter extracts features or has the family's projection.
-    The tiny family has ColIntern3.5's classes: only the manifest and its base tell it from that.
+    A family that is another one in small has that one's classes: only the manifest and its base
+    tell it from that.
     """
     found = _told(traces)
-    tiny = found is COLINTERN and COLINTERN_TINY.saved_bases.fullmatch(_last_part(traces.base_id))
-    return COLINTERN_TINY if tiny and not (traces.option or traces.manifest) else found
+    if found is None or traces.option or traces.manifest:
+        return found
+    return in_small(found, traces.base_id)
+
+
+def in_small(family: Family, base_id: str | None) -> Family:
+    """Return the small variant of `family` that has a base of this name, else `family` itself."""
+    base = _last_part(base_id)
+    return next((each for each in variants_of(family) if each.saved_bases.fullmatch(base)), family)
 
 
 def _told(traces: FamilyTraces) -> Family | None:
@@ -108,12 +111,13 @@ def _told(traces: FamilyTraces) -> Family | None:
 
 def _of_base(traces: FamilyTraces) -> Family | None:
     name = _last_part(traces.base_id)
-    for family in FAMILIES:
+    for family in families():
         if family.saved_bases.fullmatch(name):
             return family
-    for family in FAMILIES:
-        of_type = traces.model_type in family.model_types
-        if (of_type or family.raw_bases.fullmatch(name)) and _is_retriever(traces, family):
+    of_type = families_of_type(traces.model_type)
+    for family in families():
+        plain = family in of_type or family.raw_bases.fullmatch(name)
+        if plain and _is_retriever(traces, family):
             return family
     return None
 
@@ -121,13 +125,9 @@ def _of_base(traces: FamilyTraces) -> Family | None:
 def _is_retriever(traces: FamilyTraces, family: Family) -> bool:
     adapter = traces.adapter
     entries = (adapter.target_entries + tuple(adapter.modules_to_save or ())) if adapter else ()
-    if family.projection in traces.modules or any(_USUAL_PROJECTION in entry for entry in entries):
+    if family.projection in traces.modules or any(USUAL_PROJECTION in entry for entry in entries):
         return True
     # ColIdefics3's bases also serve classification, as feature extractors (sources M08), and
     # `linear` is too common a word in a list of targets.
-    usual = family.projection == _USUAL_PROJECTION
+    usual = family.projection == USUAL_PROJECTION
     return usual and adapter is not None and adapter.task_type == "FEATURE_EXTRACTION"
-
-
-_USUAL_PROJECTION: Final = "custom_text_proj"
-"""Also targeted by mistake where the class calls it otherwise (sources B05)."""

@@ -19,6 +19,7 @@ from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.safe_pattern import safe_pattern
 from colintern.diagnostics.adapter.targets import TargetMatcher
 from colintern.diagnostics.adapter.tensors import sort_adapter_tensors
+from colintern.families.catalogue import visual_tokens_of
 
 _LAYERS: Final = 1_000
 """Of one tower; a language model of 405B parameters has 126."""
@@ -141,7 +142,9 @@ def fitting_type(num_parameters: int, weights: TensorStore, device: torch.device
 
 def _edges(image: ImageProcessorConfig) -> Iterator[float]:
     """Yield the edges that a small page is enlarged to."""
-    if (image.image_processor_type or "").startswith("Qwen"):
+    # By its own class: the processor's name is a stranger's word, and would lift the bound.
+    counted = visual_tokens_of(image.image_processor_type or "")
+    if counted is not None and counted.rule == "area":
         # Areas: a page is enlarged to the smallest, the largest is only a bound.
         least = image.size.get("shortest_edge") if isinstance(image.size, dict) else None
         yield max(least or 0, image.min_pixels or 0) ** 0.5

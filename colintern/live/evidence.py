@@ -48,7 +48,7 @@ def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) ->
         raise NoEvidence(
             f"the extra `train` ({lacking[0]} is missing)", needed_for="running the model"
         )
-    from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of  # noqa: PLC0415
+    from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of, classes_of  # noqa: PLC0415
     from colintern.live.bounds import TooLargeError  # noqa: PLC0415 - imports torch
     from colintern.live.session import LiveSession  # noqa: PLC0415 - imports torch
     from colintern.live.source import live_source  # noqa: PLC0415 - imports torch
@@ -59,6 +59,7 @@ def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) ->
 
     try:
         checkpoint = checkpoint_of(resolver)
+        classes_of(checkpoint.family)
         return LiveSession(live_source(checkpoint, resolver), _pages(options), say)
     except TooLargeError as error:
         raise NoEvidence(str(error), needed_for="running the model") from error

@@ -138,7 +138,7 @@ def _load(source: LiveSource, kind: torch.dtype, device: torch.device) -> LiveMo
         local_files_only=True,
         output_loading_info=True,
     )
-    tie_output_layer(model)
+    tie_output_layer(checkpoint.family, model)
     projection = f"{checkpoint.family.projection}."
     missing = information["missing_keys"]
     # An adapter may bring the projection; the rule on two loads finds out.

@@ -26,7 +26,6 @@ from colintern.evaluation.checkpoint import classes_of
 from colintern.evaluation.engine_repairs import with_prefix_attention
 from colintern.evaluation.maxsim import maxsim_scores
 from colintern.evaluation.ranking import ranking_metrics
-from colintern.evaluation.retriever import AUGMENTATION_TOKENS
 from colintern.live.bounds import TooLargeError
 from colintern.live.model import (
     load_live,
@@ -107,7 +106,9 @@ class LiveSession:
         trained = checkpoint.trained_format
         prefix = trained.prefix if trained else None
         self._prefix = processor.query_prefix if prefix is None else prefix
-        self._suffix = processor.query_augmentation_token * AUGMENTATION_TOKENS
+        self._suffix = (
+            processor.query_augmentation_token * checkpoint.family.num_augmentation_tokens
+        )
         return processor
 
     @property

@@ -12,13 +12,18 @@ from colintern.artifacts.hub_cache import find_snapshot, is_hub_id
 from colintern.artifacts.model.base_model import TINY_BASE, bundled_base
 from colintern.artifacts.model.model_config import ModelConfig, read_model_config
 from colintern.artifacts.printable import printable
-from colintern.families.outline.modules import BUILT_IN, ModuleOutline, outline_of
+from colintern.families.backbone import Backbone, Decoder
+from colintern.families.catalogue import (
+    backbone_of,
+    decoder_of,
+    families_of_type,
+    published_base,
+    published_bases,
+)
+from colintern.families.family import Family
+from colintern.families.outline.modules import ModuleOutline, outline_of
+from colintern.families.traces import in_small
 
-PROJECTION_DIM: Final = 128
-"""Width of a multi-vector, where the configuration has no `dim`."""
-
-_HEAD_DIM: Final = 128
-"""Of Qwen3, where neither heads nor their width are in the configuration."""
 _SUPPORTED: Final = ("qwen2", "qwen3")
 """The language models of InternVL whose saved activations are known here."""
 _DOWNSAMPLE: Final = 0.5
@@ -74,6 +79,8 @@ class Architecture(Struct, frozen=True, kw_only=True):
 
     name: str
     """As the user named it, or the Hub id that it stands for."""
+    family: Family
+    """The family that is trained on it."""
     source: str
     """Where its configuration came from, for the person who reads the plan."""
     language_parameters: int
@@ -118,15 +125,16 @@ def find_architecture(model: str) -> Architecture:
         ArchitectureError: it is none of these, or of another architecture.
         ArtifactError: its configuration cannot be read.
     """
-    name = _SHORT.get(model.upper(), model)
+    short = {base.short: base.hub_id for base in published_bases()}
+    name = short.get(model.upper(), model)
     folder = bundled_base(name) or _folder(name)
     if folder is not None:
         return architecture_of(_config_in(folder), name, str(folder))
-    if name in BUILT_IN:
-        return architecture_of(BUILT_IN[name], name, "built-in outline")
+    if (published := published_base(name)) is not None:
+        return architecture_of(published.config, name, "built-in outline")
     raise ArchitectureError(
         f"{printable(model)} must be a folder with a config.json, a Hub id in the local cache, or "
-        f"one of {', '.join(_SHORT)}; {_meant(model)}"
+        f"one of {', '.join(short)}; {_meant(model)}"
     )
 
 
@@ -136,28 +144,36 @@ def architecture_of(config: ModelConfig, name: str, source: str) -> Architecture
     Raises:
         ArchitectureError: not an InternVL with a language model of the Qwen line.
     """
-    outline = outline_of(config)
-    kind = config.text.model_type or "qwen2"
-    if outline is None or outline.architecture != "internvl" or kind not in _SUPPORTED:
+    family = next((each for each in families_of_type(config.model_type) if each.is_ours), None)
+    outline, kind = outline_of(config), _decoder_type(config)
+    decoder = decoder_of(kind)
+    if family is None or outline is None or decoder is None or kind not in _SUPPORTED:
         raise ArchitectureError(
             f"{printable(name)} must be an InternVL with a Qwen language model, which is what "
             f"`colintern train` trains, but its config says model_type "
             f"{printable(config.model_type)} with {printable(kind)}"
         )
+    family = in_small(family, name)
     return Architecture(
         name=name,
+        family=family,
         source=source,
         language_parameters=outline.parameters["language"],
         vision_parameters=outline.parameters["vision"],
         connector_parameters=outline.parameters["connector"],
-        text=_text(config, outline, kind),
-        vision=_vision(config, outline),
-        dimension=config.dim or PROJECTION_DIM,
+        text=_text(config, outline, decoder),
+        vision=_vision(config, outline, family.backbone),
+        dimension=config.dim or family.dimension,
     )
 
 
-_SHORT: Final = {name.rsplit("-", 2)[1]: name for name in BUILT_IN}
-"""`1B` for OpenGVLab/InternVL3_5-1B-HF, and so on."""
+def _decoder_type(config: ModelConfig) -> str:
+    """Return what the language model is called, or would be where config.json leaves it out."""
+    backbone = backbone_of(config.model_type)
+    usual = backbone.decoders[0].model_type if backbone is not None else "no language model"
+    return config.text.model_type or usual
+
+
 _CLOSE: Final = 0.75
 """Likeness of two names, from 0 to 1, from which one may be meant by the other (own choice)."""
 
@@ -183,7 +199,9 @@ def _config_in(folder: Path) -> ModelConfig:
 
 def _meant(model: str) -> str:
     """Say which name is close to `model`, or what to do without one."""
-    names = {_last(name): name for name in (*BUILT_IN, *_SHORT, TINY_BASE)}
+    bases = published_bases()
+    known = (*(base.hub_id for base in bases), *(base.short for base in bases), TINY_BASE)
+    names = {_last(name): name for name in known}
     close = difflib.get_close_matches(_last(model), names, n=1, cutoff=_CLOSE)
     if close:
         return f"did you mean {names[close[0]]}?"
@@ -194,7 +212,7 @@ def _last(name: str) -> str:
     return name.rstrip("/").rpartition("/")[2].upper()
 
 
-def _text(config: ModelConfig, outline: ModuleOutline, kind: str) -> Text:
+def _text(config: ModelConfig, outline: ModuleOutline, decoder: Decoder) -> Text:
     width = {
         module.place.kind: (module.in_features, module.out_features)
         for module in outline.language
@@ -203,13 +221,13 @@ def _text(config: ModelConfig, outline: ModuleOutline, kind: str) -> Text:
     if "self_attn.q_proj" not in width or not width["self_attn.q_proj"][1]:
         raise ArchitectureError("a language model must have layers, but this one has none")
     hidden, query = width["self_attn.q_proj"]
-    head_dim = config.text.head_dim or (_HEAD_DIM if kind == "qwen3" else 0)
+    head_dim = config.text.head_dim or decoder.head_dim or 0
     heads = config.text.num_attention_heads or max(query // max(head_dim, 1), 1)
     if query // heads == 0 or query % heads:
         raise ArchitectureError(
             f"the heads must share the query's width, but {heads} heads share {query} numbers"
         )
-    vocabulary = config.text.vocab_size or _VOCABULARY
+    vocabulary = config.text.vocab_size or decoder.vocabulary
     return Text(
         hidden=hidden,
         intermediate=width["mlp.gate_proj"][1],
@@ -217,22 +235,18 @@ def _text(config: ModelConfig, outline: ModuleOutline, kind: str) -> Text:
         heads=heads,
         query_width=query,
         key_width=width["self_attn.k_proj"][1],
-        head_norms=kind == "qwen3",
+        head_norms=decoder.head_norms,
         vocabulary=vocabulary,
     )
 
 
-_VOCABULARY: Final = 151_936
-"""Rows of the embedding in the Qwen line, where the configuration leaves it out."""
-
-
-def _vision(config: ModelConfig, outline: ModuleOutline) -> Vision:
+def _vision(config: ModelConfig, outline: ModuleOutline, backbone: Backbone) -> Vision:
     layers = [module for module in outline.modules if module.place.tower == "vision"]
     first = next((module for module in layers if module.place.kind == "mlp.fc1"), None)
     if first is None:
         raise ArchitectureError("a vision tower must have layers, but this one has none")
-    image = _side(config.vision.image_size if config.vision else None, 448)
-    patch = _side(config.vision.patch_size if config.vision else None, 14)
+    image = _side(config.vision.image_size if config.vision else None, backbone.tower.image_size)
+    patch = _side(config.vision.patch_size if config.vision else None, backbone.tower.patch_size)
     grid = (image[0] // max(patch[0], 1)) * (image[1] // max(patch[1], 1))
     return Vision(
         hidden=first.in_features,

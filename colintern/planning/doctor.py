@@ -42,7 +42,7 @@ def findings(machine: Machine, architecture: Architecture) -> tuple[Finding, ...
     return (
         _python(machine),
         _packages(machine),
-        *_versions(machine),
+        *_versions(machine, architecture),
         *_torch(machine),
         *_gpus(machine, architecture),
         _size("RAM", machine.memory_bytes, _RAM, "use a machine with more memory"),
@@ -71,7 +71,7 @@ def _packages(machine: Machine) -> Finding:
     )
 
 
-def _versions(machine: Machine) -> Iterator[Finding]:
+def _versions(machine: Machine, architecture: Architecture) -> Iterator[Finding]:
     engine = machine.versions.get(ENGINE)
     if engine is None:
         return
@@ -79,7 +79,7 @@ def _versions(machine: Machine) -> Iterator[Finding]:
         shown = printable(engine, limit=30)
         yield Finding("versions", "note", f"nothing is known of colpali-engine {shown}", _INSTALL)
     environment = Environment.of("this environment", machine.versions)
-    pairs = version_pairs(environment, "ColIntern3.5")
+    pairs = version_pairs(environment, architecture.family)
     wrong = [pair for pair in pairs if not pair.compatible]
     for pair in wrong:
         fix = f"uv pip install '{pair.package}{pair.bounds}'"

@@ -6,9 +6,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from colintern.artifacts.model.base_model import TINY_BASE
 from colintern.diagnostics.log.learning_rate import shown_size
-from colintern.families.catalogue import COLINTERN
 from colintern.guide import GUIDE
 from colintern.planning.architecture import Architecture
 from colintern.planning.memory import (
@@ -37,10 +35,6 @@ _GUIDE_LEAST: Final = 16
 _BATCHES: Final = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 """Of these the largest that fits; below 2 a query has no page to be told from."""
 _CHUNKS: Final = (16, 8, 4, 2, 1)
-_TINY_LEARNING_RATE: Final = 2e-3
-"""Of the recipe `tiny`."""
-_LEARNING_RATES: Final = (7e-5, 5e-5, 3e-5, 1e-5)
-"""By the sizes of the family: below 0.5B, 2B, 4B, and above. Sources N07."""
 _CALM_RATE: Final = 2e-5
 """The guide's learning rate for training that is unstable."""
 _SMALL_RANK: Final = 0.7e9
@@ -145,12 +139,10 @@ def propose(architecture: Architecture, gpu_bytes: int, pairs: int = GUIDE_PAIRS
 
 
 def learning_rate_for(architecture: Architecture) -> float:
-    """Return the learning rate for a base: by its size, the tiny one aside."""
-    if architecture.name == TINY_BASE:
-        return _TINY_LEARNING_RATE
-    bands = zip(COLINTERN.learning_rates, _LEARNING_RATES, strict=True)
-    size = architecture.base_parameters
-    return next(rate for band, rate in bands if size <= band.max_parameters)
+    """Return the learning rate for a base: its family's, by its size."""
+    family = architecture.family
+    rates = family.learning_rate_for(architecture.base_parameters) or family.learning_rates[-1]
+    return rates.low if rates.proposed is None else rates.proposed
 
 
 def rank_for(base_parameters: int) -> int:

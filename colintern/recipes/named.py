@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from colintern.artifacts.model.base_model import TINY_BASE
+from colintern.families.colintern import COLINTERN, COLINTERN_TINY
 from colintern.recipes.overrides import OverrideError, close_names
 from colintern.recipes.recipe import DataSettings, Recipe
 from colintern.recipes.targets import GUIDE_TARGETS, LoraSettings, one_expression
@@ -17,7 +18,7 @@ def tiny() -> Recipe:
     """Train the tiny model on generated pages as it should be: one or two minutes on a CPU."""
     return Recipe(
         name="tiny",
-        family="ColIntern-tiny",
+        family=COLINTERN_TINY.name,
         base=TINY_BASE,
         lora=LoraSettings(
             rank=16,
@@ -65,7 +66,7 @@ def guide_1b() -> Recipe:
     """Every number of the training guide, for InternVL3.5-1B."""
     return Recipe(
         name="guide_1b",
-        family="ColIntern3.5",
+        family=COLINTERN.name,
         base="OpenGVLab/InternVL3_5-1B-HF",
         lora=LoraSettings(
             rank=32, alpha=32, dropout=0.1, target_modules=one_expression(GUIDE_TARGETS)
@@ -112,7 +113,12 @@ RECIPES: Final[dict[str, Callable[[], Recipe]]] = {
     recipe.__name__: recipe
     for recipe in (guide_1b, guide_2b, guide_4b, tiny, guide_as_written, poor_settings)
 }
-"""Every recipe by name."""
+"""Every recipe by name; the first of a family is the one that a report recommends."""
+
+
+def recipe_of(family: str | None) -> str | None:
+    """Return the name of the recipe to train `family` with; None where there is none."""
+    return next((name for name, recipe in RECIPES.items() if recipe().family == family), None)
 
 
 def recipe_named(name: str) -> Recipe:

@@ -8,7 +8,9 @@ from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.html.sections import missing_evidence
 from colintern.engine.rule_families import families_to
-from colintern.families.catalogue import COLINTERN, COLINTERN_TINY
+from colintern.families.catalogue import family_named
+from colintern.families.family import Family
+from colintern.recipes.named import recipe_of
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
 from colintern.report.troubleshooting import WHOLE_CHECKLIST, Entry, checklist, entries_named
@@ -16,7 +18,6 @@ from colintern.report.troubleshooting import WHOLE_CHECKLIST, Entry, checklist, 
 MOST_ROOTS: Final = 12
 """Root causes told as steps; a run with more has a fault that hides behind all of them."""
 _MOST_MISSING: Final = 3
-_RECIPES: Final = {COLINTERN.name: "guide_1b", COLINTERN_TINY.name: "tiny"}
 _FINE: Final = (Outcome.PASSED, Outcome.NOTED)
 
 
@@ -121,7 +122,7 @@ def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
 def _try_again(run: ReportedRun, families: set[str]) -> Step:
     path = _quoted(run)
     if families & families_to("train"):
-        recipe = _RECIPES.get(run.audit.identity.family or "")
+        recipe = recipe_of(run.audit.identity.family)
         flag = f"--recipe {recipe} " if recipe else ""
         return Step(
             "Train again, and see whether it helped",
@@ -143,11 +144,18 @@ def _try_again(run: ReportedRun, families: set[str]) -> Step:
 
 def _benchmarks(run: ReportedRun) -> str:
     """The tiny family can read the generated pages only."""
-    return " --benchmarks pages" if run.audit.identity.family == COLINTERN_TINY.name else ""
+    family = _family(run)
+    only = family.only_benchmark if family is not None else None
+    return f" --benchmarks {only}" if only else ""
+
+
+def _family(run: ReportedRun) -> Family | None:
+    return family_named(run.audit.identity.family or "")
 
 
 def _code(run: ReportedRun, entry: Entry) -> Iterator[str]:
-    if entry.of_its_model and run.audit.identity.family != COLINTERN.name:
+    family = _family(run)
+    if entry.of_its_model and (family is None or not family.is_guides_own):
         return
     for line in entry.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))

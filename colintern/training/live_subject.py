@@ -18,7 +18,7 @@ from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.adapter.trained_parts import MIN_GRADIENT_STEPS, TrainedParts
 from colintern.engine.running.judge import LiveSubject
 from colintern.engine.subjects import AuditOptions
-from colintern.families.catalogue import FAMILIES
+from colintern.families.catalogue import projection_names
 
 IN_MEMORY: Final = Path("the model in memory")
 """Stands where the audit names a file."""
@@ -54,7 +54,7 @@ class GradientWatch:
 
     def __init__(self, model: nn.Module) -> None:
         """Watch the parameters of what may be a projection, by the names of all families."""
-        names = {family.projection for family in FAMILIES}
+        names = projection_names()
         self._watched = {
             name: parameter
             for name, parameter in model.named_parameters()

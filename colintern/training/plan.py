@@ -13,7 +13,7 @@ from torch import nn
 from transformers import InternVLConfig
 
 from colintern.artifacts.model.base_model import resolve_base
-from colintern.families.outline.modules import BUILT_IN
+from colintern.families.catalogue import families
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
 from colintern.recipes.named import RECIPES
@@ -144,14 +144,14 @@ def base_config(name: str) -> InternVLConfig:
     path = Path(resolve_base(name)) / "config.json"
     if path.is_file():
         return InternVLConfig(**json.loads(path.read_text()))
-    sizes = {hub_id.rsplit("-", 2)[1]: config for hub_id, config in BUILT_IN.items()}
-    size = next((size for size in sizes if f"-{size}" in name and "InternVL3_5" in name), None)
-    if size is None:
+    bases = [base for family in families() if family.is_ours for base in family.published_bases]
+    published = next((base for base in bases if base.is_named_by(name)), None)
+    if published is None:
         raise PlanError(
-            f"{name} is neither a folder here nor an InternVL3.5 of {', '.join(sizes)}; "
-            "name a folder with its config.json"
+            f"{name} is neither a folder here nor an InternVL3.5 of "
+            f"{', '.join(base.short for base in bases)}; name a folder with its config.json"
         )
-    text = {dimension: getattr(sizes[size].text, dimension) for dimension in _DIMENSIONS}
+    text = {key: getattr(published.config.text, key) for key in _DIMENSIONS}
     return InternVLConfig(text_config={**text, "tie_word_embeddings": True}, vision_config=_VISION)
 
 

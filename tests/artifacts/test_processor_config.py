@@ -14,6 +14,7 @@ from colintern.diagnostics.processor.files import (
     padding_sides,
 )
 from colintern.diagnostics.processor.resolution import visual_tokens
+from colintern.families.catalogue import family_named
 
 QWEN = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": 14, "merge_size": 2}
 IDEFICS = {
@@ -199,7 +200,7 @@ def test_missing_parts_are_named(names, nested, missing):
 
 
 def sides(family, *, trained=None, evaluated=None, saved=None):
-    found = padding_sides(family, trained=trained, evaluated=evaluated, saved=saved)
+    found = padding_sides(family_named(family), trained=trained, evaluated=evaluated, saved=saved)
     return [known.side for known in found]
 
 

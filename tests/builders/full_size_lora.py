@@ -8,7 +8,8 @@ import ml_dtypes
 import numpy as np
 from safetensors.numpy import save_file
 
-from colintern.families.outline.modules import BUILT_IN, outline_of
+from colintern.families.catalogue import published_base
+from colintern.families.outline.modules import outline_of
 
 BASE = "OpenGVLab/InternVL3_5-1B-HF"
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj|custom_text_proj"
@@ -24,7 +25,7 @@ Tensors = dict[str, np.ndarray]
 
 def full_size_tensors(*, dtype: str = "bfloat16", seed: int = 0, rank: int = 32) -> Tensors:
     """A like PEFT's Kaiming start, B a Gaussian that grows with depth."""
-    outline = outline_of(BUILT_IN[BASE])
+    outline = outline_of(published_base(BASE).config)
     random = np.random.default_rng(seed)
     shapes = [(m.name, m.out_features, m.in_features, m.place.layer) for m in outline.language]
     shapes.append(("custom_text_proj", 128, 1024, outline.num_layers))

@@ -11,7 +11,8 @@ from colintern.engine.evidence import config as config_evidence
 from colintern.engine.evidence import log as log_evidence
 from colintern.engine.resolver import Resolver, providers_of
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence
-from colintern.families.catalogue import COLINTERN, COLPALI
+from colintern.families.catalogue import family_named
+from colintern.families.colintern import COLINTERN
 from colintern.guide import GUIDE
 
 RULES = shipped_rules()
@@ -83,9 +84,9 @@ def test_poor_settings_in_the_card_alone(run):
 def test_family_decides_how_bad_few_epochs_are(run):
     write_manifest(run, arguments={"num_train_epochs": 0.5})
     assert judge("CFG001", run).severity is ERROR
-    assert judge("CFG001", run, family=COLPALI).severity is WARNING
+    assert judge("CFG001", run, family=family_named("ColPali")).severity is WARNING
     write_manifest(run, arguments={"num_train_epochs": 1})
-    assert judge("CFG001", run, family=COLPALI).ok
+    assert judge("CFG001", run, family=family_named("ColPali")).ok
 
 
 def test_early_stopped_run_was_asked_for_enough(run):

@@ -14,6 +14,7 @@ from colintern.diagnostics.processor.query_format import (
     training_format,
 )
 from colintern.diagnostics.results.result_table import result_table
+from colintern.families.catalogue import family_named
 
 ARXIV = "VidoreArxivQARetrieval"
 DOCVQA = "VidoreDocVQARetrieval"
@@ -33,9 +34,10 @@ def meta(folder, loader):
     return ModelMeta(path=folder / "model_meta.json", loader=loader)
 
 
-def trained(engine_version, *, by_engine=True):
+def trained(engine_version, name="ColQwen2"):
+    family = family_named(name)
     return training_format(
-        None, processor_prefix=None, engine_version=engine_version, by_engine=by_engine
+        None, processor_prefix=None, engine_version=engine_version, family=family
     )
 
 
@@ -70,18 +72,19 @@ def test_manifest_decides_over_the_engine():
         schema="colintern.run/1", processor=ProcessorRecord(query_prefix="Q: ", query_suffix=SUFFIX)
     )
     found = training_format(
-        manifest, processor_prefix="other", engine_version="0.3.18", by_engine=True
+        manifest, processor_prefix="other", engine_version="0.3.18", family=family_named("ColPali")
     )
     assert (found.prefix, found.suffix) == ("Q: ", SUFFIX)
 
 
 def test_saved_processor_tells_without_a_manifest():
-    found = training_format(None, processor_prefix="", engine_version=None, by_engine=False)
+    found = training_format(None, processor_prefix="", engine_version=None, family=None)
     assert found.prefix == ""
 
 
-def test_processor_of_another_library_is_unknown():
-    assert not trained("0.3.18", by_engine=False).known
+@pytest.mark.parametrize("name", ["ColIntern3.5", "ColIntern-tiny", "ColQwen-Omni", "ColNothing"])
+def test_processor_of_another_library_is_unknown(name):
+    assert not trained("0.3.18", name).known
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from colintern.facts.training_mode import (
     reentrant_checkpointing,
     training_precision,
 )
-from colintern.families.catalogue import COLINTERN, COLQWEN2_5
+from colintern.families.catalogue import family_named
+from colintern.families.colintern import COLINTERN
 
 
 def config(**values):
@@ -110,6 +111,6 @@ def test_learning_rate_interval():
     assert learning_rates_of(COLINTERN, 905_315_328).factor_off(5e-5) == 1
     assert learning_rates_of(COLINTERN, 905_315_328).factor_off(5e-4) == pytest.approx(10)
     assert learning_rates_of(COLINTERN, None).factor_off(1e-5) == 1
-    assert learning_rates_of(COLQWEN2_5, None).factor_off(1e-4) == pytest.approx(2)
-    assert str(learning_rates_of(COLQWEN2_5, None)) == "0.0002 for ColQwen2.5"
+    assert learning_rates_of(family_named("ColQwen2.5"), None).factor_off(1e-4) == pytest.approx(2)
+    assert str(learning_rates_of(family_named("ColQwen2.5"), None)) == "0.0002 for ColQwen2.5"
     assert learning_rates_of(COLINTERN, 1).factor_off(0) == float("inf")

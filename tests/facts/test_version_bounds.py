@@ -13,11 +13,13 @@ from colintern.facts.versions import (
     unknown_engine,
     version_pairs,
 )
+from colintern.families.catalogue import family_named
 
 
 def wrong(family=None, **versions):
     environment = Environment.of("training", versions)
-    return [pair.package for pair in version_pairs(environment, family) if not pair.compatible]
+    pairs = version_pairs(environment, family and family_named(family))
+    return [pair.package for pair in pairs if not pair.compatible]
 
 
 @pytest.mark.parametrize(

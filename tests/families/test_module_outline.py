@@ -3,8 +3,9 @@ from pathlib import Path
 import pytest
 
 from colintern.artifacts.model.model_config import as_model_config
-from colintern.diagnostics.adapter.module_name import Place, language_names, place_of
-from colintern.families.outline.modules import BUILT_IN, outline_of
+from colintern.families.catalogue import published_base
+from colintern.families.module_name import Place, language_names, place_of
+from colintern.families.outline.modules import outline_of
 
 SIZES = {
     "OpenGVLab/InternVL3_5-1B-HF": (905_315_328, 28),
@@ -16,13 +17,13 @@ SIZES = {
 
 @pytest.mark.parametrize("name", SIZES)
 def test_built_in_outline_sizes(name):
-    outline = outline_of(BUILT_IN[name])
+    outline = outline_of(published_base(name).config)
     assert (outline.num_parameters, outline.num_layers) == SIZES[name]
     assert len(outline.language) == outline.num_layers * 7
 
 
 def test_one_billion_by_tower():
-    outline = outline_of(BUILT_IN["OpenGVLab/InternVL3_5-1B-HF"])
+    outline = outline_of(published_base("OpenGVLab/InternVL3_5-1B-HF").config)
     assert dict(outline.parameters) == {
         "language": 596_049_920,
         "vision": 304_012_288,

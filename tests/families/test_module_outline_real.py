@@ -7,7 +7,8 @@ transformers = pytest.importorskip("transformers")
 engine = pytest.importorskip("colpali_engine.models")
 
 from colintern.artifacts.model.model_config import as_model_config  # noqa: E402
-from colintern.families.outline.modules import BUILT_IN, outline_of  # noqa: E402
+from colintern.families.catalogue import published_base  # noqa: E402
+from colintern.families.outline.modules import outline_of  # noqa: E402
 
 QWEN2_SIZES = {
     "hidden_size": 256,
@@ -204,7 +205,7 @@ def test_built_in_equals_real_model():
     config = transformers.InternVLConfig(text_config=text, vision_config={"attention_bias": True})
     with torch.device("meta"):
         model = transformers.InternVLModel(config)
-    outline = outline_of(BUILT_IN["OpenGVLab/InternVL3_5-1B-HF"])
+    outline = outline_of(published_base("OpenGVLab/InternVL3_5-1B-HF").config)
     assert {module.name for module in outline.modules} == set(real_modules(model))
     assert outline.num_parameters == parameters_of(model)
 

@@ -132,13 +132,15 @@ class ModelConfig(Struct, frozen=True, kw_only=True):
     """Pixel shuffle of ModernVBERT."""
     dim: Size | None = None
     """Embedding dimension, where a retriever's config records it (ColQwen3.5)."""
+    numbers: Mapping[str, int] = {}
+    """Every whole number at the top level, by key."""
     auto_map: dict[str, Any] | None = None
     """Code of the repository that loading would run."""
     path: Path | None = None
     """Where it was read; None for a built-in one."""
 
 
-_OURS: Final = frozenset({"path"})
+_OURS: Final = frozenset({"path", "numbers"})
 _NULLABLE: Final = ("text_config", "vision_config")
 
 
@@ -167,7 +169,8 @@ def as_model_config(path: Path, document: Mapping[str, Any]) -> ModelConfig:
     if "text_config" not in known:
         # Before transformers 4.52 Qwen2-VL wrote the language model's sizes at the top level.
         known["text_config"] = {key: known[key] for key in _TEXT_KEYS & known.keys()}
-    return convert(path, known, ModelConfig)
+    numbers = {key: value for key, value in known.items() if type(value) is int}
+    return replace(convert(path, known, ModelConfig), numbers=numbers)
 
 
 _TEXT_KEYS: Final = frozenset(TextConfig.__struct_fields__)

@@ -9,7 +9,6 @@ from typing import Final
 
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.tensors.store import TensorStore
-from colintern.diagnostics.adapter.module_name import LANGUAGE_PREFIXES, language_names, place_of
 from colintern.diagnostics.adapter.targets import (
     ALL_LINEAR,
     TargetMatcher,
@@ -20,6 +19,8 @@ from colintern.diagnostics.adapter.tensors import (
     LoraModule,
     sort_adapter_tensors,
 )
+from colintern.families.catalogue import language_prefixes
+from colintern.families.module_name import language_names, place_of
 from colintern.families.outline.modules import ModuleOutline
 
 _MOST_RENAMED: Final = 20_000
@@ -184,7 +185,7 @@ class AdapterCoverage:
             tail = f"layers.{module.place.layer}.{module.place.kind}"
             if module.place.tower == "language" and name.endswith(tail):
                 prefix = name[: -len(tail)]
-                return prefix if prefix in LANGUAGE_PREFIXES else None
+                return prefix if prefix in language_prefixes() else None
         return None
 
     @cached_property

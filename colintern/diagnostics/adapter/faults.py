@@ -6,9 +6,10 @@ from typing import Final
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
-from colintern.diagnostics.adapter.module_name import LANGUAGE_PREFIXES, place_of
 from colintern.diagnostics.adapter.targets import rank_of, scaling_of
 from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
+from colintern.families.catalogue import language_prefixes
+from colintern.families.module_name import place_of
 
 _SAME: Final = 1e-6
 
@@ -159,11 +160,12 @@ def unknown_layouts(tensors: AdapterTensors, *, judge_layers: bool) -> tuple[str
     """
     strangers = [*tensors.unprefixed, *tensors.nested]
     if judge_layers:
+        known = tuple(f"{prefix}layers." for prefix in language_prefixes())
         strangers += [
             name
             for name, module in tensors.modules.items()
             if module.place.tower == "language"
             and not name.startswith("base_model.")
-            and not name.startswith(tuple(f"{prefix}layers." for prefix in LANGUAGE_PREFIXES))
+            and not name.startswith(known)
         ]
     return tuple(strangers)

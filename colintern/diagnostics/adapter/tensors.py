@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final
 
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
-from colintern.diagnostics.adapter.module_name import Place, place_of
+from colintern.families.module_name import Place, place_of
 
 PREFIX: Final = "base_model.model."
 """What PEFT puts before every name, and removes when it loads."""

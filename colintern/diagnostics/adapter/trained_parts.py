@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.diagnostics.adapter.module_name import PROJECTIONS
 from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
 from colintern.diagnostics.weights.statistics import WeightStatistics
+from colintern.families.catalogue import projection_names
 
 _TOWERS: Final = {
     "language": "the language model",
@@ -52,8 +52,9 @@ class UntrainedParts:
     @cached_property
     def alone(self) -> tuple[str, ...]:
         """Single modules that did not move, the projection aside, which has a rule of its own."""
+        projections = projection_names()
         return tuple(
-            sorted(name for name in self.zero if name.removeprefix("model.") not in PROJECTIONS)
+            sorted(name for name in self.zero if name.removeprefix("model.") not in projections)
         )
 
     @property

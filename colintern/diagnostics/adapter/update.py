@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import printable
 from colintern.artifacts.tensors.store import TensorStore
-from colintern.diagnostics.adapter.module_name import Place
 from colintern.diagnostics.adapter.targets import scaling_of
 from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
 from colintern.diagnostics.log.noise import median
+from colintern.families.module_name import Place
 
 MIN_GROUP: Final = 8
 """Modules of one kind below which no outlier is looked for: a median of fewer says nothing."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from colintern.artifacts.logs.trainer_state import TrainerState
 from colintern.diagnostics.log.noise import Floats
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 
 MIN_SCHEDULE_ROWS: Final = 10
 """Rows with a learning rate that a schedule can be seen in."""

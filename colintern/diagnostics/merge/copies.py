@@ -8,7 +8,6 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
-from colintern.diagnostics.adapter.module_name import place_of
 from colintern.diagnostics.adapter.tensors import AdapterTensors
 from colintern.diagnostics.merge.agreement import Agreement, agreement, compares
 from colintern.diagnostics.weights.tensor_names import (
@@ -18,6 +17,7 @@ from colintern.diagnostics.weights.tensor_names import (
     is_embedding,
     key_of,
 )
+from colintern.families.module_name import place_of
 
 Held = Agreement | Literal["another shape"]
 CopyCause = Literal[

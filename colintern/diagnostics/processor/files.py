@@ -13,6 +13,7 @@ from colintern.artifacts.run.layout import (
     TOKENIZER,
     TOKENIZER_CONFIG,
 )
+from colintern.families.family import Family
 
 _EMBEDDING: Final = re.compile(
     r"(?:.*\.)?embed_tokens(?:\.(?:modules_to_save|base_layer))?(?:\.default)?\.weight"
@@ -55,10 +56,6 @@ _VOCABULARIES: Final = (
 )
 """Sets of files, each of which holds a whole vocabulary."""
 
-SIDE_IN_FILE: Final = frozenset({"ColPali"})
-"""Families whose processor pads as tokenizer_config.json says; every other class sets the side
-itself when it is made, so their file decides nothing (colpali-engine 0.3.18, sources D01)."""
-
 
 class PaddingSide(Struct, frozen=True):
     """The side on which queries and pages are padded, and what says so."""
@@ -95,7 +92,7 @@ def missing_processor_parts(names: Collection[str], *, has_image_processor: bool
 
 
 def padding_sides(
-    family: str,
+    family: Family,
     *,
     trained: str | None,
     evaluated: str | None,
@@ -104,12 +101,12 @@ def padding_sides(
     """Collect every side that is recorded.
 
     Args:
-        family: name of the family.
+        family: whether the file decides.
         trained: recorded in colintern_run.json.
         evaluated: recorded in colintern_eval.json.
         saved: recorded in tokenizer_config.json; counts only where the file decides.
     """
     recorded = [(trained, "colintern_run.json"), (evaluated, "colintern_eval.json")]
-    if family in SIDE_IN_FILE:
+    if family.padding_in_file:
         recorded.append((saved, TOKENIZER_CONFIG))
     return tuple(PaddingSide(side, source) for side, source in recorded if side is not None)

@@ -22,18 +22,15 @@ from colintern.artifacts.results.model_meta import ModelMeta
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.results.result_table import ResultTable, judged_subsets
 from colintern.facts.versions import release
+from colintern.families.catalogue import mteb_wrappers
+from colintern.families.family import Family
 
 PREFIX: Final = "Query: "
 AUGMENTATION_TOKENS: Final = 10
-"""Of colpali-engine's collator and of every wrapper, each time a query is formatted."""
-ENGINE_WRAPPERS: Final = frozenset(
-    {"ColPaliWrapper", "ColQwen2Wrapper", "ColQwen2_5Wrapper", "ColSmolWrapper"}
-)
-"""MTEB's wrappers that the eras are of; `loader` in model_meta.json."""
+"""Of every wrapper, each time a query is formatted."""
 
 Era = Literal["once", "twice", "engine's default", "forced prefix"]
 
-_ENGINE_WITHOUT_PREFIX: Final = (0, 3, 13)
 _ERAS: Final[tuple[tuple[tuple[int, ...], Era], ...]] = (
     ((2, 19, 2), "forced prefix"),
     ((2, 12, 16), "engine's default"),
@@ -94,15 +91,16 @@ def training_format(
     *,
     processor_prefix: str | None,
     engine_version: str | None,
-    by_engine: bool,
+    family: Family | None,
 ) -> QueryFormat:
     """Tell how queries were formatted in training.
 
     Args:
         manifest: of the run; it decides.
         processor_prefix: `query_prefix` that the saved processor holds.
-        engine_version: of colpali-engine at training, which decides for its own families.
-        by_engine: whether the processor is one of colpali-engine's.
+        engine_version: of colpali-engine at training, which decides for the families whose prefix
+            follows from it.
+        family: None where it is not known.
     """
     if manifest and (recorded := manifest.processor):
         found = QueryFormat(
@@ -113,11 +111,11 @@ def training_format(
     if processor_prefix is not None:
         return QueryFormat(processor_prefix, source="processor_config.json")
     version = release(engine_version)
-    if not by_engine or version is None:
+    prefix = None if family is None or version is None else family.prefix_in(version)
+    if family is None or prefix is None:
         return QueryFormat(source="not recorded")
-    prefix = "" if version >= _ENGINE_WITHOUT_PREFIX else PREFIX
     source = f"colpali-engine {printable(engine_version, limit=20)}"
-    return QueryFormat(prefix, None, AUGMENTATION_TOKENS, source)
+    return QueryFormat(prefix, None, family.num_augmentation_tokens, source)
 
 
 def evaluation_formats(
@@ -128,9 +126,14 @@ def evaluation_formats(
         found = QueryFormat(record.query_prefix, record.query_suffix, source="colintern_eval.json")
         if found.known:
             return (found,)
-    if results is None or meta is None or meta.loader not in ENGINE_WRAPPERS:
+    if results is None or meta is None or not is_mteb_wrapper(meta):
         return ()
     return tuple(_format_of(version) for version in _versions(results, results.tasks))
+
+
+def is_mteb_wrapper(meta: ModelMeta) -> bool:
+    """Whether the results are of one of MTEB's wrappers that the eras are of."""
+    return meta.loader in mteb_wrappers()
 
 
 def query_eras(results: TaskResults, tasks: Iterable[str]) -> frozenset[Era]:
@@ -145,7 +148,7 @@ def mixed_benchmarks(
 
     None when the wrapper is not one of MTEB's for colpali-engine, or no version is recorded.
     """
-    if meta.loader not in ENGINE_WRAPPERS:
+    if not is_mteb_wrapper(meta):
         return None
     tasks = {row.benchmark.name: [task.name for task in row.tasks] for row in table.benchmarks}
     eras = {name: query_eras(results, names) for name, names in tasks.items()}

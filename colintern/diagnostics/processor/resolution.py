@@ -1,25 +1,15 @@
 """The most visual tokens that a saved processor can make of one page."""
 
-from typing import Final
-
 from msgspec import Struct
 
 from colintern.artifacts.model.processor_config import ImageProcessorConfig, ProcessorConfig, Size
 from colintern.artifacts.results.evaluation_record import EvaluationRecord
 from colintern.artifacts.run.manifest import RunManifest
-
-_INTERNVL_TILE_TOKENS: Final = 256
-"""`image_seq_length` of transformers' InternVLProcessor: a tile of 448 x 448 pixels."""
-_INTERNVL_MAX_TILES: Final = 12
-"""`max_patches` of GotOcr2ImageProcessor."""
-_IDEFICS_TILE_TOKENS: Final = 64
-"""`image_seq_len` of ColIdefics3Processor; transformers' own default is 169."""
-_QWEN_PATCH: Final = 14
-_QWEN_MERGE: Final = 2
-"""Defaults of Qwen2VLImageProcessor."""
+from colintern.families.backbone import VisualTokens
+from colintern.families.catalogue import visual_tokens_of
 
 
-class VisualTokens(Struct, frozen=True):
+class PageTokens(Struct, frozen=True):
     """How many visual tokens one page can become."""
 
     most: int
@@ -27,48 +17,46 @@ class VisualTokens(Struct, frozen=True):
     """How they add up, for a person: `12 tiles + thumbnail of 256 tokens`."""
 
 
-def visual_tokens(config: ProcessorConfig) -> VisualTokens | None:
+def visual_tokens(config: ProcessorConfig) -> PageTokens | None:
     """Return the most visual tokens a page, or None for an image processor not known here."""
     kind = (config.image.image_processor_type or "").removesuffix("Fast").removesuffix("Pil")
-    owner = config.processor_class or ""
-    if kind.startswith("GotOcr2") or "InternVL" in owner or owner.startswith("ColIntern"):
-        return _internvl(config)
-    if kind.startswith("Qwen") or "Qwen" in owner:
-        return _qwen(config.image)
-    if kind.startswith(("Idefics3", "SmolVLM")) or owner.startswith(("ColIdefics3", "ColModern")):
-        return _idefics(config)
-    return None
+    known = visual_tokens_of(kind, config.processor_class or "")
+    if known is None:
+        return None
+    if known.rule == "tiles":
+        return _tiles(config, known)
+    return _area(config.image, known) if known.rule == "area" else _grid(config, known)
 
 
-def _internvl(config: ProcessorConfig) -> VisualTokens:
-    tokens = config.image_seq_length or _INTERNVL_TILE_TOKENS
+def _tiles(config: ProcessorConfig, known: VisualTokens) -> PageTokens:
+    tokens = config.image_seq_length or known.tile_tokens
     tiles = config.image.max_patches
-    tiles = _INTERNVL_MAX_TILES if tiles is None else tiles
+    tiles = known.max_tiles if tiles is None else tiles
     if tiles <= 1 or config.image.crop_to_patches is False:
-        return VisualTokens(tokens, f"one tile of {tokens} tokens")
-    return VisualTokens((tiles + 1) * tokens, f"{tiles} tiles + thumbnail of {tokens} tokens")
+        return PageTokens(tokens, f"one tile of {tokens} tokens")
+    return PageTokens((tiles + 1) * tokens, f"{tiles} tiles + thumbnail of {tokens} tokens")
 
 
-def _qwen(image: ImageProcessorConfig) -> VisualTokens | None:
+def _area(image: ImageProcessorConfig, known: VisualTokens) -> PageTokens | None:
     """The class reads the area from `size` where it is, and from `max_pixels` otherwise."""
     area = _edge(image.size) or image.max_pixels
-    edge = (_edge(image.patch_size) or _QWEN_PATCH) * (image.merge_size or _QWEN_MERGE)
+    edge = (_edge(image.patch_size) or known.patch_size) * (image.merge_size or known.merge_size)
     if not area:
         return None
-    return VisualTokens(area // edge**2, f"{area:,} pixels in tokens of {edge} x {edge}")
+    return PageTokens(area // edge**2, f"{area:,} pixels in tokens of {edge} x {edge}")
 
 
-def _idefics(config: ProcessorConfig) -> VisualTokens | None:
-    tokens = config.image_seq_len or config.image_seq_length or _IDEFICS_TILE_TOKENS
+def _grid(config: ProcessorConfig, known: VisualTokens) -> PageTokens | None:
+    tokens = config.image_seq_len or config.image_seq_length or known.tile_tokens
     longest, tile = _edge(config.image.size), _edge(config.image.max_image_size)
     if config.image.do_image_splitting is False:
-        return VisualTokens(tokens, f"one tile of {tokens} tokens")
+        return PageTokens(tokens, f"one tile of {tokens} tokens")
     if not longest or not tile:
         return None
     side = -(-longest // tile)
     if side == 1:
-        return VisualTokens(tokens, f"one tile of {tokens} tokens")
-    return VisualTokens(
+        return PageTokens(tokens, f"one tile of {tokens} tokens")
+    return PageTokens(
         (side**2 + 1) * tokens, f"{side} x {side} tiles + thumbnail of {tokens} tokens"
     )
 

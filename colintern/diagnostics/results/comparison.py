@@ -11,8 +11,8 @@ from colintern.artifacts.results.folder import TaskResults
 from colintern.artifacts.results.predictions import TaskQueries
 from colintern.artifacts.results.task_result import TaskResult
 from colintern.diagnostics.processor.query_format import (
-    ENGINE_WRAPPERS,
     certainly_mixed,
+    is_mteb_wrapper,
     query_eras,
 )
 from colintern.diagnostics.results.paired_bootstrap import (
@@ -101,7 +101,7 @@ def _likeliest(names: frozenset[str]) -> str:
 def _era_obstacles(first: TaskResults, second: TaskResults, task: str) -> Iterator[str]:
     """MTEB's own wrappers added prefix and augmentation twice for a while (sources D02)."""
     metas = (first.model_meta, second.model_meta)
-    if any(meta is None or meta.loader not in ENGINE_WRAPPERS for meta in metas):
+    if any(meta is None or not is_mteb_wrapper(meta) for meta in metas):
         return
     if certainly_mixed(query_eras(first, [task]) | query_eras(second, [task])):
         versions = [results.tasks[task].mteb_version or "" for results in (first, second)]

@@ -17,9 +17,9 @@ from colintern.artifacts.run.manifest import BaseRecord
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
 from colintern.artifacts.tensors.store import TensorStore, fill
 from colintern.artifacts.tensors.values import as_float32
-from colintern.diagnostics.adapter.module_name import place_of
 from colintern.diagnostics.weights.projection import entry_of_projection
 from colintern.diagnostics.weights.tensor_names import key_of
+from colintern.families.module_name import place_of
 
 _SAMPLE_VALUES: Final = 64
 """Of each tensor: two models that share the first 64 values of every layer are one."""

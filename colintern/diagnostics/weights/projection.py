@@ -15,11 +15,7 @@ from colintern.artifacts.tensors.safetensors_file import TensorEntry
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.weights.statistics import WeightStatistics
-from colintern.families.catalogue import Family
-
-DEFAULT_DIMENSION: Final = 128
-"""Of ColQwen3.5, whose class takes `config.dim` and else this (modeling_colqwen3_5.py)."""
-
+from colintern.families.family import Family
 
 _UNRELATED: Final = 0.1
 """Cosine of a trained projection with its start; 0.997 after training at 2e-3, and 0.003 or less
@@ -136,8 +132,7 @@ def vector_sizes(
     family: Family, config: ModelConfig | None, meta: ModelMeta | None
 ) -> dict[str, int]:
     """Return the sizes that a vector should have, by where that is said."""
-    own = config.dim if config is not None else None
-    sizes = {family.name: family.dimension or own or DEFAULT_DIMENSION}
+    sizes = {family.name: family.dimension_in(config)}
     claimed = meta.embed_dim if meta is not None else None
     if isinstance(claimed, int | float) and claimed > 0:
         sizes["model_meta.json"] = int(claimed)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
-from colintern.diagnostics.adapter.module_name import place_of
+from colintern.families.module_name import place_of
 
 _WRAPPERS: Final = frozenset(
     {

@@ -23,7 +23,7 @@ from colintern.diagnostics.adapter.update import LoraUpdates, measure_updates
 from colintern.diagnostics.weights.statistics import WeightStatistics, measure_weights
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.verdict import NoEvidence
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.families.outline.modules import ModuleOutline
 
 _READABLE: Final = (ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)

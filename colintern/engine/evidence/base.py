@@ -14,7 +14,7 @@ from colintern.diagnostics.weights.base_identity import base_identity as compare
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
 from colintern.engine.verdict import NoEvidence
-from colintern.families.catalogue import COLINTERN, Family
+from colintern.families.family import USUAL_PROJECTION, Family
 
 
 @evidence
@@ -61,7 +61,7 @@ def base_identity(
 ) -> BaseIdentity:
     """Whether the base here is the one that the run was trained on."""
     record = manifest.base if manifest is not None else None
-    name = family.projection if family is not None else COLINTERN.projection
+    name = family.projection if family is not None else USUAL_PROJECTION
     found = compare_base(record, base_reference, base_tensors, name) if record else None
     if found is None:
         raise NoEvidence(

@@ -24,7 +24,7 @@ from colintern.facts.batch_size import BatchSize, batch_size
 from colintern.facts.config_sources import recorded_config
 from colintern.facts.loss_kind import LossKind, told_loss_kind
 from colintern.facts.run_config import RunConfig
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.families.outline.modules import ModuleOutline
 from colintern.guide import GUIDE, Guide
 

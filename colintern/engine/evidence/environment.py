@@ -19,7 +19,7 @@ from colintern.facts.versions import (
     unknown_engine,
     version_pairs,
 )
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 
 GIT_HASH: Final = "git_hash.txt"
 _GIT_HASH_BYTES: Final = 4096
@@ -56,8 +56,7 @@ def compared_versions(
     )
     recorded = (evaluation_record.versions or {}) if evaluation_record else {}
     evaluation = Environment.of("evaluation", recorded)
-    name = family.name if family else None
-    pairs = version_pairs(training, name) + version_pairs(evaluation, name)
+    pairs = version_pairs(training, family) + version_pairs(evaluation, family)
     unknown = unknown_engine(training) or unknown_engine(evaluation)
     if unknown is not None and all(pair.compatible for pair in pairs):
         raise NoEvidence(

@@ -21,8 +21,9 @@ from colintern.engine.evidence.base import recorded_by
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
 from colintern.engine.verdict import NoEvidence
-from colintern.families.catalogue import FAMILIES, Family, family_named
-from colintern.families.outline.modules import BUILT_IN, ModuleOutline, outline_of
+from colintern.families.catalogue import families, family_named, published_base
+from colintern.families.family import Family
+from colintern.families.outline.modules import ModuleOutline, outline_of
 from colintern.families.traces import FamilyTraces, tell_family
 
 _PROCESSOR_FILES: Final = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG, TOKENIZER_CONFIG)
@@ -43,10 +44,10 @@ def model_config(
         return read_model_config(own, layout.enclosure)
     if base is not None and base.config is not None:
         return read_model_config(base.config, base.enclosure)
-    built_in = BUILT_IN.get(_base_id(base_reference, manifest) or "")
-    if built_in is None:
+    published = published_base(_base_id(base_reference, manifest) or "")
+    if published is None:
         raise NoEvidence(f"{MODEL_CONFIG} of the base (--base DIR)", needed_for="its modules")
-    return built_in
+    return published.config
 
 
 @artifact
@@ -91,7 +92,7 @@ def family_traces(  # noqa: PLR0917 - the resolver calls it by name
 def family(options: AuditOptions, family_traces: FamilyTraces) -> Family:
     """The retriever family."""
     if options.family and family_named(options.family) is None:
-        names = ", ".join(known.name for known in FAMILIES)
+        names = ", ".join(known.name for known in families())
         raise NoEvidence(f"a family called {options.family} ({names})", needed_for="the family")
     found = tell_family(family_traces)
     if found is None:

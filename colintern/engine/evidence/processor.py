@@ -31,7 +31,6 @@ from colintern.artifacts.run.layout import (
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.processor.files import (
-    SIDE_IN_FILE,
     PaddingSide,
     Vocabulary,
     embedding_rows,
@@ -46,7 +45,7 @@ from colintern.diagnostics.processor.query_format import (
 )
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.verdict import NoEvidence
-from colintern.families.catalogue import COLINTERN, COLQWEN_OMNI, Family
+from colintern.families.family import Family
 
 _WEIGHTS: Final = (ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)
 ENGINE: Final = "colpali-engine"
@@ -122,14 +121,14 @@ def recorded_sides(
 ) -> tuple[PaddingSide, ...]:
     """Every side that is recorded on which queries and pages were padded."""
     sides = padding_sides(
-        family.name,
+        family,
         trained=manifest.processor.padding_side if manifest and manifest.processor else None,
         evaluated=evaluation_record.padding_side if evaluation_record else None,
         saved=tokenizer.padding_side if tokenizer else None,
     )
     if not sides:
         recorded = "colintern_run.json or colintern_eval.json"
-        if family.name in SIDE_IN_FILE:
+        if family.padding_in_file:
             recorded = f"tokenizer_config.json, {recorded}"
         raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
     return sides
@@ -152,7 +151,7 @@ def query_formats(  # noqa: PLR0917 - the resolver calls it by name
         manifest,
         processor_prefix=processor.query_prefix if processor else None,
         engine_version=versions.get(ENGINE) or card,
-        by_engine=family is not None and family not in (COLINTERN, COLQWEN_OMNI),
+        family=family,
     )
     return QueryFormats(
         trained,

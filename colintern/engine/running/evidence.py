@@ -19,7 +19,7 @@ from colintern.engine.verdict import NoEvidence
 from colintern.facts.batch_size import BatchSize
 from colintern.facts.loss_kind import LossKind
 from colintern.facts.run_config import RunConfig
-from colintern.families.catalogue import Family
+from colintern.families.family import Family
 from colintern.guide import Guide
 
 MIN_LIVE_ROWS: Final = 10

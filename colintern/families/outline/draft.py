@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from colintern.diagnostics.adapter.module_name import Place, Tower, place_of
+from colintern.families.module_name import Place, Tower, place_of
 
 
 class OutlineModule(Struct, frozen=True):

@@ -1,48 +1,13 @@
 """The language model of an outline: decoders of the Qwen, Llama and Gemma lines, and ModernBERT."""
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from colintern.artifacts.model.model_config import TextConfig
-from colintern.diagnostics.adapter.module_name import Place
+from colintern.families.backbone import Backbone, Decoder
+from colintern.families.catalogue import decoder_of
+from colintern.families.module_name import Place
 from colintern.families.outline.draft import Draft
-
-
-class _Defaults(NamedTuple):
-    """Of a configuration class in transformers 5.23, and what its decoder layer is made of."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    key_value_heads: int
-    head_dim: int | None
-    """None: hidden / heads."""
-    vocabulary: int
-    query_bias: bool | None = None
-    """Bias of query, key and value; None: `attention_bias`, which then holds for the output too."""
-    head_norms: bool = False
-    """A norm of each query and key head."""
-    norms: int = 2
-    """Norms of width `hidden` a layer."""
-
-
-_DEFAULTS: Final = {
-    "qwen2": _Defaults(4096, 22_016, 32, 32, 32, None, 151_936, query_bias=True),
-    "qwen2_vl_text": _Defaults(8192, 29_568, 80, 64, 8, None, 152_064, query_bias=True),
-    "qwen2_5_vl_text": _Defaults(8192, 29_568, 80, 64, 8, None, 152_064, query_bias=True),
-    "qwen2_5_omni_text": _Defaults(3584, 18_944, 28, 28, 4, None, 152_064, query_bias=True),
-    "qwen3": _Defaults(4096, 22_016, 32, 32, 32, 128, 151_936, head_norms=True),
-    "qwen3_vl_text": _Defaults(4096, 22_016, 32, 32, 32, 128, 151_936, head_norms=True),
-    "qwen3_5_text": _Defaults(4096, 12_288, 32, 16, 4, 256, 248_320, head_norms=True),
-    "llama": _Defaults(4096, 11_008, 32, 32, 32, None, 32_000),
-    "gemma": _Defaults(3072, 24_576, 28, 16, 16, 256, 256_000),
-    "gemma2": _Defaults(2304, 9216, 26, 8, 4, 256, 256_000, norms=4),
-    "gemma3_text": _Defaults(2304, 9216, 26, 8, 4, 256, 262_208, head_norms=True, norms=4),
-    "modernbert": _Defaults(768, 1152, 22, 12, 12, None, 50_368),
-}
-_FULL_ATTENTION_INTERVAL: Final = 4
-"""Qwen3.5's default: every fourth layer has full attention."""
 
 
 class TextSizes(NamedTuple):
@@ -56,64 +21,54 @@ class TextSizes(NamedTuple):
     head_dim: int
 
 
-def add_language_model(
-    draft: Draft, prefix: str, config: TextConfig, text_type: str
-) -> TextSizes | None:
-    """Add the language model below `prefix`; None when its class is not in the table.
-
-    Args:
-        draft: the outline so far.
-        prefix: as `language_model.`.
-        config: the sizes.
-        text_type: the class when the config names none, or names the whole model's.
-    """
-    kind = config.model_type if config.model_type in _DEFAULTS else None
-    if kind is None and config.model_type not in (None, *_WHOLE_MODELS):
+def add_language_model(draft: Draft, backbone: Backbone, config: TextConfig) -> TextSizes | None:
+    """Add the language model of `backbone`; None when nobody knows the class that is named."""
+    decoder = _decoder(backbone, config.model_type)
+    if decoder is None:
         return None
-    defaults = _DEFAULTS[kind or text_type]
-    sizes = _sizes(config, defaults)
-    vocabulary = _or(config.vocab_size, defaults.vocabulary)
+    sizes = _sizes(config, decoder)
+    vocabulary = _or(config.vocab_size, decoder.vocabulary)
     draft.count("language", vocabulary * sizes.hidden + sizes.hidden)
-    if (kind or text_type) == "modernbert":
-        _add_modernbert(draft, prefix, config, sizes)
+    if decoder.layout == "modernbert":
+        _add_modernbert(draft, backbone.language, config, sizes)
         return sizes
-    types = _layer_types(config, sizes.layers, hybrid=(kind or text_type) == "qwen3_5_text")
-    for layer, full_attention in enumerate(types):
-        at = f"{prefix}layers.{layer}."
+    for layer, full_attention in enumerate(_layer_types(config, sizes.layers, decoder)):
+        at = f"{backbone.language}layers.{layer}."
         if full_attention:
-            doubled = (kind or text_type) == "qwen3_5_text"
-            _add_attention(draft, at, layer, config, sizes, defaults=defaults, gated=doubled)
+            _add_attention(draft, at, layer, config, sizes, decoder=decoder)
         else:
             _add_linear_attention(draft, at, layer, config, sizes.hidden)
         _add_feed_forward(draft, at, layer, sizes, bias=bool(config.mlp_bias))
-        draft.count("language", defaults.norms * sizes.hidden)
+        draft.count("language", decoder.norms * sizes.hidden)
     return sizes
 
 
-_WHOLE_MODELS: Final = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "modernvbert")
-"""Old configurations hold the language model's sizes at the top level, under the model's type."""
+def _decoder(backbone: Backbone, model_type: str | None) -> Decoder | None:
+    """Return the class of the language model: the one that is named, else the backbone's usual."""
+    unnamed = model_type is None or (backbone.flat_config and model_type in backbone.model_types)
+    return backbone.decoders[0] if unnamed else decoder_of(model_type)
 
 
-def _sizes(config: TextConfig, defaults: _Defaults) -> TextSizes:
-    hidden = _or(config.hidden_size, defaults.hidden)
-    heads = max(_or(config.num_attention_heads, defaults.heads), 1)
-    head_dim = config.head_dim or defaults.head_dim or hidden // heads
+def _sizes(config: TextConfig, decoder: Decoder) -> TextSizes:
+    hidden = _or(config.hidden_size, decoder.hidden)
+    heads = max(_or(config.num_attention_heads, decoder.heads), 1)
+    head_dim = config.head_dim or decoder.head_dim or hidden // heads
     return TextSizes(
         hidden,
-        _or(config.intermediate_size, defaults.intermediate),
-        _or(config.num_hidden_layers, defaults.layers),
+        _or(config.intermediate_size, decoder.intermediate),
+        _or(config.num_hidden_layers, decoder.layers),
         heads,
-        _or(config.num_key_value_heads, defaults.key_value_heads),
+        _or(config.num_key_value_heads, decoder.key_value_heads),
         head_dim,
     )
 
 
-def _layer_types(config: TextConfig, layers: int, *, hybrid: bool) -> Iterator[bool]:
+def _layer_types(config: TextConfig, layers: int, decoder: Decoder) -> Iterator[bool]:
     """Yield for each layer whether it has full attention."""
-    interval = config.full_attention_interval or _FULL_ATTENTION_INTERVAL
+    interval = config.full_attention_interval or decoder.full_attention_interval or 1
     named = config.layer_types or []
     for layer in range(layers):
-        if not hybrid:
+        if decoder.full_attention_interval is None:
             yield True
         elif layer < len(named):
             yield named[layer] != "linear_attention"
@@ -128,19 +83,22 @@ def _add_attention(
     config: TextConfig,
     sizes: TextSizes,
     *,
-    defaults: _Defaults,
-    gated: bool,
+    decoder: Decoder,
 ) -> None:
     query = sizes.heads * sizes.head_dim
     key = sizes.key_value_heads * sizes.head_dim
-    bias = bool(config.attention_bias) if defaults.query_bias is None else defaults.query_bias
-    for name, out in (("q_proj", query * (2 if gated else 1)), ("k_proj", key), ("v_proj", key)):
+    bias = bool(config.attention_bias) if decoder.query_bias is None else decoder.query_bias
+    for name, out in (
+        ("q_proj", query * (2 if decoder.gated_query else 1)),
+        ("k_proj", key),
+        ("v_proj", key),
+    ):
         place = Place("language", layer, f"self_attn.{name}")
         draft.linear(at, place, out, sizes.hidden, bias=bias)
-    output_bias = bias and defaults.query_bias is None
+    output_bias = bias and decoder.query_bias is None
     place = Place("language", layer, "self_attn.o_proj")
     draft.linear(at, place, sizes.hidden, query, bias=output_bias)
-    if defaults.head_norms:
+    if decoder.head_norms:
         draft.count("language", 2 * sizes.head_dim)
 
 

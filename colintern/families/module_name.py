@@ -10,6 +10,13 @@ import re
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
+from colintern.families.catalogue import (
+    connector_prefixes,
+    language_prefixes,
+    projection_names,
+    vision_prefixes,
+)
+
 Tower = Literal["language", "vision", "connector", "audio", "projection", "other"]
 
 _VISION: Final = re.compile(
@@ -20,21 +27,6 @@ _CONNECTOR: Final = re.compile(
     r"(^|\.)(multi_modal_projector|connector|merger|deepstack_merger_list|mlp1|embed_vision)(\.|$)"
 )
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layers?|blocks|h|block)\.(\d{1,6})\.(.+)$", re.DOTALL)
-PROJECTIONS: Final = frozenset({"custom_text_proj", "embedding_proj_layer", "linear"})
-"""The last linear layer of a retriever, when it is at the top level (sources B05)."""
-
-LANGUAGE_PREFIXES: Final = (
-    "language_model.",
-    "model.",
-    "model.language_model.",
-    "language_model.model.",
-    "model.model.language_model.",
-    "model.language_model.model.",
-    "model.text_model.",
-    "text_model.",
-)
-"""What may stand before `layers.N.` of the language model: transformers before 4.52, 4.52 and 5,
-for the classes of colpali-engine 0.3.x (`_checkpoint_conversion_mapping` names the old ones)."""
 
 
 class Place(NamedTuple):
@@ -54,7 +46,7 @@ def place_of(name: str) -> Place:
     >>> place_of("model.language_model.layers.3.mlp.up_proj")
     Place(tower='language', layer=3, kind='mlp.up_proj')
     """
-    if name.removeprefix("model.") in PROJECTIONS:
+    if name.removeprefix("model.") in projection_names():
         return Place("projection", None, name)
     tower = _tower(name)
     match = _LAYER.search(name)
@@ -75,17 +67,19 @@ def language_names(name: str) -> tuple[str, ...]:
         return (name,)
     tail = f"layers.{place.layer}.{place.kind}"
     prefix = name[: -len(tail)] if name.endswith(tail) else None
-    if prefix not in LANGUAGE_PREFIXES and prefix != "":
+    known = language_prefixes()
+    if prefix not in known and prefix != "":
         return (name,)
-    return (name, *(other + tail for other in LANGUAGE_PREFIXES if other != prefix))
+    return (name, *(other + tail for other in known if other != prefix))
 
 
 def _tower(name: str) -> Tower:
-    if _CONNECTOR.search(name):
+    if _CONNECTOR.search(name) or name.startswith(connector_prefixes()):
         return "connector"
     if _AUDIO.search(name):
         return "audio"
-    return "vision" if _VISION.search(name) else "language"
+    seen = _VISION.search(name) or name.startswith(vision_prefixes())
+    return "vision" if seen else "language"
 
 
 def _start(pattern: re.Pattern[str], name: str) -> int:
