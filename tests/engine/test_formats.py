@@ -19,10 +19,7 @@ import colintern
 from colintern.artifacts.writing import write_text_atomically
 
 SCHEMA = json.loads(
-    Path(colintern.__file__).parent
-    / "engine"
-    / "reports"
-    / "audit.schema.json".read_text(encoding="utf-8")
+    (Path(colintern.__file__).parent / "engine" / "reports" / "audit.schema.json").read_text("utf-8")
 )
 
 
