@@ -1,16 +1,17 @@
 """The audit as one record: what every output (terminal, JSON, Markdown, SARIF) is written from."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 import colintern
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, OutcomeCounts
+from colintern.engine.outcome import CheckResult, Outcome, OutcomeCounts
 from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.root_causes import Finding, RootCause, root_causes
 
-SCHEMA: Final = "colintern.audit/1"
+SCHEMA: Final = "colintern.audit/2"
 VerdictName = Literal["pass", "fail", "inconclusive"]
 
 _SAFETY: Final = "SEC"
@@ -63,6 +64,10 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
     """In the order of their ids."""
     unmet: tuple[str, ...] = ()
     """Rules and families that the policy wants judged, and that were not."""
+    plan: bool = False
+    """Whether it is the plan of a training that has not begun."""
+    floor: tuple[str, ...] = ()
+    """Parts of the floor that are not met."""
 
     def result(self, rule: str) -> CheckResult:
         """Return the result of the rule `rule`, which must have been judged."""
@@ -75,13 +80,14 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the rules without evidence ask for, the most wanted first; options are not."""
-        wanted: dict[str, int] = {}
-        for result in self.results:
-            if result.outcome is Outcome.NO_EVIDENCE:
-                name = result.observed.partition(" is needed for ")[0]
-                if not name.startswith(OPTION_NOT_GIVEN):
-                    wanted[name] = wanted.get(name, 0) + 1
+        """The sources that rules lack, the most wanted first; options are not asked for."""
+        wanted = Counter(
+            result.missing.source
+            for result in self.results
+            if result.outcome is Outcome.NO_EVIDENCE
+            and result.missing is not None
+            and not result.missing.is_option
+        )
         return tuple(sorted(wanted, key=lambda name: (-wanted[name], name)))
 
 

@@ -122,7 +122,7 @@ def _row(
         result.waiver,
         _KNOWN if result.known else "",
         # A rule may tell a fix for this very case.
-        result.fix if result.fix != result.usual_fix else "",
+        result.remedy if result.remedy != result.usual_fix else "",
         symptoms,
     )
     return [
