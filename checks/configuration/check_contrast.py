@@ -36,7 +36,7 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
         raise NoEvidence(
             sources.MANIFEST_OR_ARGUMENTS,
             what="accumulation and the number of processes",
-            detail=f"so far it is {batch}",
+            detail=f"known: {batch}",
             needed_for="the effective batch",
         )
     return Verdict(

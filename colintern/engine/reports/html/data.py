@@ -121,7 +121,7 @@ def _row(
         result.blocked_by,
         result.waiver,
         _KNOWN if result.known else "",
-        # A rule may tell a fix for this very case.
+        # A rule may tell a fix for this very case; missing evidence has a hint instead.
         result.remedy if result.remedy != result.usual_fix else "",
         symptoms,
     )
