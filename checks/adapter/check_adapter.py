@@ -13,6 +13,7 @@ from colintern.diagnostics.adapter.faults import (
 )
 from colintern.diagnostics.adapter.safe_pattern import INVALID
 from colintern.diagnostics.adapter.targets import declares
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -42,7 +43,11 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
     """
     declared = declares(adapter, family.projection)
     if declared is None:
-        raise NoEvidence("a pattern that can be tried safely", needed_for="what LoRA targets")
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what="a pattern that can be tried safely",
+            needed_for="the modules that LoRA targets",
+        )
     entries = listed(list(adapter.target_entries), most=3) or "nothing"
     return Verdict(
         declared,
@@ -91,7 +96,13 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     if coverage.problem == INVALID:
         return _unreadable_pattern(coverage)
     if not coverage.entries or coverage.problem:
-        raise NoEvidence(coverage.problem or "`target_modules`", needed_for="what LoRA targets")
+        what = "a pattern that can be tried safely" if coverage.problem else "`target_modules`"
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what=what,
+            detail=f"found {coverage.problem}" if coverage.problem else "",
+            needed_for="the modules that LoRA targets",
+        )
     close = close_targets(coverage)
     return Verdict(
         not coverage.unmatched,

@@ -15,6 +15,7 @@ from colintern.diagnostics.weights.projection import (
     vector_sizes,
 )
 from colintern.diagnostics.weights.statistics import WeightStatistics
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -49,7 +50,7 @@ def check_projection_is_kept(
     """
     home = projection_home(coverage, family, base_reference, base_tensors, manifest=manifest)
     if home is None:
-        raise NoEvidence("the base's weights (--base DIR)", needed_for="where the projection is")
+        raise NoEvidence(sources.BASE, needed_for="finding the projection")
     return Verdict(
         home.found,
         observed=home.text,
@@ -111,7 +112,9 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
         began_at_base=base_identity is not None and base_identity.projection_is_same is True,
     )
     if training is None:
-        raise NoEvidence("the base's projection (--base DIR)", needed_for="whether it moved")
+        raise NoEvidence(
+            sources.BASE, what=family.projection, needed_for="telling whether it moved"
+        )
     return Verdict(
         training.found,
         observed=training.text,
@@ -153,7 +156,7 @@ def _without_projection(tensors: TensorStore, family: Family) -> Verdict:
     """Judge weights that hold no projection of the family's name: a whole model must hold it."""
     parts = {part for name in tensors.entries for part in name.split(".")}
     if tensors.path.name == ADAPTER_WEIGHTS or parts & family.projections:
-        raise NoEvidence(f"{family.projection} in the weights", needed_for="the size of a vector")
+        raise NoEvidence(sources.WEIGHTS, what=family.projection, needed_for="the size of a vector")
     return Verdict(
         False,
         observed=f"none of {len(tensors.entries)} tensors is of a projection",

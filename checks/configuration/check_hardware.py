@@ -4,9 +4,9 @@ from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.model.processor_config import ProcessorConfig
 from colintern.artifacts.printable import printable
 from colintern.artifacts.results.evaluation_record import EVALUATION_RECORD, EvaluationRecord
-from colintern.artifacts.run.layout import RUN_MANIFEST, TRAINING_ARGS
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.processor.resolution import visual_tokens
+from colintern.engine.evidence import sources
 from colintern.engine.recorded import needed
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
@@ -28,8 +28,6 @@ _SYMPTOMS = {
     "evaluation": ("RES001", "RES002", "RES005"),
 }
 """What a fault of precision causes: float32 costs time, not quality."""
-
-MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
 
 
 @rule(
@@ -59,10 +57,15 @@ def check_precision(
     Source: the guide, debugging checklist; sources G01.
     """
     precision = needed(
-        training_precision(run_config), RUN_MANIFEST, needed_for=f"the precision of {family.name}"
+        training_precision(run_config),
+        sources.MANIFEST,
+        "`bf16`, `fp16` and the type of the base",
+        needed_for=f"the precision of {family.name}",
     )
     if precision.value == "fp32" and gpu_is_modern(run_config) is None:
-        raise NoEvidence(f"the GPU in {RUN_MANIFEST}", needed_for="whether it has bfloat16")
+        raise NoEvidence(
+            sources.MANIFEST, what="the GPU", needed_for="telling whether it has bfloat16"
+        )
     evaluated = evaluation_record.dtype if evaluation_record else None
     fault = precision_fault(run_config, precision.value, evaluated)
     return Verdict(
@@ -93,10 +96,17 @@ def check_attention(run_config: RunConfig) -> Verdict:
     Fix: install flash-attn and load the model with `attn_implementation="flash_attention_2"`.
     Source: the guide, debugging checklist; sources K05.
     """
-    attention = needed(run_config.attention, RUN_MANIFEST, needed_for="the attention in use")
+    attention = needed(
+        run_config.attention,
+        sources.MANIFEST,
+        "the attention implementation",
+        needed_for="comparing it with the GPU",
+    )
     supported = gpu_is_modern(run_config)
     if supported is None:
-        raise NoEvidence(f"the GPU in {RUN_MANIFEST}", needed_for="whether it has flash attention")
+        raise NoEvidence(
+            sources.MANIFEST, what="the GPU", needed_for="telling whether it has flash attention"
+        )
     gpu = run_config.gpu or run_config.device
     return Verdict(
         "flash" in attention.value or not supported,
@@ -122,11 +132,16 @@ def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     Source: the guide, poor settings.
     """
     workers = needed(
-        retriever_config.dataloader_num_workers, MANIFEST_OR_ARGUMENTS, needed_for="the workers"
+        retriever_config.dataloader_num_workers,
+        sources.MANIFEST_OR_ARGUMENTS,
+        "`dataloader_num_workers`",
+        needed_for="the number of workers",
     )
     on_gpu = ran_on_gpu(retriever_config)
     if on_gpu is None:
-        raise NoEvidence(RUN_MANIFEST, needed_for="whether the run used a GPU")
+        raise NoEvidence(
+            sources.MANIFEST, what="the device", needed_for="telling whether the run used a GPU"
+        )
     return Verdict(
         workers.value > 0 or not on_gpu,
         observed=f"workers: {workers.value}, {'on a GPU' if on_gpu else 'without a GPU'}",
@@ -156,7 +171,9 @@ def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None
     budget = (recorded and recorded.max_num_visual_tokens) or processor.max_num_visual_tokens
     tokens = visual_tokens(processor)
     if not budget or tokens is None:
-        raise NoEvidence(f"max_num_visual_tokens in {RUN_MANIFEST}", needed_for="the token budget")
+        raise NoEvidence(
+            sources.MANIFEST, what="`max_num_visual_tokens`", needed_for="the token budget"
+        )
     return Verdict(
         tokens.most <= budget,
         observed=f"up to {tokens.most:,} tokens a page: {tokens.formula}",
@@ -185,7 +202,11 @@ def check_checkpointing(retriever_config: RunConfig, adapter: AdapterConfig) -> 
     """
     reentrant = reentrant_checkpointing(retriever_config)
     if reentrant is None:
-        raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for="how activations are checkpointed")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="`gradient_checkpointing` and its options",
+            needed_for="the kind of checkpointing",
+        )
     checkpointing = retriever_config.gradient_checkpointing
     is_on = checkpointing is not None and checkpointing.value
     how = f"use_reentrant {reentrant}" if is_on else "off"

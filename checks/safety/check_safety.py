@@ -6,9 +6,9 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder.remote_code import RemoteCode
 from colintern.artifacts.printable import listed, printable
 from colintern.diagnostics.pickle_safety import PickleRisk, safe_way
-from colintern.engine.evidence.safety import FEWER_FILES, Integrity
+from colintern.engine.evidence.safety import Integrity, too_many_files
 from colintern.engine.rule import rule
-from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
+from colintern.engine.verdict import ERROR, WARNING, Verdict
 
 
 @rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
@@ -116,7 +116,7 @@ def check_paths_stay_inside(integrity: Integrity) -> Verdict:
 def _demand_all_files(integrity: Integrity, *, found: bool) -> None:
     """Refuse to pass a folder of which only a part was looked at."""
     if not (found or integrity.is_complete):
-        raise NoEvidence(FEWER_FILES, needed_for="knowing all of it")
+        raise too_many_files(needed_for="checking all of it")
 
 
 def _pickles_text(

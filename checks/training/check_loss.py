@@ -7,6 +7,7 @@ from colintern.diagnostics.log.loss_oscillation import LossOscillation
 from colintern.diagnostics.log.loss_trajectory import LATE_FALL_RATIO, LossTrajectory, chance_level
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.training_progress import TrainingProgress
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.loss_kind import LossKind
@@ -116,7 +117,11 @@ def check_loss_falls(
     Source: the guide, problematic training.
     """
     if contrastive is None and loss_kind is not None and loss_kind.kind != "unknown":
-        raise NoEvidence("a contrastive loss with known candidates", needed_for="a cold start")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="a contrastive loss with known candidates",
+            needed_for="spotting a cold start",
+        )
     least = guide.min_first_epoch_drop
     slow = contrastive.slow(least) if contrastive else settled_loss.flat()
     return Verdict(
@@ -151,7 +156,7 @@ def check_final_loss(
     Source: the guide, key metrics; sources F04.
     """
     if progress is not None and not progress.complete(guide.min_completed_ratio):
-        raise NoEvidence("the log of a finished run", needed_for="the final loss")
+        raise NoEvidence(sources.LOG, what="the end of the run", needed_for="the final loss")
     limit = guide.max_final_loss * unscaled.chance / chance_level(guide.final_loss_batch_size)
     loss = unscaled.loss
     return Verdict(
@@ -266,7 +271,11 @@ def check_loss_is_not_zero(
     Source: sources E01, A06.
     """
     if training_log.is_reinforcement or loss_kind is None or loss_kind.kind != "contrastive":
-        raise NoEvidence("an in-batch contrastive loss", needed_for="a loss that cannot be zero")
+        raise NoEvidence(
+            sources.MANIFEST_OR_CARD,
+            what="an in-batch contrastive loss",
+            needed_for="ruling out a legitimate zero",
+        )
     found = loss_validity
     return Verdict(
         not found.always_zero,

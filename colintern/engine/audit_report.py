@@ -11,7 +11,7 @@ from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.report_store import RankedReports, ReportStore
 from colintern.engine.subject_report import SubjectReport, SubjectSummary, VerdictName
 
-SCHEMA: Final = "colintern.audit/1"
+SCHEMA: Final = "colintern.audit/2"
 
 
 class AuditReport(msgspec.Struct, frozen=True, kw_only=True):

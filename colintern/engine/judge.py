@@ -8,7 +8,8 @@ from typing import Any
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, check_result
+from colintern.engine.missing import Missing
+from colintern.engine.outcome import CheckResult, Outcome, check_result
 from colintern.engine.policy import Policy
 from colintern.engine.resolver import Resolver
 from colintern.engine.root_causes import reachable
@@ -65,8 +66,8 @@ class Judge:
         """Return the result of a rule whose requirement does not hold, else None."""
         for required in sorted(rule.requires):
             result = self.result(self._catalogue[required])
-            if result.outcome is Outcome.NO_EVIDENCE:
-                return self._no_evidence(rule, result.observed)
+            if result.outcome is Outcome.NO_EVIDENCE and result.missing is not None:
+                return self._no_evidence(rule, result.missing)
             if result.is_finding or result.outcome in (Outcome.ERROR, Outcome.BLOCKED):
                 blocker = result.blocked_by or required
                 return check_result(
@@ -84,7 +85,7 @@ class Judge:
             verdict = check()
             return self._judged(rule, verdict, time.perf_counter() - start)
         except NoEvidence as absence:
-            return self._no_evidence(rule, str(absence))
+            return self._no_evidence(rule, absence.missing)
         except ArtifactError as error:
             return check_result(
                 rule,
@@ -109,15 +110,15 @@ class Judge:
         """The rule that reports such files, once; whatever needed one is blocked by it."""
         return next((rule.id for rule in self._catalogue.values() if rule.role == role), None)
 
-    def _no_evidence(self, rule: Rule, missing: str) -> CheckResult:
-        strict = self._policy.strict_evidence and not missing.startswith(OPTION_NOT_GIVEN)
+    def _no_evidence(self, rule: Rule, missing: Missing) -> CheckResult:
+        strict = self._policy.strict_evidence and not missing.is_option
         waiver = self._waiver(rule) if strict else None
         return check_result(
             rule,
             self.subject,
             Outcome.WAIVED if waiver else Outcome.NO_EVIDENCE,
             gates=strict and not waiver,
-            observed=missing,
+            missing=missing,
             waiver=waiver,
         )
 

@@ -1,5 +1,6 @@
 """One subject's part of an audit: who it is, its results, its root causes and its verdict."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
@@ -8,7 +9,7 @@ import msgspec
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder.unread_files import UnreadFiles
 from colintern.artifacts.printable import printable
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, OutcomeCounts
+from colintern.engine.outcome import CheckResult, Outcome, OutcomeCounts
 from colintern.engine.resolver import Resolver
 from colintern.engine.root_causes import Finding, RootCause, root_causes
 from colintern.engine.rule_families import RULE_FAMILIES, SAFETY
@@ -67,6 +68,10 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
     """In the order of their ids."""
     unmet: tuple[str, ...] = ()
     """Rules and families that the policy wants judged, and that were not."""
+    plan: bool = False
+    """Whether it is the plan of a training that has not begun."""
+    floor: tuple[str, ...] = ()
+    """Parts of the floor that are not met."""
 
     def result(self, rule: str) -> CheckResult:
         """Return the result of the rule `rule`, which must have been judged."""
@@ -79,13 +84,14 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the rules without evidence ask for, the most wanted first; options are not."""
-        wanted: dict[str, int] = {}
-        for result in self.results:
-            if result.outcome is Outcome.NO_EVIDENCE:
-                name = result.observed.partition(" is needed for ")[0]
-                if not name.startswith(OPTION_NOT_GIVEN):
-                    wanted[name] = wanted.get(name, 0) + 1
+        """The sources that rules lack, the most wanted first; options are not asked for."""
+        wanted = Counter(
+            result.missing.source
+            for result in self.results
+            if result.outcome is Outcome.NO_EVIDENCE
+            and result.missing is not None
+            and not result.missing.is_option
+        )
         return tuple(sorted(wanted, key=lambda name: (-wanted[name], name)))
 
 
@@ -100,6 +106,8 @@ class SubjectSummary(msgspec.Struct, frozen=True, kw_only=True):
     roots: tuple[tuple[RootCause, str], ...]
     """Root causes with the names of their rules."""
     unmet: tuple[str, ...]
+    plan: bool
+    floor: tuple[str, ...]
     missing: tuple[str, ...]
     num_demanded: int
     """Rules without evidence that gate for the want of it."""
@@ -117,6 +125,8 @@ class SubjectSummary(msgspec.Struct, frozen=True, kw_only=True):
             num_judged=report.num_judged,
             roots=tuple((root, report.result(root.rule).name) for root in report.roots),
             unmet=report.unmet,
+            plan=report.plan,
+            floor=report.floor,
             missing=report.missing,
             num_demanded=sum(
                 result.gates and result.outcome is Outcome.NO_EVIDENCE for result in report.results

@@ -6,7 +6,7 @@ from typing import Final
 
 from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
-from colintern.engine.reports.html.sections import missing_evidence
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.rule_families import families_to
 from colintern.families.catalogue import family_named
 from colintern.families.family import Family
@@ -47,8 +47,7 @@ def run_steps(run: ReportedRun) -> Iterator[Step]:
         yield Step(f"{len(results) - MOST_ROOTS} more root causes", more)
     if results:
         yield _try_again(run, {result.family for result in results})
-    missing = missing_evidence([run.audit])
-    helpful = [item for item in missing if item.hint and not item.hint.startswith("Only for")]
+    helpful = [item for item in missing_evidence([run.audit]) if item.hints]
     if helpful:
         yield Step(
             "Let more of it be judged",

@@ -4,6 +4,7 @@ import pytest
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.engine.judge import Judge
+from colintern.engine.missing import Source
 from colintern.engine.outcome import Outcome
 from colintern.engine.policy import Policy, Waiver
 from colintern.engine.resolver import Resolver
@@ -170,7 +171,29 @@ def test_texts_of_artefacts_are_shown_escaped():
     assert (result.observed, result.where) == ("\\x1b[2J", "a\\u202eb")
 
 
-@pytest.mark.parametrize(("missing", "gates"), [("--baseline DIR", False), ("a log", True)])
-def test_option_not_given_never_gates(missing, gates):
-    absent = declared("TEAM001", NoEvidence(missing, needed_for="a comparison"))
+@pytest.mark.parametrize(
+    ("absence", "gates"),
+    [
+        (NoEvidence(Source("--baseline DIR", is_option=True), needed_for="a comparison"), False),
+        (NoEvidence("--baseline DIR", needed_for="a comparison"), True),
+        (NoEvidence("a log", needed_for="a comparison"), True),
+    ],
+)
+def test_only_an_option_not_given_never_gates(absence, gates):
+    absent = declared("TEAM001", absence)
     assert judge(policy=Policy(strict_evidence=True, today=TODAY)).result(absent).gates == gates
+
+
+@pytest.mark.parametrize("policy", [Policy(today=TODAY), Policy(strict_evidence=True, today=TODAY)])
+def test_requirement_without_evidence_hands_its_record_on(policy):
+    absence = NoEvidence("a log", what="rows", detail="found 2", needed_for="it", hint="log more")
+    first = declared("TEAM001", absence)
+    second = declared("TEAM002", verdict(ok=True), requires={"TEAM001"})
+    result = judge(first, second, policy=policy).result(second)
+    assert result.missing == absence.missing
+    assert result.observed == "needs rows in a log for it (found 2)"
+    assert result.remedy == "log more"
+
+
+def test_judged_rule_misses_nothing():
+    assert judge().result(declared("TEAM001", verdict(ok=False))).missing is None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from colintern.engine.missing import Missing
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.html.page import page, page_title, report_block
 from colintern.engine.subject_report import SubjectIdentity
@@ -54,7 +55,11 @@ def result(number, subject, outcome, **fields):
         "stage": number % 11,
         "duration_seconds": 0.0,
     }
+    if outcome is Outcome.NO_EVIDENCE:
+        values["missing"] = Missing(source="some.json", purpose=f"figure {number} of {subject}")
     values |= fields
+    if values.get("missing") is not None:
+        values["observed"] = values["missing"].sentence
     usual = {"may_explain": values["explains"], "usual_fix": values["fix"]}
     return CheckResult(**usual | values)
 

@@ -1,4 +1,4 @@
-"""The audit as strict JSON, schema `colintern.audit/1`."""
+"""The audit as strict JSON, schema `colintern.audit/2`."""
 
 import json
 from collections.abc import Iterator
@@ -77,6 +77,8 @@ def _subject(subject: SubjectSummary) -> dict[str, Any]:
         "num_ignored": identity.num_ignored,
         "verdict": subject.verdict,
         "unmet_evidence": list(subject.unmet),
+        "plan": subject.plan,
+        "floor": list(subject.floor),
         "counts": _counts(subject.counts),
     }
 
@@ -92,6 +94,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "gates": result.gates,
         "summary": result.summary,
         "observed": result.observed,
+        "missing": msgspec.to_builtins(result.missing),
         "expected": result.expected,
         "where": result.where,
         "why": result.why,
@@ -100,5 +103,6 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "blocked_by": result.blocked_by,
         "waiver": result.waiver,
         "known": result.known,
+        "first_known_step": result.first_known_step,
         "duration_seconds": round(result.duration_seconds, 6),
     }

@@ -7,7 +7,7 @@ from typing import Final
 from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import WIDTH, finding_text, one_line
-from colintern.engine.reports.missing_hints import source_of, told_together
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.root_causes import RootCause
 from colintern.engine.subject_report import SubjectReport
 
@@ -17,6 +17,7 @@ MAX_SUBJECTS: Final = 8
 """Subjects listed at the end of an audit of several."""
 _SHOWN_MISSING: Final = 3
 _FIX_LINES: Final = 2
+_INDENT: Final = " " * 4
 _MOST: Final = 0.5
 """Share of the checks that a pass must rest on; under it the verdict says on how few it rests."""
 
@@ -76,36 +77,47 @@ def _ordered_findings(subject: SubjectReport) -> list[CheckResult]:
 
 
 def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
-    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
-        results = [result for result in subject.results if result.outcome is outcome]
-        if verbose:
-            yield from ((f"{outcome.label}: {one_line(result)}", {}) for result in results)
-        elif results:
-            yield from ((line, {}) for line in _grouped(outcome, results))
     if verbose:
-        if subject.identity.ignored:
-            yield f"not judged by any rule: {subject.identity.ignored_text()}", {}
-        passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
-        yield from ((f"passed: {one_line(result)}", {}) for result in passed)
+        yield from ((line, {}) for line in _each_unjudged(subject))
+    else:
+        yield from ((line, {}) for line in (*_blocked_lines(subject), *_missing_lines(subject)))
 
 
-def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
-    """One line a file: `no evidence, task results (results of a task with a target): TEAM002`."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for result in results:
-        reason = result.blocked_by or result.observed.partition(" is needed for ")[0]
-        source = reason if outcome is Outcome.BLOCKED else source_of(reason)
-        found.setdefault(source, {}).setdefault(reason, []).append(result.rule)
-    told = [
-        (source, list(reasons), sorted(rule for rules in reasons.values() for rule in rules))
-        for source, reasons in found.items()
-    ]
-    for source, reasons, rules in sorted(told, key=lambda each: (-len(each[2]), each[0])):
-        heading, parts = told_together(source, reasons)
-        by = "by " if outcome is Outcome.BLOCKED else ""
-        what = f" ({'; '.join(parts)})" if parts else ""
-        line = f"{outcome.label} {by}{heading}{what}: {', '.join(rules)}"
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent="    ")
+def _each_unjudged(subject: SubjectReport) -> Iterator[str]:
+    """One line a rule, and the rules that passed."""
+    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
+        yield from (
+            f"{outcome.label}: {one_line(result)}"
+            for result in subject.results
+            if result.outcome is outcome
+        )
+    if subject.identity.ignored:
+        yield f"not judged by any rule: {subject.identity.ignored_text()}"
+    passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
+    yield from (f"passed: {one_line(result)}" for result in passed)
+
+
+def _blocked_lines(subject: SubjectReport) -> Iterator[str]:
+    """One line a rule that others wait for: `blocked by SEC003: ADP001, ADP002`."""
+    waiting: dict[str, list[str]] = {}
+    for result in subject.results:
+        if result.outcome is Outcome.BLOCKED:
+            waiting.setdefault(result.blocked_by or "", []).append(result.rule)
+    for blocker, rules in sorted(waiting.items(), key=lambda each: (-len(each[1]), each[0])):
+        yield from _wrapped(f"blocked by {blocker}: {', '.join(rules)}")
+
+
+def _missing_lines(subject: SubjectReport) -> Iterator[str]:
+    """One line a source: `    task results (a known task): RES005`."""
+    sources = missing_evidence([subject], options=True)
+    if sources:
+        yield "no evidence, by what is missing:"
+    for source in sources:
+        yield from _wrapped(f"{_INDENT}{source.short}: {', '.join(source.rules)}")
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=_INDENT * 2, break_on_hyphens=False)
 
 
 def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
@@ -189,4 +201,4 @@ def _help(report: AuditReport, verdict: str) -> str:
         for name in subject.missing
     ]
     wanted = list(dict.fromkeys(missing))[:_SHOWN_MISSING]
-    return f"; what would help: {', '.join(wanted)}" if wanted else ""
+    return f"; what would help: {'; '.join(wanted)}" if wanted else ""

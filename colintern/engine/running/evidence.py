@@ -13,7 +13,7 @@ from colintern.diagnostics.log.early_course import EarlyGradients, early_chance,
 from colintern.diagnostics.log.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.diagnostics.resource_use import resource_use as measured_use
-from colintern.engine.evidence import log
+from colintern.engine.evidence import log, sources
 from colintern.engine.resolver import Resolver, evidence
 from colintern.engine.verdict import NoEvidence
 from colintern.facts.batch_size import BatchSize
@@ -30,13 +30,15 @@ disk for the first time in the first ones (own choice, not measured)."""
 @evidence
 def layout() -> RunLayout:
     """No file is read: everything is in memory."""
-    raise NoEvidence("the files of the run", needed_for="this; the run still trains")
+    raise NoEvidence(
+        sources.RUN_FILES, detail="the run is still training", needed_for="judging what it saved"
+    )
 
 
 @evidence
 def trained_parts() -> TrainedParts:
     """The model itself, where the run hands it over."""
-    raise NoEvidence("the model in memory", needed_for="what is trained")
+    raise NoEvidence(sources.MODEL_IN_MEMORY, needed_for="the parts in training")
 
 
 @evidence

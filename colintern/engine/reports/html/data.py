@@ -112,8 +112,8 @@ def _row(
         result.blocked_by,
         result.waiver,
         _KNOWN if result.known else "",
-        # A rule may tell a fix for this very case.
-        result.fix if result.fix != result.usual_fix else "",
+        # A rule may tell a fix for this very case; missing evidence has a hint instead.
+        result.remedy if result.remedy != result.usual_fix else "",
         symptoms,
     )
     return [

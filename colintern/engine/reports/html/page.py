@@ -13,6 +13,7 @@ from colintern.engine.outcome import Outcome
 from colintern.engine.reports.html import sections
 from colintern.engine.reports.html.data import OUTCOME_ORDER, audit_data
 from colintern.engine.reports.html.figures import MOST_SUBJECTS, SubjectFigures, subject_figures
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.resolver import Resolver
 from colintern.figures.page_shell import html_page, templates
 
@@ -48,7 +49,7 @@ def report_block(
         groups=sections.root_groups(report),
         broken=sections.broken_rules(report),
         findings=sections.findings_by_subject(report) if len(report.subjects) > 1 else [],
-        missing=sections.missing_evidence(report.subjects),
+        missing=missing_evidence(report.subjects),
         blocked=sections.blocked_rules(report.subjects),
         most=sections,
         # Escaped as JSON; HTML entities would not be read inside a script block.

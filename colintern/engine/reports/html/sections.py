@@ -6,8 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from colintern.engine.audit_report import AuditReport
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
-from colintern.engine.reports.missing_hints import hint_of, source_of, told_together
+from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.subject_report import SubjectReport
 
 MOST_ROOTS: Final = 12
@@ -43,29 +42,6 @@ class RootGroup(Struct):
     entries: list[RootEntry]
     """At most `MOST_ENTRIES` of them."""
     num_subjects: int = 0
-
-
-class Missing(Struct, frozen=True):
-    """Something that was not recorded."""
-
-    name: str
-    """Where it would have stood: a file, or what was missed where that is no file."""
-    wanted: tuple[str, ...]
-    """What of it; nothing where the whole file is."""
-    hints: tuple[str, ...]
-    needed_for: tuple[str, ...]
-    rules: tuple[str, ...]
-    subjects: tuple[str, ...]
-
-    @property
-    def hint(self) -> str:
-        """What a person can do, in one line; nothing where no advice is known."""
-        return " ".join(self.hints)
-
-    @property
-    def told(self) -> str:
-        """Where it would have stood, and what of it."""
-        return f"{self.name} ({'; '.join(self.wanted)})" if self.wanted else self.name
 
 
 class Blocked(Struct, frozen=True):
@@ -117,7 +93,7 @@ def _findings_text(findings: int, roots: int) -> str:
 def _help(report: AuditReport) -> str:
     names = [name for subject in report.subjects.summaries for name in subject.missing]
     wanted = list(dict.fromkeys(names))[:_SHOWN_MISSING]
-    return f" What would help: {', '.join(wanted)}." if wanted else ""
+    return f" What would help: {'; '.join(wanted)}." if wanted else ""
 
 
 def root_groups(report: AuditReport) -> list[RootGroup]:
@@ -173,38 +149,6 @@ def findings_by_subject(report: AuditReport) -> list[tuple[CheckResult, list[Out
 
 def _outcome(result: CheckResult | None) -> Outcome | None:
     return result.outcome if result else None
-
-
-def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
-    """Return what was not recorded, the most wanted first."""
-    needed: dict[str, dict[str, None]] = {}
-    wanted: dict[str, dict[str, None]] = {}
-    rules: dict[str, dict[str, None]] = {}
-    names: dict[str, dict[str, None]] = {}
-    for subject in subjects:
-        for result in subject.results:
-            if result.outcome is Outcome.NO_EVIDENCE and not _takes_an_option(result):
-                what, _, purpose = result.observed.partition(" is needed for ")
-                name = source_of(what)
-                wanted.setdefault(name, {})[what] = None
-                needed.setdefault(name, {})[purpose] = None
-                rules.setdefault(name, {})[result.rule] = None
-                names.setdefault(name, {})[subject.identity.name] = None
-    return [
-        Missing(
-            *told_together(name, wanted[name]),
-            tuple(dict.fromkeys(hint for what in wanted[name] if (hint := hint_of(what)))),
-            tuple(needed[name]),
-            tuple(rules[name]),
-            tuple(names[name]),
-        )
-        for name in sorted(rules, key=lambda name: (-len(rules[name]), name))
-    ]
-
-
-def _takes_an_option(result: CheckResult) -> bool:
-    """Whether nobody failed to record it: it needs an option, which was not given."""
-    return result.observed.startswith(OPTION_NOT_GIVEN)
 
 
 def blocked_rules(subjects: Sequence[SubjectReport]) -> list[Blocked]:
