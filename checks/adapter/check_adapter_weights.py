@@ -23,6 +23,7 @@ COLLAPSED_SHARE: Final = 0.05
     severity=ERROR,
     explains={"LIV001", "LIV010", "RES001", "RES004", "RES007"},
     advice={"load-with-wrapper"},
+    floor="finite",
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -67,6 +68,7 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     },
     advice={"load-with-wrapper"},
     fails_if_stopped=True,
+    floor="trained",
 )
 def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` is zero: the adapter changes nothing.
@@ -102,6 +104,7 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     explains={"ADP013", "RES001", "RES002", "RES007"},
     advice={"load-with-wrapper"},
     fails_if_stopped=True,
+    floor="trained",
 )
 def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` of a tower or of a layer is zero: that part was not trained.

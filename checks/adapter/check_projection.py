@@ -29,6 +29,7 @@ from colintern.families.family import Family
     explains={"LIV005", "LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES005"},
     setting="Projection",
     advice={"load-with-wrapper"},
+    floor="head",
 )
 def check_projection_is_kept(
     coverage: AdapterCoverage,
@@ -85,6 +86,7 @@ def judge_projection_in_memory(trained_parts: TrainedParts, family: Family) -> V
     setting="Projection",
     advice={"load-with-wrapper"},
     fails_if_stopped=True,
+    floor="head",
 )
 def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,
@@ -124,7 +126,13 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
     )
 
 
-@rule("PRJ003", "wrong-embedding-dimension", severity=ERROR, explains={"LIV006"})
+@rule(
+    "PRJ003",
+    "wrong-embedding-dimension",
+    severity=ERROR,
+    explains={"LIV006"},
+    floor="head",
+)
 def check_vector_size(
     embedding_dimension: int | None,
     family: Family,

@@ -24,6 +24,7 @@ from colintern.guide import Guide
     explains={"RES002"},
     setting="Mean NDCG@5",
     advice={"whole-checklist"},
+    floor="learned",
 )
 def check_mean_ndcg_is_good(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
@@ -62,6 +63,7 @@ def check_mean_ndcg_is_good(
     severity=WARNING,
     requires={"RES004"},
     advice={"whole-checklist"},
+    floor="learned",
 )
 def check_tasks_reach_their_targets(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
@@ -130,6 +132,7 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
     requires={"RES004"},
     explains={"RES001", "RES002"},
     advice={"load-with-wrapper"},
+    floor="learned",
 )
 def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTable) -> Verdict:
     """A task scores what a random ranking scores.

@@ -64,6 +64,7 @@ def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState
     explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002", "RES005"},
     live={"course"},
     advice={"whole-checklist"},
+    floor="learned",
 )
 def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verdict:
     """The loss ends where a model that knows nothing would be.
@@ -96,6 +97,7 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     explains={"LOG004", "RES001", "RES002"},
     live={"course"},
     advice={"whole-checklist"},
+    floor="learned",
 )
 def check_loss_falls(
     settled_loss: LossTrajectory,
@@ -223,6 +225,7 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
     },
     live={"course"},
     advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
+    floor="learned",
 )
 def check_loss_does_not_diverge(
     loss: LossTrajectory, gradient_norm: GradientNorms | None, training_log: TrainerState

@@ -130,7 +130,8 @@ class Audit:
     def report_of(self, subject: Subject, results: Iterable[CheckResult]) -> SubjectReport:
         """Decide the verdict of a subject that was judged."""
         identity = subject_identity(subject, self.judge(subject).resolver)
-        return subject_report(identity, results, self.setup.policy.min_evidence)
+        policy = self.setup.policy
+        return subject_report(identity, results, policy.min_evidence, policy.pass_floor)
 
     def report(self, subjects: ReportStore) -> AuditReport:
         """Decide the verdict of the whole audit."""

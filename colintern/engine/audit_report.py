@@ -6,11 +6,14 @@ from typing import Final
 import msgspec
 
 import colintern
+from colintern.engine.floor import gaps_text
 from colintern.engine.outcome import OutcomeCounts
 from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.report_store import RankedReports, ReportStore
 from colintern.engine.subject_report import SubjectReport, SubjectSummary, VerdictName
 
+_SHOWN_MISSING: Final = 3
+"""Sources that one line names."""
 SCHEMA: Final = "colintern.audit/2"
 
 
@@ -71,3 +74,16 @@ def _worst(verdicts: Collection[str]) -> VerdictName:
     if "fail" in verdicts:
         return "fail"
     return "inconclusive" if "inconclusive" in verdicts or not verdicts else "pass"
+
+
+def inconclusive_text(report: AuditReport) -> str:
+    """Say why the audit is inconclusive: what was sound, and what would settle the rest."""
+    subjects = [each for each in report.subjects.summaries if each.verdict == "inconclusive"]
+    if not any(subject.floor for subject in subjects):
+        wanted = dict.fromkeys(name for subject in subjects for name in subject.missing)
+        named = "; ".join(list(wanted)[:_SHOWN_MISSING])
+        help_ = f"; what would help: {named}" if named else ""
+        return f"nothing about the model could be judged{help_}"
+    gaps = {gap.part: gap for subject in subjects for gap in reversed(subject.floor)}
+    passed = sum(subject.counts.passed for subject in subjects)
+    return f"{gaps_text(gaps.values())}; the other {passed} checks that could be judged passed"

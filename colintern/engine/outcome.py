@@ -81,6 +81,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What of the guide's troubleshooting a finding of its rule calls for."""
     satisfies: tuple[str, ...] = ()
     """What of the guide's checklist is done where its rule passes."""
+    floor: str | None = None
+    """What of the floor of a pass its rule shows, where it comes to a verdict."""
     missing: Missing | None = None
     """What kept the rule from being judged, where it has no evidence."""
     first_known_step: int | None = None
@@ -164,6 +166,7 @@ def _catalogued(rule: Rule) -> dict[str, Any]:
         "stage": rule.stage,
         "may_explain": tuple(sorted(rule.explains)),
         "usual_fix": rule.fix,
+        "floor": rule.floor,
         "setting": rule.setting,
         "advice": rule.advice,
         "satisfies": rule.satisfies,

@@ -240,6 +240,7 @@ def _policy(request: AuditRequest, settings: Settings, recorded: Path | None) ->
         waivers=settings.waivers,
         known=read_recorded_audit(recorded) if recorded else None,
         min_evidence=_selectors(request.min_evidence, "--min-evidence") or settings.min_evidence,
+        pass_floor=settings.pass_floor,
     )
 
 

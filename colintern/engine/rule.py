@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from colintern.engine.rule_families import STAGES
-from colintern.engine.rule_fields import Advice, Moment, Role, Setting, refuse_unknown_words
+from colintern.engine.rule_fields import Advice, Floor, Moment, Role, Setting, refuse_unknown_words
 from colintern.engine.rule_page import docstring_sections
 from colintern.engine.verdict import Severity, Verdict
 
@@ -48,6 +48,8 @@ class Rule:
     """Entries of the guide's checklist that are done where the rule passes."""
     fails_if_stopped: bool
     """Whether a run that was ended in its first steps fails it, whatever ended the run."""
+    floor: Floor | None
+    """What of the floor of a pass it shows, where it comes to a verdict."""
     role: Role | None
     """What the judge itself needs it for; no two rules have the same."""
     summary: str
@@ -84,6 +86,7 @@ def rule(
     advice: Iterable[Advice] = (),
     satisfies: Iterable[Advice] = (),
     fails_if_stopped: bool = False,
+    floor: Floor | None = None,
     role: Role | None = None,
 ) -> Callable[[F], F]:
     """Declare a function as the check of a rule; the function itself is returned unchanged.
@@ -106,6 +109,7 @@ def rule(
         advice: what of the guide's troubleshooting a finding calls for.
         satisfies: what of the guide's checklist is done where the rule passes.
         fails_if_stopped: any run that was ended in its first steps fails the rule.
+        floor: what of the floor of a pass the rule shows where it comes to a verdict.
         role: what the audit itself needs the rule for.
 
     Raises:
@@ -121,7 +125,13 @@ def rule(
     live_symptoms = frozenset(live_explains)
     _refuse_idle_fields(rule_id, moments, (live_softened, live_symptoms, live_check))
     refuse_unknown_words(
-        rule_id, live=moments, advice=advised, satisfies=done, setting=setting, role=role
+        rule_id,
+        live=moments,
+        advice=advised,
+        satisfies=done,
+        setting=setting,
+        floor=floor,
+        role=role,
     )
 
     def attach(check: F) -> F:
@@ -141,6 +151,7 @@ def rule(
             advice=advised,
             satisfies=done,
             fails_if_stopped=fails_if_stopped,
+            floor=floor,
             role=role,
             summary=sections["Summary"],
             why=sections["Why"],

@@ -10,6 +10,10 @@ Moment = Literal["start", "course"]
 Role = Literal["malformed-files", "escaping-files"]
 """What the judge itself needs a rule for: it blocks whatever needed such a file, and reports it."""
 
+Floor = Literal["finite", "trained", "head", "learned"]
+"""What a rule shows of a model where it comes to a verdict: that its weights are numbers, that
+training has moved them, that its head is whole, that it has learned. A pass rests on these."""
+
 Setting = Literal[
     # The recipe of a run.
     "Recipe",
@@ -74,6 +78,7 @@ Advice = Literal[
 `whole-checklist` is for symptoms: where nothing explains one, the whole list is gone through."""
 
 _VOCABULARIES: Final[dict[str, Any]] = {
+    "floor": Floor,
     "live": Moment,
     "role": Role,
     "setting": Setting,

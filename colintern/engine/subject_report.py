@@ -9,6 +9,7 @@ import msgspec
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder.unread_files import UnreadFiles
 from colintern.artifacts.printable import printable
+from colintern.engine.floor import JUDGED, Gap, gaps_in, is_narrowed
 from colintern.engine.outcome import CheckResult, Outcome, OutcomeCounts
 from colintern.engine.resolver import Resolver
 from colintern.engine.root_causes import Finding, RootCause, root_causes
@@ -23,9 +24,6 @@ _SHOWN_IGNORED: Final = 12
 """In one line; the JSON has more."""
 _NAME_CHARACTERS: Final = 160
 """Of the name of one ignored file."""
-_JUDGED: Final = frozenset(
-    {Outcome.PASSED, Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR}
-)
 
 
 class SubjectIdentity(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,8 +68,10 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
     """Rules and families that the policy wants judged, and that were not."""
     plan: bool = False
     """Whether it is the plan of a training that has not begun."""
-    floor: tuple[str, ...] = ()
-    """Parts of the floor that are not met."""
+    floor: tuple[Gap, ...] = ()
+    """Parts of the floor that nothing was judged of."""
+    narrowed: bool = False
+    """Whether a selection of rules left some of the floor out."""
 
     def result(self, rule: str) -> CheckResult:
         """Return the result of the rule `rule`, which must have been judged."""
@@ -80,7 +80,7 @@ class SubjectReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def num_judged(self) -> int:
         """How many rules came to a verdict."""
-        return sum(result.outcome in _JUDGED for result in self.results)
+        return sum(result.outcome in JUDGED for result in self.results)
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -107,7 +107,8 @@ class SubjectSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Root causes with the names of their rules."""
     unmet: tuple[str, ...]
     plan: bool
-    floor: tuple[str, ...]
+    floor: tuple[Gap, ...]
+    narrowed: bool
     missing: tuple[str, ...]
     num_demanded: int
     """Rules without evidence that gate for the want of it."""
@@ -127,6 +128,7 @@ class SubjectSummary(msgspec.Struct, frozen=True, kw_only=True):
             unmet=report.unmet,
             plan=report.plan,
             floor=report.floor,
+            narrowed=report.narrowed,
             missing=report.missing,
             num_demanded=sum(
                 result.gates and result.outcome is Outcome.NO_EVIDENCE for result in report.results
@@ -146,23 +148,30 @@ def _badness(report: SubjectReport) -> tuple[int, bool, int, int]:
 
 
 def subject_report(
-    identity: SubjectIdentity, results: Iterable[CheckResult], min_evidence: Sequence[str] = ()
+    identity: SubjectIdentity,
+    results: Iterable[CheckResult],
+    min_evidence: Sequence[str] = (),
+    pass_floor: Sequence[str] = (),
 ) -> SubjectReport:
     """Put the results of a subject in order and decide its verdict.
 
     It fails when anything gates, or when the policy wants something judged that was not; it is
-    inconclusive when nothing about the model could be judged; else it passes.
+    inconclusive when a pass would rest on too little; else it passes.
     """
     ordered = tuple(sorted(results, key=lambda result: result.rule))
-    judged = {name for result in ordered if result.outcome in _JUDGED for name in _names(result)}
+    judged = {name for result in ordered if result.outcome in JUDGED for name in _names(result)}
     unmet = tuple(name for name in min_evidence if name not in judged)
+    gaps = gaps_in(ordered, pass_floor, identity.kind)
+    verdict = "fail" if unmet else _verdict(ordered)
     return SubjectReport(
         identity=identity,
-        verdict="fail" if unmet else _verdict(ordered),
+        verdict="inconclusive" if verdict == "pass" and gaps else verdict,
         counts=OutcomeCounts.of(ordered),
         roots=_roots(ordered),
         results=ordered,
         unmet=unmet,
+        floor=gaps,
+        narrowed=is_narrowed(ordered, pass_floor, identity.kind),
     )
 
 
@@ -175,7 +184,7 @@ def _verdict(results: Sequence[CheckResult]) -> VerdictName:
         return "fail"
     # An audit of nothing but SEC or ENV was asked for as such.
     telling = [result for result in results if result.family not in _BOOKKEEPING] or results
-    return "pass" if any(result.outcome in _JUDGED for result in telling) else "inconclusive"
+    return "pass" if any(result.outcome in JUDGED for result in telling) else "inconclusive"
 
 
 def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:

@@ -78,7 +78,7 @@ def _subject(subject: SubjectSummary) -> dict[str, Any]:
         "verdict": subject.verdict,
         "unmet_evidence": list(subject.unmet),
         "plan": subject.plan,
-        "floor": list(subject.floor),
+        "floor": [gap.part for gap in subject.floor],
         "counts": _counts(subject.counts),
     }
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from colintern.engine.audit_report import AuditReport
+from colintern.engine.floor import gaps_text
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.subject_report import SubjectReport
 
@@ -83,6 +84,8 @@ def _subject_lines(subject: SubjectReport) -> Iterator[str]:
         yield " · ".join(escaped(fact) for fact in facts)
         yield ""
     yield from (f"- **not judged, but the policy wants it**: {name}" for name in subject.unmet)
+    if subject.floor:
+        yield f"- **too little for a pass**: {escaped(gaps_text(subject.floor))}"
     for number, root in enumerate(subject.roots, start=1):
         result = subject.result(root.rule)
         yield f"{number}. **{root.rule} {result.name}**: {escaped(result.observed)}"

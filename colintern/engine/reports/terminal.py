@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from colintern.engine.audit_report import AuditReport
+from colintern.engine.audit_report import AuditReport, inconclusive_text
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import WIDTH, finding_text, one_line
 from colintern.engine.reports.missing_evidence import missing_evidence
@@ -176,11 +176,13 @@ def _reason(report: AuditReport) -> str:
             "whether --select, --skip-rules, -k or -m leave any"
         )
     if report.verdict == "inconclusive":
-        return f": nothing about the model could be judged{_help(report, 'inconclusive')}"
+        return f": {inconclusive_text(report)}"
     if report.verdict == "pass" and judged < total * _MOST:
         return f", but only {judged} of {total} checks could be judged{_help(report, 'pass')}"
     of = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
-    return f" ({judged} of {total} checks{of} judged)"
+    narrowed = report.verdict == "pass" and any(subject.narrowed for subject in subjects)
+    left = "; the selection leaves out some of what a pass rests on" if narrowed else ""
+    return f" ({judged} of {total} checks{of} judged{left})"
 
 
 def _unjudged(report: AuditReport) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.engine.audit_report import AuditReport
+from colintern.engine.audit_report import AuditReport, inconclusive_text
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.subject_report import SubjectReport
 
@@ -21,7 +21,6 @@ MOST_PRINTED: Final = 5
 MOST_FINDINGS: Final = 60
 
 VERDICT_WORDS: Final = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
-_SHOWN_MISSING: Final = 3
 
 
 class RootEntry(Struct, frozen=True):
@@ -77,7 +76,8 @@ def _sentences(report: AuditReport) -> Iterator[str]:
     judged = sum(subject.num_judged for subject in subjects)
     total = sum(subject.num_checks for subject in subjects)
     if report.verdict == "inconclusive" and not several:
-        yield f"Nothing about the model could be judged.{_help(report)}"
+        text = inconclusive_text(report)
+        yield f"{text[:1].upper()}{text[1:]}."
     elif not findings:
         yield f"No finding in {_count(judged, 'judged check')}."
     if judged < total:
@@ -88,12 +88,6 @@ def _findings_text(findings: int, roots: int) -> str:
     if findings == roots:
         return f"{_count(findings, 'finding')}, each with its own cause."
     return f"{_count(findings, 'finding')} {_come(findings)} down to {_count(roots, 'root cause')}."
-
-
-def _help(report: AuditReport) -> str:
-    names = [name for subject in report.subjects.summaries for name in subject.missing]
-    wanted = list(dict.fromkeys(names))[:_SHOWN_MISSING]
-    return f" What would help: {'; '.join(wanted)}." if wanted else ""
 
 
 def root_groups(report: AuditReport) -> list[RootGroup]:
