@@ -1,13 +1,13 @@
 """The families of rules: one entry has all that is known of one, in the order of breakage."""
 
+from dataclasses import dataclass
 from typing import Final, Literal
-
-from msgspec import Struct
 
 Remedy = Literal["train", "evaluate"]
 
 
-class RuleFamily(Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleFamily:
     """All rules whose ids begin with the same letters."""
 
     prefix: str
