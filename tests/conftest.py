@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from builders.healthy_run import write_healthy_run
+from support.fast_subset import FAST, why_module_is_slow, why_slow
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # One worker a core: threads of torch would only wait for each other.
@@ -23,10 +24,20 @@ hypothesis.settings.load_profile("colintern")
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_ignore_collect(collection_path, config):
+    # Not deselected later: to collect a module is to import it, torch and all.
+    if config.option.markexpr != FAST or collection_path.suffix != ".py":
+        return None
+    is_test = collection_path.name.startswith("test_")
+    return True if is_test and why_module_is_slow(collection_path) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("error"), append=False)
+        if (why := why_slow(item)) is not None:
+            item.add_marker(pytest.mark.slow(why))
     if not config.option.markexpr and not any("::" in name for name in config.args):
         # Long proofs run when they are asked for: by `-m acceptance` or by name.
         long = [item for item in items if item.get_closest_marker("acceptance")]

@@ -33,7 +33,7 @@ class Clock:
 def watched(tmp_path, monkeypatch):
     """Make an audit whose judging is counted and takes as long as the clock says."""
 
-    def make(clock, *, stop_on="never", described=None):
+    def make(clock, *, stop_on="never", described=None, steps=()):
         judge = live_audit.judge_live
 
         def counted(*arguments):
@@ -44,7 +44,8 @@ def watched(tmp_path, monkeypatch):
         monkeypatch.setattr(live_audit, "judge_live", counted)
         monkeypatch.setattr(live_audit, "time", clock)
         here, told = replace(subject(described or manifest()), path=tmp_path), []
-        audit = LiveAudit(here, stop_on=stop_on, policy=Policy(), tell=told.append)
+        options = {"stop_on": stop_on, "policy": Policy(), "steps": steps}
+        audit = LiveAudit(here, tell=told.append, **options)
         audit.begin(HEADER, [])
         return audit, told
 
@@ -134,9 +135,8 @@ def test_a_nan_is_judged_however_dear_it_is(watched):
 
 @pytest.mark.parametrize(("first", "is_taken"), [(1, True), (101, False)])
 def test_steps_stand_for_rows_of_a_run_from_its_start(watched, first, is_taken):
-    audit, _ = watched(Clock())
     rows = rows_of(HEALTHY[:40])
     steps = [{**row, "step": row["step"] + first - 1} for row in rows]
+    audit, _ = watched(Clock(), steps=steps)
     log(audit, [{**steps[9], "step": first + 9}])
-    audit.steps = steps
     assert (len(audit._telling_rows()) == len(steps)) is is_taken
