@@ -7,7 +7,6 @@ it is interrupted.
 """
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,10 @@ from typing import Any
 import pytest
 from pytest_html.basereport import BaseReport  # type: ignore[import-untyped]
 
-from colintern.artifacts.printable import printable
 from colintern.engine.audit_report import AuditReport
-from colintern.engine.reports.html.figures import MOST_SUBJECTS, SubjectFigures, subject_figures
-from colintern.engine.reports.html.page import page, page_title, report_block, unfinished_block
+from colintern.engine.outputs import written
+from colintern.engine.reports.html.page import drawn_block, page, page_title, unfinished_block
 from colintern.engine.resolver import Resolver
-from pytest_colintern.outputs import written
 
 
 class HtmlReport:
@@ -58,7 +55,7 @@ class HtmlReport:
                 plugin._template, plugin._write_report = self, write  # noqa: SLF001
 
     def _write(self, path: Path, text: str) -> None:
-        for problem in written(path, text):
+        for problem in written(path, [text]):
             self._complain(problem)
 
     def render(self, *, additional_summary: dict[str, list[str]], **_: Any) -> str:
@@ -78,34 +75,4 @@ class HtmlReport:
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
         """Put the audit in."""
         report = self._report()
-        if report is None:
-            prefix.append(unfinished_block())
-            return
-        drawn = report.worst_first[:MOST_SUBJECTS]
-        figures = [self._figures(subject.identity.name) for subject in drawn]
-        prefix.append(report_block(report, figures, written=datetime.now().astimezone()))
-
-    def _figures(self, subject: str) -> SubjectFigures:
-        return subject_figures(subject, self._evidence(subject))
-
-
-def register_html(
-    config: pytest.Config,
-    report: Callable[[], AuditReport | None],
-    evidence: Callable[[str], Resolver],
-    complain: Callable[[str], None],
-) -> None:
-    """Make pytest-html's page ours.
-
-    Raises:
-        pytest.UsageError: the page cannot be written where `--html` says.
-    """
-    path = Path(config.getoption("htmlpath")).expanduser()
-    if path.is_dir():
-        raise pytest.UsageError(f"--html {printable(path)}: is a folder; name a file")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise pytest.UsageError(f"--html {printable(path)}: {error.strerror}") from error
-    filler = HtmlReport(config, report, evidence, complain)
-    config.pluginmanager.register(filler, "colintern-html")
+        prefix.append(unfinished_block() if report is None else drawn_block(report, self._evidence))

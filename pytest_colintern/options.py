@@ -31,7 +31,7 @@ def add_options(parser: pytest.Parser) -> None:
             "FILE",
             "an audit recorded with --audit-json: only findings that are new since then gate",
         ),
-        ("--audit-json", "FILE", "write the audit as JSON (schema colintern.audit/1)"),
+        ("--audit-json", "FILE", "write the audit as JSON (schema colintern.audit/2)"),
         ("--audit-markdown", "FILE", "write the audit as Markdown, for a pull request"),
         ("--audit-sarif", "FILE", "write the findings as SARIF 2.1.0, for code scanning"),
     ):

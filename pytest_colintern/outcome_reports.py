@@ -7,7 +7,8 @@ import pytest
 
 from colintern.engine.outcome import Outcome
 from colintern.engine.reports.finding_text import finding_text
-from pytest_colintern.rule_item import RuleItem, skipped_outcomes
+from colintern.engine.reports.junit_report import SKIPPED, skip_reason
+from pytest_colintern.rule_item import RuleItem
 
 _LETTERS: Final = {
     Outcome.PASSED: (".", {"green": True}),
@@ -44,10 +45,10 @@ class OutcomeReports:
             if result.outcome is Outcome.ERROR:
                 # What pytest calls an error, not a failure: so JUnit and others tell it.
                 report.when = "setup"
-        elif result.outcome in skipped_outcomes():
+        elif result.outcome in SKIPPED:
             report.outcome = "skipped"
-            reason = f"{result.outcome.label}: {result.waiver or result.observed}"
-            report.longrepr = (str(item.path), item.reportinfo()[1] + 1, reason)
+            place = str(item.path), item.reportinfo()[1] + 1
+            report.longrepr = (*place, skip_reason(result))
         report.colintern = msgspec.to_builtins(result)  # type: ignore[attr-defined]
         return report
 

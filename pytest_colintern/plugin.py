@@ -4,10 +4,6 @@ The plugin is installed beside other people's tests, so this module imports noth
 and registers nothing else without `--checkpoint`.
 """
 
-import gc
-import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,9 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("help", default=False):
         return
     if config.getoption("colintern_checkpoint"):
-        # The matrices are small: a linear algebra library spends more on waking its threads.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-        with _modules_kept_for_good():
+        from colintern.engine.imports import (  # noqa: PLC0415 - as below
+            modules_kept_for_good,
+        )
+
+        with modules_kept_for_good():
             from pytest_colintern.session import (  # noqa: PLC0415 - slow, and rarely needed
                 register_audit,
             )
@@ -43,24 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
-@contextmanager
-def _modules_kept_for_good() -> Generator[None]:
-    """Import without collecting garbage, and leave the modules out of later collections.
-
-    A tenth of an audit goes into looking for garbage among modules otherwise. Once a process: what
-    is garbage at that moment is never freed.
-    """
-    if gc.get_freeze_count() or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
 def _named_checks(config: pytest.Config) -> str | None:
     """Return the argument that is our checks folder or a `check_*.py` file, if any."""
     ours = Path(__file__).parent
@@ -68,7 +48,7 @@ def _named_checks(config: pytest.Config) -> str | None:
     for argument in config.args:
         path = Path(config.invocation_params.dir, str(argument).partition("::")[0])
         is_check_file = path.name.startswith("check_") and path.suffix == ".py" and path.is_file()
-        is_clones = path.name == "checks" and (path.parent / ours.name).is_dir()
+        is_clones = path.name == "checks" and (path.parent / ours.name / "plugin.py").is_file()
         if is_check_file or is_clones or path in folders or path.resolve() in folders:
             return str(argument)
     return None

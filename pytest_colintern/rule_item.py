@@ -11,7 +11,8 @@ import pytest
 
 from colintern.engine.catalogue import load_check_file, rules_in
 from colintern.engine.judge import Judge
-from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.outcome import CheckResult
+from colintern.engine.reports.junit_report import properties_of
 from colintern.engine.resolver import Provider, parameters_of, providers_of
 from colintern.engine.rule import Rule
 from colintern.engine.subjects import Subject
@@ -122,16 +123,11 @@ class RuleItem(pytest.Function):
         """Judge; nothing is raised, the outcome is in `result`."""
         given = {name: self.funcargs.get(name) for name in self._fixtureinfo.argnames}
         self.result = self.judge.result(self.rule, obstacle=self._obstacle, given=given)
-        self.user_properties += _properties(self.result)
+        self.user_properties += properties_of(self.result)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Point at the rule's own function."""
         return self.path, self.rule.check.__code__.co_firstlineno - 1, self.name
-
-
-def skipped_outcomes() -> frozenset[Outcome]:
-    """Outcomes that pytest knows as skipped."""
-    return frozenset({Outcome.NO_EVIDENCE, Outcome.BLOCKED, Outcome.WAIVED})
 
 
 def _fixture_names(rule: Rule, evidence_names: frozenset[str]) -> list[str]:
@@ -152,10 +148,3 @@ def _fixture_taker(rule: Rule, evidence_names: frozenset[str]) -> Callable[..., 
     take.__doc__ = rule.check.__doc__
     take.__name__ = rule.check.__name__
     return take
-
-
-def _properties(result: CheckResult) -> list[tuple[str, object]]:
-    """What a JUnit file says beside pass, failure and skipped."""
-    names = ("rule", "name", "family", "subject", "observed", "expected")
-    properties: list[tuple[str, object]] = [(name, getattr(result, name)) for name in names]
-    return [*properties, ("severity", result.severity.value), ("outcome", result.outcome.value)]

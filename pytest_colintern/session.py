@@ -1,7 +1,7 @@
 """The audit inside pytest: collecting rules, judging them, and telling the verdict."""
 
-import time
-from collections.abc import Generator
+from collections import Counter
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,30 +9,22 @@ import msgspec
 import pytest
 
 from colintern.artifacts.printable import printable
-from colintern.engine.audit_report import AuditReport, SubjectIdentity, audit_report
-from colintern.engine.catalogue import (
-    LIVE_CHECKS,
-    merged_rules,
-    shipped_file,
-    shipped_files,
-    shipped_rules,
-)
-from colintern.engine.identity import subject_identity
+from colintern.engine.audit import Audit
+from colintern.engine.audit_report import AuditReport
+from colintern.engine.catalogue import LIVE_CHECKS, shipped_file, shipped_files
 from colintern.engine.judge import Judge
 from colintern.engine.outcome import CheckResult
-from colintern.engine.policy_in_force import policy_in_force
-from colintern.engine.providers import GIVEN, judge_of, shipped_providers
+from colintern.engine.outputs import tell_ci, write_outputs
+from colintern.engine.report_store import ReportStore
 from colintern.engine.reports.github_actions import WorkflowCommands
-from colintern.engine.reports.terminal import finding_lines, verdict_lines
-from colintern.engine.resolver import Provider, Resolver, providers_of
+from colintern.engine.reports.terminal import Line, finding_lines, verdict_lines
+from colintern.engine.resolver import providers_of
 from colintern.engine.subjects import Subject
 from colintern.live import evidence as live_evidence
-from pytest_colintern.audit_mistakes import audit_mistakes
 from pytest_colintern.evidence_fixtures import offer_evidence_fixtures
 from pytest_colintern.outcome_reports import OutcomeReports, letters_text
-from pytest_colintern.outputs import tell_ci, write_outputs
+from pytest_colintern.request import setup_of
 from pytest_colintern.rule_item import RuleFile, RuleItem
-from pytest_colintern.setup import AuditSetup, audit_setup
 
 EXIT_INCONCLUSIVE: Final = pytest.ExitCode.NO_TESTS_COLLECTED
 """5: nothing was judged, as pytest says it when there was nothing to test."""
@@ -51,18 +43,21 @@ def register_audit(config: pytest.Config) -> None:
     Raises:
         pytest.UsageError: an option or a setting cannot be used.
     """
-    setup = audit_setup(config)
+    audit = Audit(setup_of(config), providers_of(live_evidence))
     config.option.reportchars = ""
-    commands = WorkflowCommands(config)
-    session = AuditSession(config, setup, commands)
-    config.pluginmanager.register(session, "colintern-audit")
-    if commands.active:
-        config.pluginmanager.register(commands, "colintern-workflow-commands")
-    config.pluginmanager.register(OutcomeReports(), "colintern-outcomes")
-    if config.getoption("htmlpath", default=None) is not None and not commands.is_worker:
-        from pytest_colintern.html_plugin import register_html  # noqa: PLC0415 - rarely needed
+    session = AuditSession(config, audit)
+    plugins = config.pluginmanager
+    plugins.register(session, "colintern-audit")
+    plugins.register(OutcomeReports(), "colintern-outcomes")
+    if "html" in audit.setup.outputs:
+        from pytest_colintern.html_plugin import HtmlReport  # noqa: PLC0415 - rarely needed
 
-        register_html(config, lambda: session.report, session.evidence, session.note_unwritten)
+        page = HtmlReport(config, lambda: session.report, audit.evidence, session.note_unwritten)
+        plugins.register(page, "colintern-html")
+    if plugins.has_plugin("xdist"):
+        from pytest_colintern.workers import WorkerHooks  # noqa: PLC0415 - where xdist is
+
+        plugins.register(WorkerHooks(), "colintern-workers")
     if config.getoption("showfixtures"):
         offer_evidence_fixtures(config)
 
@@ -70,33 +65,19 @@ def register_audit(config: pytest.Config) -> None:
 class AuditSession:
     """One audit. With xdist every worker judges, and only the controller tells the verdict."""
 
-    def __init__(
-        self, config: pytest.Config, setup: AuditSetup, commands: WorkflowCommands
-    ) -> None:
-        """Start from a checked setup."""
+    def __init__(self, config: pytest.Config, audit: Audit) -> None:
+        """Start from an audit with the shipped rules."""
         self._config = config
-        self._setup = setup
-        self._start = time.perf_counter()
-        self._catalogue = shipped_rules()
-        self._providers: dict[str, Provider] = providers_of(live_evidence)
+        self._audit = audit
         self._judges: dict[Subject, Judge] = {}
-        self._results: dict[tuple[str, str], CheckResult] = {}
-        self._report: AuditReport | None = None
+        self._left: Counter[Subject] = Counter()
+        self._results: dict[str, list[CheckResult]] = {}
         self._collected_all = True
-        self._breakdowns: list[str] = []
         self._unwritten: list[str] = []
-        self._commands = commands
-        self._policy = policy_in_force(setup.policy, setup.settings, setup.audit_baseline)
-
-    @property
-    def report(self) -> AuditReport | None:
+        self._commands = WorkflowCommands()
+        self._is_worker = hasattr(config, "workerinput")
+        self.report: AuditReport | None = None
         """The audit, or None before its verdict."""
-        return self._report
-
-    def evidence(self, name: str) -> Resolver:
-        """Return the evidence of the subject called `name`."""
-        subject = next(subject for subject in self._setup.subjects if subject.name == name)
-        return self._judge(subject).resolver
 
     def note_unwritten(self, problem: str) -> None:
         """Remember that a report could not be written, and why."""
@@ -104,10 +85,10 @@ class AuditSession:
 
     def pytest_report_header(self) -> list[str]:
         """Name the policy's file and the subjects."""
-        first, *others = self._policy.lines()
+        first, *others = self._audit.policy.lines()
         subjects = [
             f"subject: {subject.name} ({printable(subject.path, limit=1_000)})"
-            for subject in self._setup.subjects
+            for subject in self._audit.setup.subjects
         ]
         return [f"colintern audit, {first}", *others, *subjects, letters_text()]
 
@@ -122,8 +103,8 @@ class AuditSession:
         if not _is_check_file(file_path) or self._is_left_out(file_path):
             return None
         file: RuleFile = RuleFile.from_parent(parent, path=file_path)
-        file.subjects = self._setup.subjects
-        file.selected = self._setup.selected
+        file.subjects = self._audit.setup.subjects
+        file.selected = self._audit.setup.selected
         file.judges = self._judge
         file.register = self._register
         file.offer_fixtures = lambda: offer_evidence_fixtures(self._config)
@@ -131,7 +112,7 @@ class AuditSession:
 
     def _is_left_out(self, path: Path) -> bool:
         """The live rules load the model, which nothing does unasked."""
-        return not self._setup.options.live and (
+        return not self._audit.setup.options.live and (
             path.match(LIVE_CHECKS) and shipped_file(path) == shipped_files().get(path.name)
         )
 
@@ -150,93 +131,122 @@ class AuditSession:
         )
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Refuse ids that do not exist: a typo must not be silent."""
-        mistakes = audit_mistakes(
-            self._setup, self._catalogue, live=self._config.getoption("colintern_live")
-        )
-        if mistakes:
+        """Refuse ids that do not exist (a typo must not be silent); judge subject by subject."""
+        if mistakes := self._audit.mistakes:
             raise pytest.UsageError("\n".join(mistakes))
-        items[:] = [item for item in items if isinstance(item, RuleItem)]
+        place = {subject: number for number, subject in enumerate(self._audit.setup.subjects)}
+        rules = [item for item in items if isinstance(item, RuleItem)]
+        rules.sort(key=lambda rule: place[rule.subject])
+        items[:] = rules
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Count what is to be judged of each subject: its evidence can go with its last rule."""
+        self._left = Counter(item.subject for item in session.items if isinstance(item, RuleItem))
+
+    def pytest_runtest_logfinish(self) -> None:
+        """Let the evidence of a subject go after its last rule."""
+        for subject in [subject for subject, number in self._left.items() if not number]:
+            del self._left[subject]
+            if len(self._audit.setup.subjects) > 1:
+                self._judges.pop(subject, None)
+
+    def pytest_runtest_teardown(self, item: pytest.Item) -> None:
+        """Count down."""
+        if isinstance(item, RuleItem):
+            self._left[item.subject] -= 1
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather results; under xdist this is where they arrive from the workers."""
         if (found := getattr(report, "colintern", None)) is not None:
             result = msgspec.convert(found, CheckResult)
-            self._results[result.subject, result.rule] = result
+            self._results.setdefault(result.subject, []).append(result)
         elif report.failed:
             self._note_breakdown(report)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionstart(self) -> Generator[None, object, object]:
+        """Stop the commands of a CI service before anything is printed."""
+        self._stop_commands(self._commands.stopped)
+        return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(
         self, session: pytest.Session, exitstatus: int
     ) -> Generator[None, object, object]:
         """Decide the verdict, write the outputs, and have the last word on the terminal."""
-        if hasattr(self._config, "workerinput") or self._config.getoption("collectonly"):
-            return (yield)
-        if self._collected_all:
+        is_audit = not (self._is_worker or self._config.getoption("collectonly"))
+        if self._collected_all and is_audit:
             # The audit prints its findings: pytest's own summary repeats each and is quadratic.
             self._config.option.tbstyle = "no"
-        if exitstatus in _REPLACEABLE:
-            self._report = self._make_report()
-            codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
-            session.exitstatus = codes.get(self._report.verdict, EXIT_INCONCLUSIVE)
-            self._unwritten += write_outputs(self._config, self._report)
-        outcome = yield
-        if self._unwritten:
-            self._print([(line, {"red": True}) for line in self._unwritten], "reports")
-        if self._report is not None:
-            if self._unwritten:
-                # Whoever waits for a report must not take its absence for a verdict.
-                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
-            told = tell_ci(self._report, self._commands)
-            self._print([(line, {}) for line in told], "annotations")
-            self._print(list(verdict_lines(self._report)), "audit")
+        try:
+            if is_audit and exitstatus in _REPLACEABLE:
+                self._decide(session)
+            outcome = yield
+            if is_audit:
+                self._conclude(session)
+        finally:
+            self._stop_commands(self._commands.resumed)
         return outcome
 
     def pytest_terminal_summary(self) -> None:
         """Print the findings."""
-        if self._report is not None:
+        if self.report is not None:
             verbose = self._config.get_verbosity() > 0
-            self._print(list(finding_lines(self._report, verbose=verbose)), "findings")
+            self._print(_findings(self.report, verbose=verbose), "findings")
+
+    def _decide(self, session: pytest.Session) -> None:
+        store = ReportStore()
+        for subject in self._audit.setup.subjects:
+            store.append(self._audit.report_of(subject, self._results.pop(subject.name, [])))
+        self.report = self._audit.report(store)
+        codes = {"pass": pytest.ExitCode.OK, "fail": pytest.ExitCode.TESTS_FAILED}
+        session.exitstatus = codes.get(self.report.verdict, EXIT_INCONCLUSIVE)
+        self._unwritten += write_outputs(self._audit.setup.outputs, self.report)
+
+    def _conclude(self, session: pytest.Session) -> None:
+        if self._unwritten:
+            self._print([(line, {"red": True}) for line in self._unwritten], "reports")
+        if self.report is not None:
+            if self._unwritten:
+                # Whoever waits for a report must not take its absence for a verdict.
+                session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
+            told = tell_ci(self.report, self._commands)
+            self._print([(line, {}) for line in told], "annotations")
+            self._print(list(verdict_lines(self.report)), "audit")
 
     def _judge(self, subject: Subject) -> Judge:
         if subject not in self._judges:
-            setup = self._setup
-            self._judges[subject] = judge_of(
-                subject, setup.options, self._catalogue, setup.policy, self._providers
-            )
+            self._judges[subject] = self._audit.judge(subject)
         return self._judges[subject]
 
     def _register(self, file: RuleFile) -> frozenset[str]:
         """Take a file's rules and evidence in; return the names of all evidence so far."""
-        self._catalogue = merged_rules([self._catalogue.values(), file.rules.values()])
-        self._providers |= file.providers
-        return frozenset({*GIVEN, *shipped_providers(), *self._providers})
+        self._audit.register(file.rules.values(), file.providers)
+        return self._audit.evidence_names
 
     def _note_breakdown(self, report: pytest.CollectReport | pytest.TestReport) -> None:
         """Remember what failed without a result: a lost worker, a fixture, a broken check file."""
         reason = report.longreprtext.strip().split("\n")[-1] or "failed"
-        self._breakdowns.append(printable(f"{report.nodeid}: {reason}"))
+        self._audit.breakdowns.append(printable(f"{report.nodeid}: {reason}"))
 
-    def _make_report(self) -> AuditReport:
-        return audit_report(
-            [self._identity(subject) for subject in self._setup.subjects],
-            self._results.values(),
-            duration_seconds=time.perf_counter() - self._start,
-            policy=self._policy,
-            breakdowns=tuple(self._breakdowns),
-        )
-
-    def _identity(self, subject: Subject) -> SubjectIdentity:
-        return subject_identity(subject, self._judge(subject).resolver)
-
-    def _print(self, lines: list[tuple[str, dict[str, bool]]], title: str) -> None:
+    def _stop_commands(self, line: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is None or not lines:
-            return
-        terminal.section(title)
-        for text, markup in lines:
+        if terminal is not None and self._commands.active and not self._is_worker:
+            terminal.write_line(line)
+
+    def _print(self, lines: Iterable[Line], title: str) -> None:
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        has_title = False
+        for text, markup in lines if terminal is not None else ():
+            if not has_title:
+                terminal.section(title)
+                has_title = True
             terminal.line(text, **markup)
+
+
+def _findings(report: AuditReport, *, verbose: bool) -> Iterable[Line]:
+    for subject in report.subjects:
+        yield from finding_lines(subject, verbose=verbose)
 
 
 class _Nothing(pytest.File):

@@ -13,6 +13,7 @@ from colintern.diagnostics.adapter.faults import (
 )
 from colintern.diagnostics.adapter.safe_pattern import INVALID
 from colintern.diagnostics.adapter.targets import declares
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -25,6 +26,10 @@ from colintern.families.outline.modules import ModuleOutline
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV007", "LIV009", "LOG004", "PRJ001", "PRJ002", "RES001", "RES002", "RES005"},
+    live={"start"},
+    setting="Projection",
+    advice={"load-with-wrapper", "target-modules"},
+    satisfies={"target-modules"},
 )
 def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verdict:
     """The projection is in neither `target_modules` nor `modules_to_save`.
@@ -38,7 +43,11 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
     """
     declared = declares(adapter, family.projection)
     if declared is None:
-        raise NoEvidence("a pattern that can be tried safely", needed_for="what LoRA targets")
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what="a pattern that can be tried safely",
+            needed_for="the modules that LoRA targets",
+        )
     entries = listed(list(adapter.target_entries), most=3) or "nothing"
     return Verdict(
         declared,
@@ -68,6 +77,9 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
         "RES002",
         "RES005",
     },
+    setting="LoRA reaches",
+    advice={"target-modules"},
+    satisfies={"target-modules"},
 )
 def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     r"""Entries of `target_modules` match no module, so those layers were not trained.
@@ -84,7 +96,13 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     if coverage.problem == INVALID:
         return _unreadable_pattern(coverage)
     if not coverage.entries or coverage.problem:
-        raise NoEvidence(coverage.problem or "`target_modules`", needed_for="what LoRA targets")
+        what = "a pattern that can be tried safely" if coverage.problem else "`target_modules`"
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what=what,
+            detail=f"found {coverage.problem}" if coverage.problem else "",
+            needed_for="the modules that LoRA targets",
+        )
     close = close_targets(coverage)
     return Verdict(
         not coverage.unmatched,
@@ -110,6 +128,9 @@ def _unreadable_pattern(coverage: AdapterCoverage) -> Verdict:
     severity=ERROR,
     requires={"ADP001"},
     explains={"ADP009", "LOG004", "RES001", "RES002"},
+    setting="LoRA reaches",
+    advice={"target-modules"},
+    satisfies={"target-modules"},
 )
 def check_language_model_is_covered(
     coverage: AdapterCoverage, outline: ModuleOutline, family: Family
@@ -167,6 +188,8 @@ def check_vision_tower_is_left(coverage: AdapterCoverage, family: Family) -> Ver
     up_to=ERROR,
     requires={"ADP001"},
     explains={"ADP006", "ADP007", "ADP012", "LIV006", "PRJ001", "PRJ002", "RES007"},
+    setting="LoRA reaches",
+    advice={"load-with-wrapper"},
 )
 def check_tensors_fit_config(
     coverage: AdapterCoverage, base_tensors: TensorStore | None
@@ -203,6 +226,7 @@ def check_tensors_fit_config(
     severity=ERROR,
     requires={"ADP001"},
     explains={"ADP009", "LIV004", "LIV006", "LIV007", "LIV010", "RES001", "RES005"},
+    advice={"load-with-wrapper"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:
     """Tensor names follow no layout that PEFT and transformers load: LoRA would be dropped.

@@ -9,6 +9,8 @@ from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.run.layout import ADAPTER_PICKLE, ADAPTER_WEIGHTS, RunLayout
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.weights.base_identity import BaseIdentity
+from colintern.engine.evidence import sources
+from colintern.engine.evidence.adapter import no_adapter
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -25,7 +27,14 @@ _FEWEST_TRACES: Final = 2
 """One trace cannot contradict itself."""
 
 
-@rule("ADP001", "not-an-adapter", severity=ERROR, explains={"ADP002", "ADP003"})
+@rule(
+    "ADP001",
+    "not-an-adapter",
+    severity=ERROR,
+    explains={"ADP002", "ADP003"},
+    advice={"load-with-wrapper", "enable-peft"},
+    satisfies={"enable-peft"},
+)
 def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     """The run has no `adapter_config.json`: it was trained without PEFT, or the file was lost.
 
@@ -40,7 +49,7 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     found = "adapter_config.json" in names
     weights = sorted(filter(_WEIGHTS.fullmatch, names))
     if not found and (layout.kind == "merged" or family is None or not weights):
-        raise NoEvidence(layout.missing_adapter, needed_for="whether LoRA was used")
+        raise no_adapter(layout, needed_for="telling whether LoRA was used")
     return Verdict(
         found,
         observed="adapter_config.json is there" if found else f"only {listed(weights, most=3)}",
@@ -57,6 +66,8 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
     up_to=ERROR,
     requires={"ADP001"},
     explains={"LIV006"},
+    setting="Base model",
+    advice={"load-with-wrapper"},
 )
 def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConfig) -> Verdict:
     """The recorded base cannot be found by anybody else, or is itself an adapter.
@@ -71,8 +82,11 @@ def check_base_is_resolvable(base_reference: BaseReference, adapter: AdapterConf
     """
     found, stacked = base_reference.folder is not None, base_reference.is_adapter
     if not found and base_reference.is_hub_id:
-        name = printable(base_reference.recorded, limit=120)
-        raise NoEvidence(f"{name} in the local Hub cache", needed_for="whether the base is whole")
+        raise NoEvidence(
+            sources.BASE_IN_CACHE,
+            what=printable(base_reference.recorded, limit=120),
+            needed_for="checking that the base is whole",
+        )
     return Verdict(
         found and not stacked,
         observed=str(base_reference),
@@ -137,7 +151,12 @@ def check_base_is_pinned(adapter: AdapterConfig, base_reference: BaseReference) 
     Source: sources B08; sources M08: 26 of 189 hold a placeholder instead.
     """
     if not base_reference.is_hub_id:
-        raise NoEvidence("a base on the Hub", needed_for="whether its revision is pinned")
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what="the Hub id of a base",
+            detail="the base is a folder",
+            needed_for="its pinned revision",
+        )
     revision = adapter.revision or ""
     return Verdict(
         _PINNED.fullmatch(revision) is not None,
@@ -152,6 +171,7 @@ def check_base_is_pinned(adapter: AdapterConfig, base_reference: BaseReference) 
     "family-contradiction",
     severity=WARNING,
     explains={"ADP002", "LIV006", "PRC002", "PRJ001", "PRJ003"},
+    setting="Base model",
 )
 def check_family_is_one(family_traces: FamilyTraces, layout: RunLayout) -> Verdict:
     """Base, processor and manifest are of different retriever families.
@@ -166,7 +186,11 @@ def check_family_is_one(family_traces: FamilyTraces, layout: RunLayout) -> Verdi
     """
     named = families_named(family_traces)
     if len(named) < _FEWEST_TRACES:
-        raise NoEvidence("two files that tell the family", needed_for="whether they agree")
+        raise NoEvidence(
+            sources.FAMILY_FILES,
+            detail=f"found {len(named)}",
+            needed_for="comparing them",
+        )
     told = [f"{trace} is {' or '.join(sorted(names))}" for trace, names in named.items()]
     return Verdict(
         not contradicting(named),

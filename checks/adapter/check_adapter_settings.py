@@ -6,6 +6,7 @@ from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import printable
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.adapter.faults import scale_text, unscaled_modules
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -23,6 +24,10 @@ LARGE_MODEL: Final = 3e9
     severity=WARNING,
     requires={"ADP001"},
     explains={"ADP014"},
+    live={"start"},
+    setting="LoRA rank",
+    advice={"hyperparameters"},
+    satisfies={"hyperparameters"},
 )
 def check_rank_fits_size(
     adapter: AdapterConfig, outline: ModuleOutline, family: Family, guide: Guide
@@ -36,7 +41,9 @@ def check_rank_fits_size(
     Source: the guide, LoRA configuration; sources N08 for the sizes.
     """
     if not family.follows_guide:
-        raise NoEvidence("a rank for this family in the guide", needed_for="judging the rank")
+        raise NoEvidence(
+            sources.GUIDE, what=f"a rank for {family.name}", needed_for="judging the rank"
+        )
     size = outline.num_parameters
     bands = (guide.rank_small, guide.rank_medium, guide.rank_large)
     expected = bands[(size >= SMALL_MODEL) + (size > LARGE_MODEL)]
@@ -59,6 +66,9 @@ def check_rank_fits_size(
         *("LOG002", "LOG003", "LOG004", "LOG006", "LOG011"),
         *("PRJ002", "RES001", "RES002", "RES005"),
     },
+    live={"start"},
+    setting="LoRA alpha",
+    advice={"hyperparameters"},
 )
 def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdict:
     """The update is scaled by something other than one: `lora_alpha` differs from the rank.
@@ -74,7 +84,11 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
     config = coverage.config
     unscaled = unscaled_modules(config, coverage.tensors)
     if unscaled is None:
-        raise NoEvidence("a pattern that can be tried safely", needed_for="the scale of LoRA")
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what="a pattern that can be tried safely",
+            needed_for="the scale of LoRA",
+        )
     is_error = config.lora_alpha <= 0 and not config.alpha_pattern
     return Verdict(
         not unscaled,
@@ -86,7 +100,14 @@ def check_alpha_equals_rank(coverage: AdapterCoverage, family: Family) -> Verdic
     )
 
 
-@rule("ADP008", "dropout-off-guide", severity=INFO, requires={"ADP001"})
+@rule(
+    "ADP008",
+    "dropout-off-guide",
+    severity=INFO,
+    requires={"ADP001"},
+    setting="LoRA dropout",
+    advice={"hyperparameters"},
+)
 def check_dropout_is_guides(adapter: AdapterConfig, family: Family, guide: Guide) -> Verdict:
     """LoRA's dropout is not the guide's.
 

@@ -8,6 +8,7 @@ from colintern.diagnostics.adapter.trained_parts import UntrainedParts
 from colintern.diagnostics.adapter.update import OUTLIER_RATIO, OUTLIER_Z, LoraUpdates, rank_use
 from colintern.diagnostics.merge.verification import MergeVerification, merge_text
 from colintern.diagnostics.weights.statistics import WeightStatistics
+from colintern.engine.evidence import sources
 from colintern.engine.evidence.checkpoints import RepeatedCheckpoints
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
@@ -21,6 +22,8 @@ COLLAPSED_SHARE: Final = 0.05
     "non-finite-weights",
     severity=ERROR,
     explains={"LIV001", "LIV010", "RES001", "RES004", "RES007"},
+    advice={"load-with-wrapper"},
+    floor="finite",
 )
 def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
     """Weights are NaN or infinite.
@@ -63,6 +66,9 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
         "RES005",
         "RES007",
     },
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
+    floor="trained",
 )
 def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` is zero: the adapter changes nothing.
@@ -76,7 +82,11 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     Source: PEFT, `reset_lora_parameters`; sources A04, B11.
     """
     if not untrained.is_all and not adapter.b_starts_at_zero:
-        raise NoEvidence("an initialisation that starts from B = 0", needed_for="whether it moved")
+        raise NoEvidence(
+            sources.ADAPTER_CONFIG,
+            what="an initialisation that starts from B = 0",
+            needed_for="telling whether it moved",
+        )
     zero, pairs = len(untrained.zero), len(untrained.pairs)
     return Verdict(
         not untrained.is_all,
@@ -92,6 +102,9 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     severity=ERROR,
     requires={"ADP001", "ADP010"},
     explains={"ADP013", "RES001", "RES002", "RES007"},
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
+    floor="trained",
 )
 def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
     """Every `lora_B` of a tower or of a layer is zero: that part was not trained.
@@ -135,7 +148,11 @@ def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     Source: sources M10: z of 14 or more is in about 5 % of 393 public adapters.
     """
     if not updates.outliers:
-        raise NoEvidence("eight trained layers of a kind", needed_for="telling an outlier")
+        raise NoEvidence(
+            sources.ADAPTER_WEIGHTS,
+            what="eight trained layers of one kind",
+            needed_for="spotting an outlier",
+        )
     worst = (updates.suspects or updates.outliers)[0]
     return Verdict(
         not updates.suspects,
@@ -164,8 +181,8 @@ def check_rank_is_used(updates: LoraUpdates) -> Verdict:
     """
     use = rank_use(updates, COLLAPSED_SHARE)
     if use is None:
-        least = f"an update of rank over {1 / COLLAPSED_SHARE:.0f} that is not zero"
-        raise NoEvidence(least, needed_for="whether its rank collapsed")
+        least = f"a nonzero update of rank above {1 / COLLAPSED_SHARE:.0f}"
+        raise NoEvidence(sources.ADAPTER_WEIGHTS, what=least, needed_for="its effective rank")
     return Verdict(
         not use.is_collapsed,
         observed=str(use),
@@ -201,6 +218,7 @@ def check_checkpoints_differ(repeated_checkpoints: RepeatedCheckpoints) -> Verdi
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV008", "LIV010", "RES001"},
+    advice={"load-with-wrapper"},
 )
 def check_merge_is_exact(merge: MergeVerification) -> Verdict:
     """The merged model is not its base plus the adapter.
@@ -217,7 +235,11 @@ def check_merge_is_exact(merge: MergeVerification) -> Verdict:
     Source: sources B15; PEFT issue 1388; colpali issue 282.
     """
     if not merge.is_told:
-        raise NoEvidence("weights of base and merged model that compare", needed_for="the merge")
+        raise NoEvidence(
+            sources.MERGED_MODEL,
+            what="weights that compare with the base's",
+            needed_for="verifying the merge",
+        )
     return Verdict(
         not merge.faults,
         observed=merge_text(merge),

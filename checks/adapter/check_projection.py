@@ -7,6 +7,7 @@ from colintern.artifacts.run.layout import ADAPTER_WEIGHTS
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
+from colintern.diagnostics.adapter.trained_parts import TrainedParts
 from colintern.diagnostics.weights.base_identity import BaseIdentity
 from colintern.diagnostics.weights.projection import (
     projection_home,
@@ -14,6 +15,7 @@ from colintern.diagnostics.weights.projection import (
     vector_sizes,
 )
 from colintern.diagnostics.weights.statistics import WeightStatistics
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, NoEvidence, Verdict
 from colintern.families.family import Family
@@ -25,6 +27,9 @@ from colintern.families.family import Family
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV005", "LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES005"},
+    setting="Projection",
+    advice={"load-with-wrapper"},
+    floor="head",
 )
 def check_projection_is_kept(
     coverage: AdapterCoverage,
@@ -46,12 +51,26 @@ def check_projection_is_kept(
     """
     home = projection_home(coverage, family, base_reference, base_tensors, manifest=manifest)
     if home is None:
-        raise NoEvidence("the base's weights (--base DIR)", needed_for="where the projection is")
+        raise NoEvidence(sources.BASE, needed_for="finding the projection")
     return Verdict(
         home.found,
         observed=home.text,
         expected=f"the matrix of {family.projection} in the adapter, its base or the manifest",
         where=coverage.path,
+    )
+
+
+def judge_projection_in_memory(trained_parts: TrainedParts, family: Family) -> Verdict:
+    """Judge a run that goes on by the model, where the audit asks what it saved."""
+    state = trained_parts.projection_state(family.projection)
+    if state is None:
+        raise NoEvidence(f"{family.projection} in the model", needed_for="whether it is trained")
+    trained, text = state
+    return Verdict(
+        trained,
+        observed=text,
+        expected=f"gradients that reach {family.projection} of {family.name}",
+        where="the model in memory",
     )
 
 
@@ -61,6 +80,13 @@ def check_projection_is_kept(
     severity=ERROR,
     requires={"ADP001"},
     explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES007"},
+    live={"start", "course"},
+    live_explains={"LOG002", "LOG003"},
+    live_check=judge_projection_in_memory,
+    setting="Projection",
+    advice={"load-with-wrapper"},
+    fails_if_stopped=True,
+    floor="head",
 )
 def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by name
     coverage: AdapterCoverage,
@@ -88,7 +114,9 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
         began_at_base=base_identity is not None and base_identity.projection_is_same is True,
     )
     if training is None:
-        raise NoEvidence("the base's projection (--base DIR)", needed_for="whether it moved")
+        raise NoEvidence(
+            sources.BASE, what=family.projection, needed_for="telling whether it moved"
+        )
     return Verdict(
         training.found,
         observed=training.text,
@@ -98,7 +126,13 @@ def check_projection_was_trained(  # noqa: PLR0917 - the resolver calls it by na
     )
 
 
-@rule("PRJ003", "wrong-embedding-dimension", severity=ERROR, explains={"LIV006"})
+@rule(
+    "PRJ003",
+    "wrong-embedding-dimension",
+    severity=ERROR,
+    explains={"LIV006"},
+    floor="head",
+)
 def check_vector_size(
     embedding_dimension: int | None,
     family: Family,
@@ -130,7 +164,7 @@ def _without_projection(tensors: TensorStore, family: Family) -> Verdict:
     """Judge weights that hold no projection of the family's name: a whole model must hold it."""
     parts = {part for name in tensors.entries for part in name.split(".")}
     if tensors.path.name == ADAPTER_WEIGHTS or parts & family.projections:
-        raise NoEvidence(f"{family.projection} in the weights", needed_for="the size of a vector")
+        raise NoEvidence(sources.WEIGHTS, what=family.projection, needed_for="the size of a vector")
     return Verdict(
         False,
         observed=f"none of {len(tensors.entries)} tensors is of a projection",

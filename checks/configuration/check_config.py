@@ -1,8 +1,8 @@
 """CFG: how the run was optimised, judged by the guide."""
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run.layout import RUN_MANIFEST, TRAINING_ARGS
 from colintern.diagnostics.log.learning_rate import LearningRateTarget
+from colintern.engine.evidence import sources
 from colintern.engine.recorded import needed
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
@@ -13,9 +13,6 @@ from colintern.facts.training_mode import (
 from colintern.families.family import Family
 from colintern.guide import Guide
 
-MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
-
-
 _OF_FEW_EPOCHS = frozenset({"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002"})
 
 
@@ -25,6 +22,10 @@ _OF_FEW_EPOCHS = frozenset({"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "R
     severity=WARNING,
     up_to=ERROR,
     explains=_OF_FEW_EPOCHS | {"RES005"},
+    live={"start"},
+    setting="Epochs",
+    advice={"more-epochs"},
+    satisfies={"more-epochs"},
 )
 def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The run was asked for fewer epochs than its family needs.
@@ -37,10 +38,19 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
     Fix: set `num_train_epochs` to the epochs expected, leave `max_steps` unset, and train again.
     Source: the guide, debugging checklist; other families: the recipe named in their table entry.
     """
-    epochs = needed(run_config.planned_epochs, MANIFEST_OR_ARGUMENTS, needed_for="the epochs")
+    epochs = needed(
+        run_config.planned_epochs,
+        sources.MANIFEST_OR_ARGUMENTS,
+        "`num_train_epochs`",
+        needed_for="the planned epochs",
+    )
     least = guide.min_epochs if family.follows_guide else family.min_epochs
     if least is None:
-        raise NoEvidence(f"a published recipe of {family.name}", needed_for="its epochs")
+        raise NoEvidence(
+            sources.PUBLISHED_RECIPES,
+            what=f"a recipe of {family.name}",
+            needed_for="its number of epochs",
+        )
     return Verdict(
         epochs.value >= least,
         observed=f"planned epochs: {epochs.value:.3g}",
@@ -70,6 +80,10 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         "RES001",
         "RES002",
     },
+    live={"start"},
+    setting="Learning rate",
+    advice={"hyperparameters"},
+    satisfies={"hyperparameters"},
 )
 def check_learning_rate(
     run_config: RunConfig, learning_rate_target: LearningRateTarget, family: Family, guide: Guide
@@ -84,7 +98,12 @@ def check_learning_rate(
     Fix: train with a rate inside the interval for the size of the base.
     Source: the guide, learning rate scaling and selection; sources F09.
     """
-    rate = needed(run_config.learning_rate, MANIFEST_OR_ARGUMENTS, needed_for="the learning rate")
+    rate = needed(
+        run_config.learning_rate,
+        sources.MANIFEST_OR_ARGUMENTS,
+        "`learning_rate`",
+        needed_for="comparing it with the recommended rates",
+    )
     factor = learning_rate_target.factor_off(rate.value)
     is_error = family.follows_guide and factor > guide.learning_rate_error_factor
     return Verdict(
@@ -103,6 +122,9 @@ def check_learning_rate(
     severity=WARNING,
     up_to=ERROR,
     explains={"LOG001", "LOG005", "LOG006", "LOG010", "LOG012"},
+    live={"start"},
+    setting="Warm-up",
+    advice={"hyperparameters"},
 )
 def check_warmup(run_config: RunConfig, family: Family, guide: Guide) -> Verdict:
     """The warm-up is missing, too short, or takes a third of the run.
@@ -116,10 +138,16 @@ def check_warmup(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
     """
     warmup = planned_warmup(run_config)
     if warmup is None:
-        raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for=f"the warm-up of {family.name}")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="`warmup_steps`",
+            needed_for=f"the warm-up of {family.name}",
+        )
     is_short = warmup.is_shorter(guide.min_warmup_steps, guide.min_warmup_epoch_ratio)
     if is_short is None:
-        raise NoEvidence("trainer_state.json", needed_for=f"an epoch's share of {warmup}")
+        raise NoEvidence(
+            sources.LOG, what="the steps per epoch", needed_for=f"a warm-up of {warmup}"
+        )
     is_long = warmup.is_longer(guide.max_warmup_run_ratio)
     return Verdict(
         not is_short and not is_long,
@@ -135,7 +163,14 @@ def _warmup_text(guide: Guide) -> str:
     return f"{guide.min_warmup_steps} steps or {epoch} of an epoch, below {run} of the run"
 
 
-@rule("CFG008", "evaluation-off", severity=WARNING)
+@rule(
+    "CFG008",
+    "evaluation-off",
+    severity=WARNING,
+    live={"start"},
+    setting="Evaluation while training",
+    advice={"evaluate-while-training"},
+)
 def check_evaluation_on(retriever_config: RunConfig) -> Verdict:
     """The run never evaluated while it trained.
 
@@ -147,7 +182,11 @@ def check_evaluation_on(retriever_config: RunConfig) -> Verdict:
     done = retriever_config.num_evaluations
     strategy = retriever_config.eval_strategy
     if strategy is None and not (done and done.value):
-        raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for="the evaluation strategy")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="`eval_strategy`",
+            needed_for="evaluations during training",
+        )
     count = f"{done.value if done else 0:,} evaluations in the log"
     said = f"eval_strategy {printable(strategy.value, limit=20)}, " if strategy else ""
     return Verdict(
@@ -163,6 +202,9 @@ def check_evaluation_on(retriever_config: RunConfig) -> Verdict:
     "no-gradient-clipping",
     severity=WARNING,
     explains={"LOG001", "LOG006", "LOG010"},
+    live={"start"},
+    setting="Gradient clipping",
+    advice={"clip-gradients"},
 )
 def check_gradient_clipping(retriever_config: RunConfig) -> Verdict:
     """Gradients were not clipped.
@@ -173,7 +215,10 @@ def check_gradient_clipping(retriever_config: RunConfig) -> Verdict:
     Source: the guide, NaN loss.
     """
     norm = needed(
-        retriever_config.max_grad_norm, MANIFEST_OR_ARGUMENTS, needed_for="gradient clipping"
+        retriever_config.max_grad_norm,
+        sources.MANIFEST_OR_ARGUMENTS,
+        "`max_grad_norm`",
+        needed_for="gradient clipping",
     )
     return Verdict(
         norm.value > 0,

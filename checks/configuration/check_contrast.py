@@ -1,15 +1,13 @@
 """CFG: what each query was compared with, and by which loss."""
 
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run.layout import RUN_MANIFEST, TRAINING_ARGS
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.batch_size import BatchSize
 from colintern.facts.loss_kind import LossKind
 from colintern.families.family import Family
 from colintern.guide import Guide
-
-MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
 
 
 @rule(
@@ -18,6 +16,10 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     severity=WARNING,
     up_to=ERROR,
     explains={"CFG004", "LIV007", "LIV009", "LOG002", "LOG005", "LOG010", "RES001", "RES002"},
+    live={"start"},
+    setting="Effective batch",
+    advice={"larger-batch"},
+    satisfies={"larger-batch"},
 )
 def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Verdict:
     """An optimiser step sees fewer queries than the guide requires.
@@ -36,8 +38,10 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     is_enough = batch.reaches(least)
     if is_enough is None:
         raise NoEvidence(
-            f"{MANIFEST_OR_ARGUMENTS} with accumulation and processes",
-            needed_for=f"the effective batch, which is {batch}",
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="accumulation and the number of processes",
+            detail=f"known: {batch}",
+            needed_for="the effective batch",
         )
     return Verdict(
         is_enough,
@@ -56,6 +60,10 @@ def check_effective_batch(batch: BatchSize, family: Family, guide: Guide) -> Ver
     severity=WARNING,
     up_to=ERROR,
     explains={"LIV007", "LIV009", "LOG002", "LOG003", "LOG004", "LOG009", "RES001", "RES002"},
+    live={"start"},
+    setting="In-batch negatives a query",
+    advice={"larger-batch"},
+    satisfies={"larger-batch"},
 )
 def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) -> Verdict:
     """Each query is compared with few other pages.
@@ -72,7 +80,11 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
     candidates = retrieval_loss.candidates or batch.candidates
     least = batch.least_candidates or 1
     if candidates is None and least <= guide.min_in_batch_negatives:
-        raise NoEvidence("the number of processes", needed_for="the in-batch negatives")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="the number of processes",
+            needed_for="the in-batch negatives",
+        )
     negatives = (candidates or least) - 1
     return Verdict(
         negatives >= guide.min_in_batch_negatives,
@@ -99,6 +111,8 @@ def check_negatives(batch: BatchSize, retrieval_loss: LossKind, guide: Guide) ->
         "RES001",
         "RES002",
     },
+    live={"start"},
+    setting="Loss",
 )
 def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     """The loss's temperature does not fit the scale of its scores.
@@ -113,7 +127,7 @@ def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     """
     temperature, normalised = loss_kind.temperature, loss_kind.normalize_scores
     if temperature is None or normalised is None or not loss_kind.is_late_interaction:
-        raise NoEvidence(f"the loss in {RUN_MANIFEST}", needed_for="its temperature")
+        raise NoEvidence(sources.MANIFEST, what="the loss", needed_for="its temperature")
     limit = guide.max_normalised_temperature
     return Verdict(
         (temperature < limit) == normalised,
@@ -125,7 +139,14 @@ def check_temperature(loss_kind: LossKind, guide: Guide) -> Verdict:
     )
 
 
-@rule("CFG014", "gather-skips-micro-steps", severity=WARNING, explains={"RES002"})
+@rule(
+    "CFG014",
+    "gather-skips-micro-steps",
+    severity=WARNING,
+    explains={"RES002"},
+    live={"start"},
+    setting="In-batch negatives a query",
+)
 def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     """Pages are gathered across GPUs on one micro-step of each optimiser step only.
 
@@ -138,7 +159,11 @@ def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     """
     world, steps = batch.world_size, batch.accumulation
     if world is None or steps is None or not retrieval_loss.gathers:
-        raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for="processes that gather pages")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="accumulation and processes that gather pages",
+            needed_for="telling when they do",
+        )
     return Verdict(
         world.value == 1 or steps.value == 1 or batch.gathers_always,
         observed=f"processes: {world.value}, micro-steps a step: {steps.value}",
@@ -152,6 +177,8 @@ def check_gather(batch: BatchSize, retrieval_loss: LossKind) -> Verdict:
     "known-bad-loss-version",
     severity=ERROR,
     explains={"LIV007", "LIV009", "LOG002", "LOG006", "RES001", "RES005"},
+    live={"start"},
+    setting="Loss",
 )
 def check_loss_version(loss_kind: LossKind) -> Verdict:
     """The loss class has an inverted sign or wrong labels in this version of colpali-engine.
@@ -163,7 +190,11 @@ def check_loss_version(loss_kind: LossKind) -> Verdict:
     Source: colpali-engine pull request 382; sources F07.
     """
     if loss_kind.class_name is None or loss_kind.engine_version is None:
-        raise NoEvidence(f"loss class and versions in {RUN_MANIFEST}", needed_for="known faults")
+        raise NoEvidence(
+            sources.MANIFEST,
+            what="the loss class and the version of colpali-engine",
+            needed_for="looking up known faults",
+        )
     version = ".".join(str(part) for part in loss_kind.engine_version)
     return Verdict(
         not loss_kind.is_known_bad,

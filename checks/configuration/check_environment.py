@@ -7,7 +7,12 @@ from colintern.engine.verdict import INFO, WARNING, Verdict
 from colintern.facts.versions import VersionPair
 
 
-@rule("ENV001", "versions-incompatible", severity=WARNING)
+@rule(
+    "ENV001",
+    "versions-incompatible",
+    severity=WARNING,
+    setting="Software",
+)
 def check_versions_fit(compared_versions: tuple[VersionPair, ...]) -> Verdict:
     """Recorded versions are outside the bounds that they declare for each other.
 

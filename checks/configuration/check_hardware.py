@@ -4,9 +4,9 @@ from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.model.processor_config import ProcessorConfig
 from colintern.artifacts.printable import printable
 from colintern.artifacts.results.evaluation_record import EVALUATION_RECORD, EvaluationRecord
-from colintern.artifacts.run.layout import RUN_MANIFEST, TRAINING_ARGS
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.processor.resolution import visual_tokens
+from colintern.engine.evidence import sources
 from colintern.engine.recorded import needed
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
@@ -29,8 +29,6 @@ _SYMPTOMS = {
 }
 """What a fault of precision causes: float32 costs time, not quality."""
 
-MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
-
 
 @rule(
     "CFG006",
@@ -38,6 +36,10 @@ MANIFEST_OR_ARGUMENTS = f"{RUN_MANIFEST} or {TRAINING_ARGS}"
     severity=WARNING,
     up_to=ERROR,
     explains={"LIV001", "LOG001", "LOG011", "RES001", "RES002", "RES005"},
+    live={"start"},
+    setting="Precision",
+    advice={"bf16"},
+    satisfies={"bf16"},
 )
 def check_precision(
     run_config: RunConfig, family: Family, evaluation_record: EvaluationRecord | None
@@ -55,10 +57,15 @@ def check_precision(
     Source: the guide, debugging checklist; sources G01.
     """
     precision = needed(
-        training_precision(run_config), RUN_MANIFEST, needed_for=f"the precision of {family.name}"
+        training_precision(run_config),
+        sources.MANIFEST,
+        "`bf16`, `fp16` and the type of the base",
+        needed_for=f"the precision of {family.name}",
     )
     if precision.value == "fp32" and gpu_is_modern(run_config) is None:
-        raise NoEvidence(f"the GPU in {RUN_MANIFEST}", needed_for="whether it has bfloat16")
+        raise NoEvidence(
+            sources.MANIFEST, what="the GPU", needed_for="telling whether it has bfloat16"
+        )
     evaluated = evaluation_record.dtype if evaluation_record else None
     fault = precision_fault(run_config, precision.value, evaluated)
     return Verdict(
@@ -71,7 +78,15 @@ def check_precision(
     )
 
 
-@rule("CFG007", "flash-attention-off", severity=WARNING)
+@rule(
+    "CFG007",
+    "flash-attention-off",
+    severity=WARNING,
+    live={"start"},
+    setting="Attention",
+    advice={"flash-attention"},
+    satisfies={"flash-attention"},
+)
 def check_attention(run_config: RunConfig) -> Verdict:
     """The run did not use flash attention on a GPU that supports it.
 
@@ -81,10 +96,17 @@ def check_attention(run_config: RunConfig) -> Verdict:
     Fix: install flash-attn and load the model with `attn_implementation="flash_attention_2"`.
     Source: the guide, debugging checklist; sources K05.
     """
-    attention = needed(run_config.attention, RUN_MANIFEST, needed_for="the attention in use")
+    attention = needed(
+        run_config.attention,
+        sources.MANIFEST,
+        "the attention implementation",
+        needed_for="comparing it with the GPU",
+    )
     supported = gpu_is_modern(run_config)
     if supported is None:
-        raise NoEvidence(f"the GPU in {RUN_MANIFEST}", needed_for="whether it has flash attention")
+        raise NoEvidence(
+            sources.MANIFEST, what="the GPU", needed_for="telling whether it has flash attention"
+        )
     gpu = run_config.gpu or run_config.device
     return Verdict(
         "flash" in attention.value or not supported,
@@ -94,7 +116,13 @@ def check_attention(run_config: RunConfig) -> Verdict:
     )
 
 
-@rule("CFG009", "no-dataloader-workers", severity=INFO)
+@rule(
+    "CFG009",
+    "no-dataloader-workers",
+    severity=INFO,
+    setting="Workers that load pages",
+    advice={"dataloader-workers"},
+)
 def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     """Pages were loaded in the training process while the GPU waited.
 
@@ -104,11 +132,16 @@ def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     Source: the guide, poor settings.
     """
     workers = needed(
-        retriever_config.dataloader_num_workers, MANIFEST_OR_ARGUMENTS, needed_for="the workers"
+        retriever_config.dataloader_num_workers,
+        sources.MANIFEST_OR_ARGUMENTS,
+        "`dataloader_num_workers`",
+        needed_for="the number of workers",
     )
     on_gpu = ran_on_gpu(retriever_config)
     if on_gpu is None:
-        raise NoEvidence(RUN_MANIFEST, needed_for="whether the run used a GPU")
+        raise NoEvidence(
+            sources.MANIFEST, what="the device", needed_for="telling whether the run used a GPU"
+        )
     return Verdict(
         workers.value > 0 or not on_gpu,
         observed=f"workers: {workers.value}, {'on a GPU' if on_gpu else 'without a GPU'}",
@@ -117,7 +150,13 @@ def check_dataloader_workers(retriever_config: RunConfig) -> Verdict:
     )
 
 
-@rule("CFG011", "visual-tokens-over-budget", severity=WARNING)
+@rule(
+    "CFG011",
+    "visual-tokens-over-budget",
+    severity=WARNING,
+    setting="Visual tokens a page",
+    advice={"shorter-sequences"},
+)
 def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None) -> Verdict:
     """The saved processor can make more tokens of a page than the run's budget.
 
@@ -132,7 +171,9 @@ def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None
     budget = (recorded and recorded.max_num_visual_tokens) or processor.max_num_visual_tokens
     tokens = visual_tokens(processor)
     if not budget or tokens is None:
-        raise NoEvidence(f"max_num_visual_tokens in {RUN_MANIFEST}", needed_for="the token budget")
+        raise NoEvidence(
+            sources.MANIFEST, what="`max_num_visual_tokens`", needed_for="the token budget"
+        )
     return Verdict(
         tokens.most <= budget,
         observed=f"up to {tokens.most:,} tokens a page: {tokens.formula}",
@@ -146,6 +187,8 @@ def check_visual_tokens(processor: ProcessorConfig, manifest: RunManifest | None
     "reentrant-checkpointing",
     severity=WARNING,
     explains={"LOG011", "ADP011", "ADP012"},
+    live={"start"},
+    setting="Gradient checkpointing",
 )
 def check_checkpointing(retriever_config: RunConfig, adapter: AdapterConfig) -> Verdict:
     """Gradient checkpointing re-enters autograd under PEFT, which can cut the gradient.
@@ -159,7 +202,11 @@ def check_checkpointing(retriever_config: RunConfig, adapter: AdapterConfig) -> 
     """
     reentrant = reentrant_checkpointing(retriever_config)
     if reentrant is None:
-        raise NoEvidence(MANIFEST_OR_ARGUMENTS, needed_for="how activations are checkpointed")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="`gradient_checkpointing` and its options",
+            needed_for="the kind of checkpointing",
+        )
     checkpointing = retriever_config.gradient_checkpointing
     is_on = checkpointing is not None and checkpointing.value
     how = f"use_reentrant {reentrant}" if is_on else "off"

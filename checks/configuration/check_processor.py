@@ -7,6 +7,7 @@ from colintern.artifacts.run.layout import RunLayout
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.processor.files import PaddingSide, Vocabulary
 from colintern.diagnostics.processor.resolution import page_budgets
+from colintern.engine.evidence import sources
 from colintern.engine.evidence.processor import ProcessorFiles, QueryFormats
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
@@ -79,7 +80,9 @@ def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     """
     if query_formats.agree is None:
         raise NoEvidence(
-            "the query format of both training and evaluation", needed_for="comparing them"
+            sources.BOTH_RECORDS,
+            what="the query format",
+            needed_for="comparing training and evaluation",
         )
     return Verdict(
         query_formats.agree,
@@ -91,7 +94,13 @@ def check_query_format_is_kept(query_formats: QueryFormats) -> Verdict:
     )
 
 
-@rule("PRC004", "resolution-changed", severity=WARNING, explains={"CFG011", "LIV010", "RES002"})
+@rule(
+    "PRC004",
+    "resolution-changed",
+    severity=WARNING,
+    explains={"CFG011", "LIV010", "RES002"},
+    setting="Visual tokens a page",
+)
 def check_resolution_is_kept(
     manifest: RunManifest | None,
     processor: ProcessorConfig | None,
@@ -110,7 +119,9 @@ def check_resolution_is_kept(
     budgets = page_budgets(manifest, processor, evaluation_record)
     if len(budgets) < 2:
         raise NoEvidence(
-            "max_num_visual_tokens of training and evaluation", needed_for="comparing them"
+            sources.BOTH_RECORDS,
+            what="`max_num_visual_tokens`",
+            needed_for="comparing training and evaluation",
         )
     return Verdict(
         len(set(budgets.values())) == 1,

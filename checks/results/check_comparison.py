@@ -3,6 +3,7 @@
 from colintern.artifacts.printable import printable
 from colintern.artifacts.results.folder import TaskResults
 from colintern.diagnostics.results.comparison import Comparison
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, NoEvidence, Verdict
 
@@ -24,8 +25,9 @@ def check_no_task_is_worse(task_results: TaskResults, baseline_comparison: Compa
     judged = [task for task in baseline_comparison.tasks if task.interval is not None]
     if not judged:
         raise NoEvidence(
-            "a task of known size that both have and that may be compared",
-            needed_for="how sure a difference is",
+            sources.BASELINE_RESULTS,
+            what="a comparable task of known size",
+            needed_for="the uncertainty of a difference",
         )
     worse = baseline_comparison.worse
     return Verdict(
@@ -52,7 +54,9 @@ def check_results_are_comparable(
     """
     refused = baseline_comparison.refused
     if not refused and not baseline_comparison.tasks:
-        raise NoEvidence("a task that the baseline has too", needed_for="a comparison")
+        raise NoEvidence(
+            sources.BASELINE_RESULTS, what="a task of this run", needed_for="a comparison"
+        )
     texts = [f"{printable(task, limit=80)}: {', '.join(why)}" for task, why in refused.items()]
     return Verdict(
         not refused,

@@ -8,6 +8,7 @@ from colintern.diagnostics.results.best_published import best_level, undeclared_
 from colintern.diagnostics.results.published import published_table
 from colintern.diagnostics.results.published_shape import task_offsets
 from colintern.diagnostics.results.result_table import ResultTable
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import INFO, WARNING, NoEvidence, Verdict
 
@@ -30,7 +31,12 @@ def check_tasks_have_the_usual_shape(
     """
     offsets = task_offsets(result_table, published_table().tasks)
     if not offsets:
-        raise NoEvidence("four tasks near published scores", needed_for="the shape of the results")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="four tasks near published scores",
+            needed_for="the shape of the results",
+            hint=sources.EVALUATE_ON_VIDORE,
+        )
     odd = [offset for offset in offsets if offset.out_of_shape]
     return Verdict(
         not odd,
@@ -61,7 +67,12 @@ def check_scores_are_not_too_good(
     level = best_level(result_table, task_results, published_table().best_means)
     undeclared = undeclared_tasks(manifest, model_meta)
     if level is None and undeclared is None:
-        raise NoEvidence("a complete ViDoRe(v1)", needed_for="the best that was published")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="a complete ViDoRe(v1)",
+            needed_for="comparing it with the best published mean",
+            hint=sources.EVALUATE_ON_VIDORE,
+        )
     texts = [str(level)] if level and (level.above or not undeclared) else []
     texts += [f"trained on {listed(undeclared)} without declaring it"] if undeclared else []
     return Verdict(

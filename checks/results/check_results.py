@@ -10,13 +10,22 @@ from colintern.diagnostics.results.model_meta_faults import meta_faults
 from colintern.diagnostics.results.published import published_scores
 from colintern.diagnostics.results.result_table import ResultTable, band_of
 from colintern.diagnostics.results.score_level import chance_levels, target_levels
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 from colintern.families.family import USUAL_PROJECTION, Family
 from colintern.guide import Guide
 
 
-@rule("RES001", "ndcg-below-good", severity=ERROR, explains={"RES002"})
+@rule(
+    "RES001",
+    "ndcg-below-good",
+    severity=ERROR,
+    explains={"RES002"},
+    setting="Mean NDCG@5",
+    advice={"whole-checklist"},
+    floor="learned",
+)
 def check_mean_ndcg_is_good(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
 ) -> Verdict:
@@ -32,7 +41,11 @@ def check_mean_ndcg_is_good(
     """
     means = result_table.banded_means
     if not means:
-        raise NoEvidence("a complete ViDoRe(v1) or pages benchmark", needed_for="its mean NDCG@5")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="a complete ViDoRe(v1) or pages benchmark",
+            needed_for="its mean NDCG@5",
+        )
     return Verdict(
         min(means.values()) >= guide.ndcg_at_5_good,
         observed=", ".join(
@@ -44,7 +57,14 @@ def check_mean_ndcg_is_good(
     )
 
 
-@rule("RES002", "task-below-target", severity=WARNING, requires={"RES004"})
+@rule(
+    "RES002",
+    "task-below-target",
+    severity=WARNING,
+    requires={"RES004"},
+    advice={"whole-checklist"},
+    floor="learned",
+)
 def check_tasks_reach_their_targets(
     task_results: TaskResults, result_table: ResultTable, guide: Guide
 ) -> Verdict:
@@ -60,7 +80,12 @@ def check_tasks_reach_their_targets(
     """
     levels = target_levels(result_table, guide.task_targets, published_scores())
     if not levels:
-        raise NoEvidence("results of a task with a target", needed_for="comparing it")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="a task of the guide",
+            needed_for="comparing it with its target",
+            hint=sources.EVALUATE_ON_VIDORE,
+        )
     below = [level for level in levels if level.below_target]
     return Verdict(
         not below,
@@ -84,7 +109,12 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
     """
     rows = result_table.benchmarks
     if not rows:
-        raise NoEvidence("a result of a ViDoRe task", needed_for="completeness of its benchmark")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="a ViDoRe task",
+            needed_for="checking that its benchmark is complete",
+            hint=sources.EVALUATE_ON_VIDORE,
+        )
     partial = [row for row in rows if not row.complete]
     return Verdict(
         not partial,
@@ -96,7 +126,13 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
 
 
 @rule(
-    "RES005", "score-at-random", severity=ERROR, requires={"RES004"}, explains={"RES001", "RES002"}
+    "RES005",
+    "score-at-random",
+    severity=ERROR,
+    requires={"RES004"},
+    explains={"RES001", "RES002"},
+    advice={"load-with-wrapper"},
+    floor="learned",
 )
 def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTable) -> Verdict:
     """A task scores what a random ranking scores.
@@ -112,7 +148,7 @@ def check_scores_beat_chance(task_results: TaskResults, result_table: ResultTabl
     """
     levels = chance_levels(result_table)
     if not levels:
-        raise NoEvidence("a result of a known task", needed_for="its chance level")
+        raise NoEvidence(sources.RESULTS, what="a known task", needed_for="its chance level")
     lost = [level for level in levels if level.at_chance]
     return Verdict(
         not lost,
@@ -149,8 +185,9 @@ def check_results_are_of_these_weights(
     replaced = changed_results.replaced_text if changed_results else ""
     if evaluated_weights.same is None and not replaced:
         raise NoEvidence(
-            "weights_sha256 in colintern_eval.json, or dates in results and run manifest",
-            needed_for="whose results these are",
+            sources.EVALUATION,
+            what="`weights_sha256`",
+            needed_for="telling which weights the results are of",
         )
     return Verdict(
         evaluated_weights.same is not False and not replaced,
@@ -176,7 +213,7 @@ def check_metadata_is_right(
     Evidence: model_meta.json beside the weights and beside MTEB's task names. Training sets that
         MTEB has no task for are not judged. Where the family is known PRJ003 judges `embed_dim`.
     Fix: take names from `mteb.get_tasks()`, the revision from the Hub, sizes from the weights.
-    Source: mteb issues 3531, 3636, 4592; sources J01 to J04.
+    Source: mteb issues 3531, 3636, 4592; sources J01, J02, J03, J04.
     """
     faults = meta_faults(
         model_meta,

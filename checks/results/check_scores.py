@@ -7,6 +7,7 @@ from colintern.diagnostics.processor.query_format import mixed_benchmarks
 from colintern.diagnostics.results.evaluated_weights import ChangedResults
 from colintern.diagnostics.results.result_table import ResultTable
 from colintern.diagnostics.results.score_validity import main_scores, score_faults, summary
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 
@@ -26,7 +27,7 @@ def check_scores_are_possible(
     Source: definition of the metrics; sources I17.
     """
     if not task_results.tasks:
-        raise NoEvidence("a readable task result", needed_for="its scores")
+        raise NoEvidence(sources.RESULTS, what="a readable file", needed_for="checking its scores")
     faults = score_faults(task_results)
     edited = changed_results.edited_text if changed_results else ""
     return Verdict(
@@ -50,7 +51,12 @@ def check_main_score_is_the_benchmarks_metric(task_results: TaskResults) -> Verd
     """
     scores = main_scores(task_results)
     if not scores:
-        raise NoEvidence("a main_score of a ViDoRe task", needed_for="comparing it with its metric")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="the `main_score` of a ViDoRe task",
+            needed_for="comparing it with its metric",
+            hint=sources.EVALUATE_ON_VIDORE,
+        )
     wrong = [score for score in scores if not score.agrees]
     return Verdict(
         not wrong,
@@ -75,7 +81,12 @@ def check_one_query_format_an_average(
     """
     mixed = mixed_benchmarks(task_results, model_meta, result_table)
     if mixed is None:
-        raise NoEvidence("an MTEB wrapper with known versions", needed_for="its query format")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="an MTEB wrapper of a known version",
+            needed_for="its query format",
+            hint="",
+        )
     return Verdict(
         not mixed,
         observed="; ".join(mixed) or "one query format in every benchmark",
@@ -94,7 +105,9 @@ def check_scores_are_no_percentages(task_results: TaskResults) -> Verdict:
     Source: sources J09.
     """
     if not task_results.tasks:
-        raise NoEvidence("a readable task result", needed_for="the scale of its scores")
+        raise NoEvidence(
+            sources.RESULTS, what="a readable file", needed_for="the scale of its scores"
+        )
     percent = [fault for fault in score_faults(task_results) if fault.kind == "percent"]
     return Verdict(
         not percent,

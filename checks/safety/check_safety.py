@@ -6,9 +6,9 @@ from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder.remote_code import RemoteCode
 from colintern.artifacts.printable import listed, printable
 from colintern.diagnostics.pickle_safety import PickleRisk, safe_way
-from colintern.engine.evidence.safety import FEWER_FILES, Integrity
+from colintern.engine.evidence.safety import Integrity, too_many_files
 from colintern.engine.rule import rule
-from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
+from colintern.engine.verdict import ERROR, WARNING, Verdict
 
 
 @rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
@@ -60,7 +60,13 @@ def check_loading_runs_no_code(remote_code: RemoteCode) -> Verdict:
     )
 
 
-@rule("SEC003", "file-malformed", severity=ERROR, explains={"ADP009", "PRJ001", "PRC001"})
+@rule(
+    "SEC003",
+    "file-malformed",
+    severity=ERROR,
+    explains={"ADP009", "PRJ001", "PRC001"},
+    role="malformed-files",
+)
 def check_files_are_sound(integrity: Integrity) -> Verdict:
     """A file is truncated, contradicts itself, is too large, or is a pointer in place of content.
 
@@ -82,7 +88,12 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
     )
 
 
-@rule("SEC004", "path-escapes", severity=ERROR)
+@rule(
+    "SEC004",
+    "path-escapes",
+    severity=ERROR,
+    role="escaping-files",
+)
 def check_paths_stay_inside(integrity: Integrity) -> Verdict:
     """A link or an index leads outside the folder of the checkpoint.
 
@@ -105,7 +116,7 @@ def check_paths_stay_inside(integrity: Integrity) -> Verdict:
 def _demand_all_files(integrity: Integrity, *, found: bool) -> None:
     """Refuse to pass a folder of which only a part was looked at."""
     if not (found or integrity.is_complete):
-        raise NoEvidence(FEWER_FILES, needed_for="knowing all of it")
+        raise too_many_files(needed_for="checking all of it")
 
 
 def _pickles_text(

@@ -11,6 +11,7 @@ from colintern.diagnostics.log.evaluation_loss import EvaluationLoss
 from colintern.diagnostics.log.training_progress import (
     kept_checkpoints,
 )
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 
@@ -21,6 +22,8 @@ from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
     severity=WARNING,
     up_to=ERROR,
     explains={"LOG008", "LOG015", "RES001", "RES002"},
+    live={"course"},
+    live_softened=True,
 )
 def check_evaluation_loss_holds(
     evaluation_loss: EvaluationLoss, training_log: TrainerState
@@ -85,7 +88,12 @@ def check_best_checkpoint_is_kept(
     """
     kept = evaluation_loss.best_of(kept_checkpoints(layout, training_log))
     if kept is None or evaluation_loss.is_other_metric(training_log.best_metric):
-        raise NoEvidence("checkpoints at evaluated steps", needed_for="which evaluation was kept")
+        raise NoEvidence(
+            sources.CHECKPOINTS,
+            what="an evaluated step",
+            needed_for="telling which evaluation was kept",
+            hint="Set `save_steps` to a multiple of `eval_steps`.",
+        )
     best = f"best eval_loss {evaluation_loss.best:.4g} at step {evaluation_loss.best_step:,}"
     return Verdict(
         kept.value - evaluation_loss.best <= evaluation_loss.band,

@@ -7,6 +7,7 @@ from colintern.diagnostics.log.loss_oscillation import LossOscillation
 from colintern.diagnostics.log.loss_trajectory import LATE_FALL_RATIO, LossTrajectory, chance_level
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.training_progress import TrainingProgress
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.loss_kind import LossKind
@@ -33,6 +34,8 @@ from colintern.guide import Guide
         "RES001",
         "RES005",
     },
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
 )
 def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState) -> Verdict:
     """The loss became NaN or infinite.
@@ -59,6 +62,9 @@ def check_loss_is_finite(loss_validity: LossValidity, training_log: TrainerState
     "loss-at-chance",
     severity=ERROR,
     explains={"LIV007", "LIV009", "LOG003", "LOG004", "RES001", "RES002", "RES005"},
+    live={"course"},
+    advice={"whole-checklist"},
+    floor="learned",
 )
 def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verdict:
     """The loss ends where a model that knows nothing would be.
@@ -84,7 +90,15 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     )
 
 
-@rule("LOG003", "slow-convergence", severity=ERROR, explains={"LOG004", "RES001", "RES002"})
+@rule(
+    "LOG003",
+    "slow-convergence",
+    severity=ERROR,
+    explains={"LOG004", "RES001", "RES002"},
+    live={"course"},
+    advice={"whole-checklist"},
+    floor="learned",
+)
 def check_loss_falls(
     settled_loss: LossTrajectory,
     contrastive: ContrastiveLoss | None,
@@ -105,7 +119,11 @@ def check_loss_falls(
     Source: the guide, problematic training.
     """
     if contrastive is None and loss_kind is not None and loss_kind.kind != "unknown":
-        raise NoEvidence("a contrastive loss with known candidates", needed_for="a cold start")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="a contrastive loss with known candidates",
+            needed_for="spotting a cold start",
+        )
     least = guide.min_first_epoch_drop
     slow = contrastive.slow(least) if contrastive else settled_loss.flat()
     return Verdict(
@@ -117,7 +135,12 @@ def check_loss_falls(
     )
 
 
-@rule("LOG004", "final-loss-high", severity=WARNING)
+@rule(
+    "LOG004",
+    "final-loss-high",
+    severity=WARNING,
+    advice={"whole-checklist"},
+)
 def check_final_loss(
     unscaled: ContrastiveLoss,
     training_log: TrainerState,
@@ -135,7 +158,7 @@ def check_final_loss(
     Source: the guide, key metrics; sources F04.
     """
     if progress is not None and not progress.complete(guide.min_completed_ratio):
-        raise NoEvidence("the log of a finished run", needed_for="the final loss")
+        raise NoEvidence(sources.LOG, what="the end of the run", needed_for="the final loss")
     limit = guide.max_final_loss * unscaled.chance / chance_level(guide.final_loss_batch_size)
     loss = unscaled.loss
     return Verdict(
@@ -146,7 +169,14 @@ def check_final_loss(
     )
 
 
-@rule("LOG005", "loss-oscillating", severity=WARNING, up_to=ERROR, explains={"LOG010"})
+@rule(
+    "LOG005",
+    "loss-oscillating",
+    severity=WARNING,
+    up_to=ERROR,
+    explains={"LOG010"},
+    advice={"larger-batch"},
+)
 def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerState) -> Verdict:
     """The loss swings up and down instead of falling.
 
@@ -193,6 +223,9 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
         "RES001",
         "RES002",
     },
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
+    floor="learned",
 )
 def check_loss_does_not_diverge(
     loss: LossTrajectory, gradient_norm: GradientNorms | None, training_log: TrainerState
@@ -224,6 +257,7 @@ def check_loss_does_not_diverge(
     "zero-loss",
     severity=ERROR,
     explains={"LOG002", "LOG008", "LOG011", "RES001", "RES002"},
+    live={"course"},
 )
 def check_loss_is_not_zero(
     loss_validity: LossValidity, loss_kind: LossKind | None, training_log: TrainerState
@@ -240,7 +274,11 @@ def check_loss_is_not_zero(
     Source: sources E01, A06.
     """
     if training_log.is_reinforcement or loss_kind is None or loss_kind.kind != "contrastive":
-        raise NoEvidence("an in-batch contrastive loss", needed_for="a loss that cannot be zero")
+        raise NoEvidence(
+            sources.MANIFEST_OR_CARD,
+            what="an in-batch contrastive loss",
+            needed_for="ruling out a legitimate zero",
+        )
     found = loss_validity
     return Verdict(
         not found.always_zero,

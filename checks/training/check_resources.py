@@ -2,15 +2,22 @@
 
 from colintern.artifacts.logs.resource_log import ResourceLog
 from colintern.diagnostics.resource_use import MIN_RESOURCE_ROWS, ResourceUse
+from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
 from colintern.engine.verdict import WARNING, NoEvidence, Verdict
 from colintern.guide import Guide
 
-GPU_ROWS = "rows of a GPU in colintern_resources.jsonl"
-SETTLED_ROWS = f"{MIN_RESOURCE_ROWS} rows with it in colintern_resources.jsonl"
+SETTLED_ROWS = f"at least {MIN_RESOURCE_ROWS} rows"
 
 
-@rule("HWU001", "gpu-memory-near-limit", severity=WARNING)
+@rule(
+    "HWU001",
+    "gpu-memory-near-limit",
+    severity=WARNING,
+    live={"course"},
+    setting="GPU memory, peak",
+    advice={"smaller-device-batch", "gradient-checkpointing", "shorter-sequences"},
+)
 def check_gpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """The run used nearly all memory of its GPU.
 
@@ -23,7 +30,7 @@ def check_gpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide
     """
     peak = resource_use.gpu_memory
     if peak is None:
-        raise NoEvidence(GPU_ROWS, needed_for="its memory")
+        raise NoEvidence(sources.RESOURCES, what="rows of a GPU", needed_for="GPU memory")
     return Verdict(
         peak.ratio <= guide.max_gpu_memory_ratio,
         observed=f"GPU memory at its peak: {peak}",
@@ -32,7 +39,14 @@ def check_gpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide
     )
 
 
-@rule("HWU002", "gpu-underused", severity=WARNING)
+@rule(
+    "HWU002",
+    "gpu-underused",
+    severity=WARNING,
+    live={"course"},
+    setting="GPU utilisation, mean",
+    advice={"dataloader-workers"},
+)
 def check_gpu_utilisation(
     resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide
 ) -> Verdict:
@@ -45,7 +59,11 @@ def check_gpu_utilisation(
     """
     utilisation = resource_use.gpu_utilisation
     if utilisation is None:
-        raise NoEvidence(SETTLED_ROWS, needed_for="the utilisation of the GPU")
+        raise NoEvidence(
+            sources.RESOURCES,
+            what=f"{SETTLED_ROWS} with `gpu_utilisation`",
+            needed_for="the utilisation of the GPU",
+        )
     return Verdict(
         utilisation >= guide.min_gpu_utilisation,
         observed=f"GPU in use {utilisation:.0%} of the time, over {resource_use.rows:,} rows",
@@ -54,7 +72,14 @@ def check_gpu_utilisation(
     )
 
 
-@rule("HWU003", "slow-steps", severity=WARNING)
+@rule(
+    "HWU003",
+    "slow-steps",
+    severity=WARNING,
+    live={"course"},
+    setting="Time of a step, median",
+    advice={"step-time"},
+)
 def check_step_time(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """An optimiser step took long.
 
@@ -65,7 +90,11 @@ def check_step_time(resource_log: ResourceLog, resource_use: ResourceUse, guide:
     """
     seconds = resource_use.step_seconds
     if seconds is None:
-        raise NoEvidence(SETTLED_ROWS, needed_for="the time of a step")
+        raise NoEvidence(
+            sources.RESOURCES,
+            what=f"{SETTLED_ROWS} with `step_seconds`",
+            needed_for="the time of a step",
+        )
     return Verdict(
         seconds <= guide.max_step_seconds,
         observed=f"{seconds:.3g} s an optimiser step, median of {resource_use.rows:,} rows",
@@ -74,7 +103,13 @@ def check_step_time(resource_log: ResourceLog, resource_use: ResourceUse, guide:
     )
 
 
-@rule("HWU004", "cpu-memory-near-limit", severity=WARNING)
+@rule(
+    "HWU004",
+    "cpu-memory-near-limit",
+    severity=WARNING,
+    live={"course"},
+    setting="CPU memory, peak",
+)
 def check_cpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide: Guide) -> Verdict:
     """The machine's own memory was nearly full.
 
@@ -85,7 +120,9 @@ def check_cpu_memory(resource_log: ResourceLog, resource_use: ResourceUse, guide
     """
     peak = resource_use.cpu_memory
     if peak is None:
-        raise NoEvidence("rows with it in colintern_resources.jsonl", needed_for="memory")
+        raise NoEvidence(
+            sources.RESOURCES, what="rows with `cpu_memory_used`", needed_for="CPU memory"
+        )
     return Verdict(
         peak.ratio <= guide.max_cpu_memory_ratio,
         observed=f"memory at its peak: {peak}",

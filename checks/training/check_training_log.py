@@ -12,8 +12,9 @@ from colintern.diagnostics.log.training_progress import (
     interruption,
     log_consistency,
 )
+from colintern.engine.evidence.log import no_supervised_loss, too_few_rows
 from colintern.engine.rule import rule
-from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
+from colintern.engine.verdict import ERROR, INFO, WARNING, Verdict
 from colintern.facts.batch_size import log_contradictions
 from colintern.facts.run_config import RunConfig
 from colintern.guide import Guide
@@ -24,7 +25,13 @@ _AFTER_THE_START = ("LOG003", "LOG004", "LOG012", "RES001", "RES002")
 _SEVERITIES = {"error": ERROR, "warning": WARNING, "info": INFO}
 
 
-@rule("LOG010", "grad-norm-unstable", severity=WARNING)
+@rule(
+    "LOG010",
+    "grad-norm-unstable",
+    severity=WARNING,
+    live={"course"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
+)
 def check_gradients_are_stable(instability: Instability, training_log: TrainerState) -> Verdict:
     """Gradients or the loss spike.
 
@@ -49,6 +56,7 @@ def check_gradients_are_stable(instability: Instability, training_log: TrainerSt
     "gradients-dead",
     severity=ERROR,
     explains={"LOG002", "LOG003", "ADP011", "RES001"},
+    live={"course"},
 )
 def check_gradients_live(
     gradient_norm: GradientNorms, loss: LossTrajectory | None, training_log: TrainerState
@@ -65,7 +73,7 @@ def check_gradients_live(
     Source: sources F10, F11.
     """
     if training_log.is_reinforcement:
-        raise NoEvidence("a supervised loss", needed_for="gradients that cannot be zero")
+        raise no_supervised_loss()
     return Verdict(
         not gradient_norm.dead,
         observed=str(gradient_norm),
@@ -85,6 +93,8 @@ def check_gradients_live(
         *("LOG002", "LOG003", "LOG004", "LOG005", "LOG006", "LOG010"),
         *("RES001", "RES002"),
     },
+    setting="Schedule",
+    fails_if_stopped=True,
 )
 def check_schedule(
     learning_rate: LearningRateSchedule, run_config: RunConfig | None, training_log: TrainerState
@@ -118,6 +128,8 @@ def check_schedule(
     "training-incomplete",
     severity=ERROR,
     explains={"ADP011", "ADP012", "LOG003", "LOG004", "LOG012", "PRJ002", "RES001", "RES002"},
+    setting="Optimiser steps",
+    fails_if_stopped=True,
 )
 def check_training_is_complete(  # noqa: PLR0917 - the resolver calls it by name
     progress: TrainingProgress,
@@ -173,8 +185,10 @@ def check_resumption_continues(training_log: TrainerState) -> Verdict:
         the last one before.
     Source: sources H05.
     """
-    if training_log.is_reinforcement or len(training_log.training) < 10:
-        raise NoEvidence("a log of 10 rows of a supervised loss", needed_for="leaps of the loss")
+    if training_log.is_reinforcement:
+        raise no_supervised_loss()
+    if len(training_log.training) < 10:
+        raise too_few_rows(training_log, 10, "leaps of the loss")
     found = jumps_after_resume(training_log)
     return Verdict(
         not found.jumps,
@@ -201,7 +215,7 @@ def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -
     Source: sources M03: none of 177 public logs has such steps.
     """
     if not len(training_log.training):
-        raise NoEvidence("a row with loss", needed_for="the order of steps")
+        raise too_few_rows(training_log, 1, "the order of the steps")
     found = log_consistency(training_log, log_contradictions(run_config))
     return Verdict(
         found.consistent,

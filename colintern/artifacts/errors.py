@@ -15,8 +15,7 @@ class ArtifactError(Exception):
         expected: what a healthy file holds at the place of the fault.
         found: what this one holds.
         remedy: what to do, as an imperative sentence, or None.
-        escapes: the file leads outside the folder under audit (rule SEC004 reports it; SEC003
-            reports every other error).
+        escapes: the file leads outside the folder under audit; a rule of its own reports that.
     """
 
     def __init__(

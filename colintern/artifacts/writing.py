@@ -5,6 +5,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,16 @@ _ABANDONED_SECONDS: Final = 600
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` beside `path` and rename it over `path`.
+    """Write `text` beside `path` and rename it over `path`, as `write_chunks_atomically` does.
+
+    Raises:
+        OSError: the folder cannot be written; `path` is then as it was.
+    """
+    write_chunks_atomically(path, (text,))
+
+
+def write_chunks_atomically(path: Path, chunks: Iterable[str]) -> None:
+    """Write `chunks` beside `path` as they come, and rename the whole over `path`.
 
     What a killed process has left half written beside it is removed, once it is old.
 
@@ -23,7 +33,7 @@ def write_text_atomically(path: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
+            stream.writelines(chunks)
             stream.flush()
             os.fsync(stream.fileno())
         Path(temporary).chmod(0o644)

@@ -1,6 +1,10 @@
 # ruff: noqa: D301 - click reads the control character \b as "keep these lines"
 """`colintern audit`: judge trained checkpoints."""
 
+import os
+from pathlib import Path
+from typing import Any
+
 import click
 
 from colintern.commands.options import CONTEXT
@@ -21,6 +25,24 @@ class _Audit(click.Command):
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             raise _Mistake(error.format_message(), error.ctx) from error
+
+
+class _Jobs(click.ParamType):  # type: ignore[type-arg] # generic in newer versions of click
+    """A number of processes, or `auto`."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        if value == "auto":
+            return os.cpu_count() or 1
+        try:
+            number = int(value)
+        except ValueError:
+            number = 0
+        if number < 1:
+            self.fail(f"{value!r}: expected a number of processes, or auto", param, ctx)
+        return number
 
 
 @click.command(cls=_Audit, context_settings=CONTEXT)
@@ -59,12 +81,28 @@ class _Audit(click.Command):
 @click.option("--audit-json", metavar="FILE", help="Write the audit as JSON.")
 @click.option("--audit-markdown", metavar="FILE", help="Write the audit as Markdown.")
 @click.option("--audit-sarif", metavar="FILE", help="Write the findings as SARIF.")
-@click.option("--html", metavar="FILE", help="Write a self-contained HTML report (pytest-html).")
+@click.option("--html", metavar="FILE", help="Write a self-contained HTML report.")
 @click.option("--junitxml", metavar="FILE", help="Write a JUnit file.")
-@click.option("-n", "workers", metavar="N", help="Judge in N processes (needs pytest-xdist).")
+@click.option(
+    "-j",
+    "--jobs",
+    "-n",
+    type=_Jobs(),
+    default=1,
+    help="Judge in N processes; auto: one a core (default: 1).",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show every check, passed ones too.")
 @click.pass_context
-def audit(context: click.Context, /, **options: object) -> None:
+def audit(
+    context: click.Context,
+    /,
+    *,
+    paths: tuple[str, ...],
+    checks: tuple[str, ...],
+    jobs: int,
+    verbose: bool,
+    **options: Any,
+) -> None:
     """Judge trained checkpoints by every rule, without torch, in about a second.
 
     PATH is a run directory, one checkpoint-N, an adapter or merged model folder, a Hub id in the
@@ -81,6 +119,19 @@ def audit(context: click.Context, /, **options: object) -> None:
       colintern audit 'runs/*' --audit-baseline known.json --min-evidence RES001,LOG
       colintern audit runs/a --checks check_team.py
     """
-    from pytest_colintern.command import run_audit  # noqa: PLC0415 - pytest costs 0.3 s to import
+    from colintern.engine.imports import modules_kept_for_good  # noqa: PLC0415 - for a quick --help
 
-    context.exit(run_audit(options))
+    with modules_kept_for_good():
+        from colintern.commands.audit_run import run_audit  # noqa: PLC0415 - for a quick --help
+        from colintern.engine.request import (  # noqa: PLC0415 - for a quick --help
+            OUTPUTS,
+            AuditRequest,
+            expanded,
+        )
+
+        here = Path.cwd()
+        outputs = {name: path for name in OUTPUTS if (path := options.pop(name)) is not None}
+        request = AuditRequest(
+            here=here, checkpoints=expanded(paths, here), outputs=outputs, **options
+        )
+    context.exit(run_audit(request, checks, jobs, verbose=verbose))

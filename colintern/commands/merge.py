@@ -25,7 +25,7 @@ def merge(path: str, output_dir: str, base: str | None, family: str | None) -> N
       colintern audit runs/a --merged merged/a --select ADP020
       colintern evaluate --model-path merged/a --benchmarks pages
     """
-    from colintern.model.engine import import_engine  # noqa: PLC0415 - for a quick --help
+    from colintern.model.quiet_import import import_engine  # noqa: PLC0415 - for a quick --help
 
     with extra("train"):
         import_engine()

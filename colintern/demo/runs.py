@@ -27,7 +27,8 @@ from colintern.artifacts.run.manifest import RunManifest, read_run_manifest
 from colintern.artifacts.writing import write_json
 from colintern.demo.table import demo_figures, run_figures, table_text
 from colintern.evaluation.pages import evaluate_pages, is_evaluated
-from colintern.recipes import Recipe, guide_as_written, poor_settings, tiny
+from colintern.recipes.named import guide_as_written, poor_settings, tiny
+from colintern.recipes.recipe import Recipe
 from colintern.training.run import train
 
 RUNS: Final[dict[str, Callable[[], Recipe]]] = {

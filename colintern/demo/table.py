@@ -44,7 +44,7 @@ def run_figures(run: Path) -> dict[str, Any]:
 
 
 def audit_figures(document: Mapping[str, Any], subject: str) -> dict[str, Any]:
-    """Return what an audit (`colintern.audit/1`) says of one subject."""
+    """Return what an audit (`colintern.audit/2`) says of one subject."""
     verdict = next(each["verdict"] for each in document["subjects"] if each["name"] == subject)
     roots = [each["rule"] for each in document["root_causes"] if each["subject"] == subject]
     explained = {

@@ -149,8 +149,8 @@ def safe_way(risk: PickleRisk) -> str:
     """Say how to do without a file that must not be loaded as it is."""
     if not risk.dangerous:
         return (
-            "look at the module that the name comes from; if you trust it, waive SEC001 with that "
-            "reason. Else load the file with `torch.load(..., weights_only=True)` only."
+            "look at the module that the name comes from; if you trust it, waive this rule with "
+            "that reason. Else load the file with `torch.load(..., weights_only=True)` only."
         )
     name = risk.path.name
     if name in _WEIGHTS or name.startswith("pytorch_model-"):

@@ -11,9 +11,10 @@ from pathlib import Path
 from types import ModuleType
 
 from colintern.engine.rule import Rule, rule_of
+from colintern.engine.rule_families import RULE_FAMILIES
 
 CHECK_FILES = "check_*.py"
-LIVE_FAMILY = "LIV"
+LIVE_FAMILY = next(family.prefix for family in RULE_FAMILIES if family.loads_model)
 LIVE_CHECKS = "check_live*.py"
 """The rules that load the model; collected only with `--live`."""
 
@@ -77,7 +78,7 @@ def shipped_rules() -> dict[str, Rule]:
     """Return every rule that ColIntern ships, by id.
 
     Raises:
-        ValueError: two rules share an id.
+        ValueError: two rules share an id or a role.
     """
     files = shipped_files().values()
     return merged_rules(rules_in(load_check_file(path)).values() for path in files)
@@ -87,7 +88,7 @@ def merged_rules(groups: Iterable[Iterable[Rule]]) -> dict[str, Rule]:
     """Put rules of several files into one catalogue.
 
     Raises:
-        ValueError: two rules share an id.
+        ValueError: two rules share an id or a role.
     """
     catalogue: dict[str, Rule] = {}
     for rule in (rule for group in groups for rule in group):
@@ -97,11 +98,19 @@ def merged_rules(groups: Iterable[Iterable[Rule]]) -> dict[str, Rule]:
             raise ValueError(
                 f"two rules have the id {rule.id}: {other.name} and {rule.name} (in {files})"
             )
+    _refuse_shared_roles(catalogue)
     return catalogue
 
 
+def _refuse_shared_roles(catalogue: Mapping[str, Rule]) -> None:
+    holders: dict[str, Rule] = {}
+    for rule in catalogue.values():
+        if rule.role and holders.setdefault(rule.role, rule) is not rule:
+            raise ValueError(f"{rule.id} has the role of {holders[rule.role].id}: {rule.role}")
+
+
 def unknown_requirements(catalogue: Mapping[str, Rule]) -> list[str]:
-    """Name the requirements that no rule of `catalogue` satisfies, as `TEAM001 requires ADP999`."""
+    """Name the requirements that no rule of `catalogue` satisfies, as `TEAM001 requires TEAM9`."""
     return [
         f"{rule.id} requires {required}"
         for rule in catalogue.values()

@@ -4,24 +4,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome, check_result
+from colintern.engine.missing import Missing
+from colintern.engine.outcome import CheckResult, Outcome, check_result
 from colintern.engine.policy import Policy
 from colintern.engine.resolver import Resolver
 from colintern.engine.root_causes import reachable
 from colintern.engine.rule import Rule
+from colintern.engine.rule_fields import Role
 from colintern.engine.verdict import INFO, NoEvidence, Severity, Verdict
-
-MALFORMED_RULE = "SEC003"
-"""The rule that reports a malformed file, once; whatever needed that file is blocked by it."""
-ESCAPING_RULE = "SEC004"
-"""The rule that reports a file that leads outside the audited folder."""
-
-ENDED_EARLY: Final = frozenset({"ADP011", "ADP012", "LOG012", "LOG013", "PRJ002"})
-"""What fails in a run that was ended in its first steps, whatever it was ended for."""
 
 
 class Judge:
@@ -72,8 +66,8 @@ class Judge:
         """Return the result of a rule whose requirement does not hold, else None."""
         for required in sorted(rule.requires):
             result = self.result(self._catalogue[required])
-            if result.outcome is Outcome.NO_EVIDENCE:
-                return self._no_evidence(rule, result.observed)
+            if result.outcome is Outcome.NO_EVIDENCE and result.missing is not None:
+                return self._no_evidence(rule, result.missing)
             if result.is_finding or result.outcome in (Outcome.ERROR, Outcome.BLOCKED):
                 blocker = result.blocked_by or required
                 return check_result(
@@ -91,7 +85,7 @@ class Judge:
             verdict = check()
             return self._judged(rule, verdict, time.perf_counter() - start)
         except NoEvidence as absence:
-            return self._no_evidence(rule, str(absence))
+            return self._no_evidence(rule, absence.missing)
         except ArtifactError as error:
             return check_result(
                 rule,
@@ -99,7 +93,7 @@ class Judge:
                 Outcome.BLOCKED,
                 observed=f"not judged: {error}",
                 where=error.path,
-                blocked_by=ESCAPING_RULE if error.escapes else MALFORMED_RULE,
+                blocked_by=self._in_role("escaping-files" if error.escapes else "malformed-files"),
             )
         except Exception as error:  # noqa: BLE001 - a broken rule must not hide the other rules
             return check_result(
@@ -112,15 +106,19 @@ class Judge:
                 where=_raised_at(error),
             )
 
-    def _no_evidence(self, rule: Rule, missing: str) -> CheckResult:
-        strict = self._policy.strict_evidence and not missing.startswith(OPTION_NOT_GIVEN)
+    def _in_role(self, role: Role) -> str | None:
+        """The rule that reports such files, once; whatever needed one is blocked by it."""
+        return next((rule.id for rule in self._catalogue.values() if rule.role == role), None)
+
+    def _no_evidence(self, rule: Rule, missing: Missing) -> CheckResult:
+        strict = self._policy.strict_evidence and not missing.is_option
         waiver = self._waiver(rule) if strict else None
         return check_result(
             rule,
             self.subject,
             Outcome.WAIVED if waiver else Outcome.NO_EVIDENCE,
             gates=strict and not waiver,
-            observed=missing,
+            missing=missing,
             waiver=waiver,
         )
 
@@ -171,10 +169,9 @@ class Judge:
     def _symptoms_of_end(self) -> frozenset[str]:
         """Those of a run that did not go on, without what may itself have led to its end."""
         table = {name: rule.explains for name, rule in self._catalogue.items()}
-        causes = {
-            name for name in ENDED_EARLY if self._ended_by in reachable(name, table, refuted=())
-        }
-        return ENDED_EARLY - causes
+        symptoms = {name for name, rule in self._catalogue.items() if rule.fails_if_stopped}
+        causes = {name for name in symptoms if self._ended_by in reachable(name, table, refuted=())}
+        return frozenset(symptoms - causes)
 
     def _outcome(self, severity: Severity, *, ok: bool, waived: bool) -> Outcome:
         if ok:

@@ -1,21 +1,19 @@
 """What became of one rule on one subject."""
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from enum import StrEnum
 from typing import Any, Final, Self
 
 import msgspec
 
 from colintern.artifacts.printable import printable
+from colintern.engine.missing import Missing
 from colintern.engine.rule import Rule
 from colintern.engine.verdict import INFO, Severity
 
 MAX_TEXT_CHARACTERS: Final = 1_200
 """Of one observed or expected text: a screenful; the artefact itself has the rest."""
-
-OPTION_NOT_GIVEN: Final = "--"
-"""How missing evidence begins that nobody failed to record: it takes an option, which was not
-given. It is neither asked for nor ever gates."""
 
 
 class Outcome(StrEnum):
@@ -55,7 +53,7 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it makes the audit fail."""
     summary: str
     observed: str
-    """What was found; for no evidence what is missing, for an error what was raised."""
+    """What was found; for no evidence `missing` as a sentence, for an error what was raised."""
     expected: str
     where: str
     why: str
@@ -77,6 +75,18 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What its rule may explain; `explains` is what this very finding does."""
     usual_fix: str = ""
     """Of its rule; `fix` is that of this very finding."""
+    setting: str | None = None
+    """The row of the training report that its rule judges."""
+    advice: tuple[str, ...] = ()
+    """What of the guide's troubleshooting a finding of its rule calls for."""
+    satisfies: tuple[str, ...] = ()
+    """What of the guide's checklist is done where its rule passes."""
+    floor: str | None = None
+    """What of the floor of a pass its rule shows, where it comes to a verdict."""
+    missing: Missing | None = None
+    """What kept the rule from being judged, where it has no evidence."""
+    first_known_step: int | None = None
+    """The step at which a running training first showed it; None where that is not known."""
 
     @property
     def is_finding(self) -> bool:
@@ -86,9 +96,14 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_waived_finding(self) -> bool:
         """Whether something is wrong that a waiver covers, and not just unknown."""
-        # Only a verdict has an expectation; missing evidence, which can be waived too, has none.
-        is_verdict = bool(self.expected)
+        # Missing evidence can be waived too.
+        is_verdict = self.missing is None
         return self.outcome is Outcome.WAIVED and is_verdict and self.severity is not INFO
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do: mend the fault, or bring what is missing; may be empty."""
+        return self.fix if self.missing is None else self.missing.hint
 
 
 def check_result(
@@ -102,6 +117,7 @@ def check_result(
     expected: str = "",
     where: object = None,
     fix: str | None = None,
+    missing: Missing | None = None,
     explains: Collection[str] | None = None,
     independent: bool = False,
     blocked_by: str | None = None,
@@ -109,7 +125,13 @@ def check_result(
     known: bool = False,
     duration_seconds: float = 0.0,
 ) -> CheckResult:
-    """Make a result of a rule; every text that may stem from an artefact is made printable."""
+    """Make a result of a rule; every text that may stem from an artefact is made printable.
+
+    What is `missing` is what was observed, unless that is said in other words.
+    """
+    if missing is not None:
+        missing = missing.shown()
+        observed = observed or missing.sentence
     return CheckResult(
         **_catalogued(rule),
         severity=severity or rule.severity,
@@ -126,6 +148,7 @@ def check_result(
         explains=tuple(sorted(rule.explains if explains is None else explains)),
         duration_seconds=duration_seconds,
         independent=independent,
+        missing=missing,
     )
 
 
@@ -143,6 +166,10 @@ def _catalogued(rule: Rule) -> dict[str, Any]:
         "stage": rule.stage,
         "may_explain": tuple(sorted(rule.explains)),
         "usual_fix": rule.fix,
+        "floor": rule.floor,
+        "setting": rule.setting,
+        "advice": rule.advice,
+        "satisfies": rule.satisfies,
     }
 
 
@@ -159,10 +186,14 @@ class OutcomeCounts(msgspec.Struct, frozen=True, kw_only=True):
     error: int = 0
 
     @classmethod
-    def of(cls, results: "list[CheckResult]") -> Self:
+    def of(cls, results: Iterable[CheckResult]) -> Self:
         """Count the outcomes of `results`."""
-        outcomes = [result.outcome.value for result in results]
-        return cls(**{outcome.value: outcomes.count(outcome.value) for outcome in Outcome})
+        return cls(**Counter(result.outcome.value for result in results))
+
+    def plus(self, other: Self) -> Self:
+        """Add the counts of other checks."""
+        names = self.__struct_fields__
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
     def shown(self) -> str:
         """Name all eight, as `2 failed, 1 warned, ..., 41 passed`, zeros included."""

@@ -7,7 +7,6 @@ from msgspec import Struct
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.printable import printable
-from colintern.engine.reports.missing_hints import hint_of
 from colintern.engine.resolver import Resolver
 from colintern.engine.verdict import NoEvidence
 from colintern.figures.canvas import NothingToDraw
@@ -35,7 +34,7 @@ def part(title: str, make: Callable[..., T], resolver: Resolver) -> T | LeftOut:
     try:
         made: T = resolver.call(make)
     except NoEvidence as absence:
-        return LeftOut(title, printable(absence), hint_of(absence.missing))
+        return LeftOut(title, absence.missing.sentence, absence.missing.hint)
     except NothingToDraw as absence:
         return LeftOut(title, printable(absence))
     except ArtifactError as error:

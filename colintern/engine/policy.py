@@ -7,6 +7,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from colintern.engine.floor import FLOOR_PARTS
 from colintern.engine.verdict import ERROR, Severity
 
 
@@ -47,4 +48,6 @@ class Policy:
     """A recorded audit: what was found then no longer gates."""
     min_evidence: tuple[str, ...] = ()
     """Rules that must be judged, and families of which at least one rule must be."""
+    pass_floor: tuple[str, ...] = FLOOR_PARTS
+    """What must have been judged for a pass; else the verdict is inconclusive."""
     today: date = field(default_factory=date.today)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct, structs
 
 from colintern.artifacts.printable import printable
+from colintern.engine.floor import FLOOR_PARTS
 from colintern.engine.policy import Policy
 from colintern.engine.settings import Settings
 from colintern.guide import GUIDE, Guide
@@ -36,6 +37,7 @@ class PolicyInForce(Struct, frozen=True, kw_only=True):
     fail_on: str = "error"
     strict_evidence: bool = False
     min_evidence: tuple[str, ...] = ()
+    pass_floor: tuple[str, ...] = FLOOR_PARTS
     audit_baseline: str | None = None
     guide: Mapping[str, object] = {}
     """Thresholds of the guide that were overridden."""
@@ -53,6 +55,8 @@ class PolicyInForce(Struct, frozen=True, kw_only=True):
             yield "fails where a rule has no evidence"
         if self.min_evidence:
             yield f"must be judged: {', '.join(self.min_evidence)}"
+        if self.pass_floor != FLOOR_PARTS:
+            yield f"a pass rests on: {', '.join(self.pass_floor) or 'anything that was judged'}"
         if self.audit_baseline:
             yield f"only findings that are new since {self.audit_baseline} gate"
         if self.guide:
@@ -70,6 +74,7 @@ def policy_in_force(
         fail_on=policy.fail_on.value,
         strict_evidence=policy.strict_evidence,
         min_evidence=policy.min_evidence,
+        pass_floor=policy.pass_floor,
         audit_baseline=printable(audit_baseline, limit=1_000) if audit_baseline else None,
         guide=_changed(settings.guide),
         waivers=tuple(

@@ -13,6 +13,8 @@ from colintern.engine.verdict import Severity
 
 _MAX_BYTES: Final = 64 << 20
 """Of a recorded audit: 1,000 checks on 20 subjects take about 20 MB."""
+_READ: Final = (SCHEMA, "colintern.audit/1")
+"""Both have the fields that are read here."""
 _FINDINGS: Final = frozenset({"failed", "warned", "noted", "waived"})
 
 
@@ -44,7 +46,7 @@ def read_recorded_audit(path: Path) -> RecordedAudit:
     """Read a file that `--audit-json` wrote.
 
     Raises:
-        RecordedAuditError: no such file, no JSON, or not of schema colintern.audit/1.
+        RecordedAuditError: no such file, no JSON, or not of a known schema.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -60,7 +62,7 @@ def read_recorded_audit(path: Path) -> RecordedAudit:
             f"{printable(path)}: expected a recorded audit, found no JSON: {printable(error)}"
         ) from error
     schema = document.get("schema") if isinstance(document, dict) else None
-    if schema != SCHEMA:
+    if schema not in _READ:
         raise RecordedAuditError(
             f"{printable(path)}: expected an audit recorded with --audit-json (schema {SCHEMA}), "
             f"found schema {printable(schema)}"

@@ -28,7 +28,7 @@ def evidence(provider: F) -> F:
 
 
 def artifact(provider: F) -> F:
-    """Declare evidence that is read from a file: rule SEC003 reads it to find malformed files."""
+    """Declare evidence that is read from a file: a rule reads all of it to find malformed files."""
     setattr(provider, _ARTIFACT, True)
     return evidence(provider)
 
@@ -98,7 +98,7 @@ class Resolver:
         """Call `function` with the evidence that its parameters name, except what is `given`.
 
         A parameter annotated `X | None` gets None where the evidence is missing or malformed: the
-        function then does without, and SEC003 has reported the malformed file.
+        function then does without, and a rule of its own has reported the malformed file.
         """
         arguments = dict(given)
         for name, optional in parameters_of(function):

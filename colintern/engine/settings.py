@@ -11,11 +11,12 @@ from typing import Any, Final
 import msgspec
 
 from colintern.artifacts.printable import printable
+from colintern.engine.floor import FLOOR_PARTS
 from colintern.engine.policy import Waiver
 from colintern.guide import GUIDE, Guide
 
 _KEYS: Final = frozenset(
-    {"fail-on", "strict-evidence", "min-evidence", "audit-baseline", "guide", "waive"}
+    {"fail-on", "strict-evidence", "min-evidence", "pass-floor", "audit-baseline", "guide", "waive"}
 )
 _WAIVER_KEYS: Final = frozenset({"reason", "until"})
 _MAX_BYTES: Final = 1 << 20
@@ -35,6 +36,8 @@ class Settings:
     strict_evidence: bool | None = None
     min_evidence: tuple[str, ...] = ()
     """Rule ids and families that must have been judged."""
+    pass_floor: tuple[str, ...] = FLOOR_PARTS
+    """What must have been judged for a pass; empty for a pass that rests on anything."""
     audit_baseline: Path | None = None
     """A recorded audit; a relative path starts at the folder of `path`."""
     guide: Guide = GUIDE
@@ -65,6 +68,7 @@ def read_settings(start: Path, guide_file: Path | None = None) -> Settings:
         fail_on=_choice(table.get("fail-on"), path),
         strict_evidence=_boolean(table.get("strict-evidence"), path),
         min_evidence=_names(table.get("min-evidence", []), path),
+        pass_floor=_floor(table.get("pass-floor", list(FLOOR_PARTS)), path),
         audit_baseline=_beside(table.get("audit-baseline"), path),
         guide=_guide(overrides, guide_file or path),
         waivers=_waivers(_mapping(table.get("waive", {}), f"{path}: tool.colintern.waive"), path),
@@ -128,7 +132,16 @@ def _names(value: Any, path: Path | None) -> tuple[str, ...]:
         return tuple(value)
     raise SettingsError(
         f"{path}: tool.colintern.min-evidence: expected a list of rule ids or families like "
-        f'["RES001", "LOG"], found {printable(value)}'
+        f'["LOG", "TEAM001"], found {printable(value)}'
+    )
+
+
+def _floor(value: Any, path: Path | None) -> tuple[str, ...]:
+    if isinstance(value, list) and all(part in FLOOR_PARTS for part in value):
+        return tuple(dict.fromkeys(value))
+    raise SettingsError(
+        f"{path}: tool.colintern.pass-floor: expected a list of "
+        f"{' and '.join(map(repr, FLOOR_PARTS))}, or [] for none, found {printable(value)}"
     )
 
 

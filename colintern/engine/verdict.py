@@ -1,12 +1,12 @@
 """What a rule says about its evidence."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from colintern.artifacts.printable import printable
+from colintern.engine.missing import Missing, Source
 
 
 class Severity(Enum):
@@ -35,20 +35,57 @@ class NoEvidence(Exception):  # noqa: N818 - a state of the evidence, not an err
     """A rule cannot be judged because something was not recorded.
 
     Args:
-        missing: the file or fact that is absent, as `training_args.bin`.
-        needed_for: what would be computed from it.
+        source: the file, folder or option that would hold it, as `training_args.bin`.
+        needed_for: what it would be used for, as it reads after "for".
+        what: the part of the source that is absent, where the source itself may be there.
+        detail: what is there instead, or where it was looked for.
+        hint: what a person can do; None for what the source says.
 
     >>> str(NoEvidence("training_args.bin", needed_for="effective batch size"))
-    'training_args.bin is needed for effective batch size'
+    'needs training_args.bin for effective batch size'
     """
 
-    def __init__(self, missing: str, *, needed_for: str) -> None:
-        self.missing = missing
-        self.needed_for = needed_for
-        super().__init__(missing, needed_for)
+    missing: Missing
+    """What is absent, with every text made printable."""
+
+    def __init__(
+        self,
+        source: str | Source,
+        *,
+        needed_for: str,
+        what: str = "",
+        detail: str = "",
+        hint: str | None = None,
+    ) -> None:
+        place = Source(source) if isinstance(source, str) else source
+        usual = place.part_hint if what else place.hint
+        self.missing = Missing(
+            source=place.name,
+            what=what,
+            detail=detail,
+            purpose=needed_for,
+            hint=usual if hint is None else hint,
+            is_option=place.is_option,
+        ).shown()
+        super().__init__(self.missing)
+
+    @classmethod
+    def of(cls, missing: Missing) -> Self:
+        """Make one of a whole record."""
+        return cls(
+            Source(missing.source, is_option=missing.is_option),
+            what=missing.what,
+            detail=missing.detail,
+            needed_for=missing.purpose,
+            hint=missing.hint,
+        )
 
     def __str__(self) -> str:
-        return f"{printable(self.missing)} is needed for {printable(self.needed_for)}"
+        return self.missing.sentence
+
+    def __reduce__(self) -> tuple[Callable[[Missing], Self], tuple[Missing]]:
+        # Exceptions are rebuilt from their positional arguments, and this one needs a keyword.
+        return type(self).of, (self.missing,)
 
 
 @dataclass(frozen=True, slots=True)

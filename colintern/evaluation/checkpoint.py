@@ -1,40 +1,53 @@
-"""A checkpoint that is to be evaluated: where its parts are, and which classes load them.
+"""A checkpoint that is to be evaluated: where its parts are, and what tells it from others.
 
 It is found and told apart as the audit does, so both speak of the same weights.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
 from colintern.artifacts.errors import ArtifactError
-from colintern.artifacts.files import Enclosure
+from colintern.artifacts.files import Enclosure, read_bytes
 from colintern.artifacts.hub_cache import is_hub_id
+from colintern.artifacts.json.document import read_json_object
+from colintern.artifacts.limits import TOKENIZER_JSON_BYTES
 from colintern.artifacts.model.base_model import BaseReference
 from colintern.artifacts.model.processor_config import ProcessorConfig, read_processor_config
 from colintern.artifacts.printable import printable
 from colintern.artifacts.run.layout import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
+    MODEL_CONFIG,
     MODEL_INDEX,
     MODEL_WEIGHTS,
     PREPROCESSOR_CONFIG,
     PROCESSOR_CONFIG,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
     RunLayout,
 )
 from colintern.artifacts.run.manifest import RunManifest
+from colintern.artifacts.tensors.store import TensorStore
 from colintern.artifacts.tensors.weights_hash import weights_sha256
 from colintern.diagnostics.processor.query_format import QueryFormat
+from colintern.diagnostics.weights.base_identity import layers_sha256
 from colintern.engine.providers import shipped_providers
 from colintern.engine.resolver import Resolver
 from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
 from colintern.engine.verdict import NoEvidence
-from colintern.evaluation.settings_hash import settings_sha256
 from colintern.families.family import Family
 
 _DOWNLOADED: Final = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md")
 """Files of a Hub repository that loading needs; never a pickle, never code."""
+
+_OF_THE_WEIGHTS: Final = (ADAPTER_CONFIG, MODEL_CONFIG)
+_PLACE_OF_BASE: Final = "base_model_name_or_path"
+"""May change with the machine: what is in the base is hashed on its own."""
+_OF_THE_PROCESSOR: Final = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG, TOKENIZER, TOKENIZER_CONFIG)
 
 
 class CheckpointError(ValueError):
@@ -255,3 +268,50 @@ def processor_in(checkpoint: Checkpoint) -> ProcessorConfig:
     enclosure = checkpoint.layout.enclosure if is_own else Enclosure.around(folder)
     whole, image = (path if path.exists() else None for path in paths)
     return read_processor_config(whole, image, enclosure)
+
+
+def settings_sha256(
+    weights: Path, processor: Path, reference: BaseReference | None, base: TensorStore | None
+) -> str:
+    """Hash the files that say how the weights are used, and the base that an adapter is added to.
+
+    Args:
+        weights: folder of the weights.
+        processor: folder that the processor is loaded from.
+        reference: the base below an adapter.
+        base: its tensors, where they are on this machine.
+    """
+    digest = hashlib.sha256()
+    for folder, names in ((weights, _OF_THE_WEIGHTS), (processor, _OF_THE_PROCESSOR)):
+        for name in names:
+            digest.update(f"{name} {_content(folder / name)}\n".encode())
+    if reference is not None:
+        digest.update(f"base {_layers(base) or reference.recorded}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def _content(path: Path) -> str:
+    """Hash a file; what cannot be read is told when the model is loaded."""
+    enclosure = Enclosure.around(path.parent)
+    try:
+        if path.name == ADAPTER_CONFIG:
+            content = _adapter_settings(path, enclosure)
+        else:
+            content = read_bytes(path, enclosure, limit=TOKENIZER_JSON_BYTES)
+    except ArtifactError:
+        return "absent"
+    return hashlib.sha256(content).hexdigest()
+
+
+def _adapter_settings(path: Path, enclosure: Enclosure) -> bytes:
+    settings = dict(read_json_object(path, enclosure))
+    settings.pop(_PLACE_OF_BASE, None)
+    return json.dumps(settings, sort_keys=True).encode("utf-8", "surrogatepass")
+
+
+def _layers(base: TensorStore | None) -> str | None:
+    """Tell bases apart by what is in them: one that was moved is still the same."""
+    try:
+        return layers_sha256(base) if base is not None else None
+    except (ArtifactError, OSError):
+        return None

@@ -116,7 +116,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
 
 
 def _verified(checkpoint: Checkpoint, merged: Path) -> int:
-    """Compare the written files with base and adapter, as rule ADP020 does: without torch."""
+    """Compare the written files with base and adapter, as the audit does: without torch."""
     found: MergeVerification = _evidence(checkpoint, Path(str(checkpoint.base)), merged).get(
         "merge"
     )

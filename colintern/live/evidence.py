@@ -24,14 +24,18 @@ from colintern.diagnostics.live_measurements import (
 )
 from colintern.diagnostics.results.benchmarks import PAGES
 from colintern.diagnostics.results.result_table import TaskRow, result_table
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, evidence
 from colintern.engine.subjects import AuditOptions, Subject
 from colintern.engine.verdict import NoEvidence
 
 if TYPE_CHECKING:
+    from colintern.live.bounds import TooLargeError
     from colintern.live.pages import LivePages
     from colintern.live.session import LiveSession
 
+_RUNNING: Final = "running the model"
+_FINDING: Final = "telling whether the model finds its pages"
 _NEEDED: Final = ("torch", "transformers", "peft", "colpali_engine")
 _PAGES_TASK: Final = PAGES.tasks[0].name
 _GENERATED: Final = "colintern/pages"
@@ -42,11 +46,11 @@ _GENERATED: Final = "colintern/pages"
 def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) -> "LiveSession":
     """The model, loaded as transformers and PEFT load it, with pages to show it."""
     if not options.live:
-        raise NoEvidence("--live", needed_for="running the model")
+        raise NoEvidence(sources.LIVE, needed_for=_RUNNING)
     lacking = [name for name in _NEEDED if find_spec(name) is None]
     if lacking:
         raise NoEvidence(
-            f"the extra `train` ({lacking[0]} is missing)", needed_for="running the model"
+            sources.TRAIN_EXTRA, detail=f"{lacking[0]} is not installed", needed_for=_RUNNING
         )
     from colintern.evaluation.checkpoint import CheckpointError, checkpoint_of, classes_of  # noqa: PLC0415
     from colintern.live.bounds import TooLargeError  # noqa: PLC0415 - imports torch
@@ -62,14 +66,15 @@ def live_session(options: AuditOptions, subject: Subject, resolver: Resolver) ->
         classes_of(checkpoint.family)
         return LiveSession(live_source(checkpoint, resolver), _pages(options), say)
     except TooLargeError as error:
-        raise NoEvidence(str(error), needed_for="running the model") from error
+        raise _no_room(error) from error
     except ImportError as error:
-        reason = printable(error, limit=200)
-        raise NoEvidence(f"a library ({reason})", needed_for="running the model") from error
-    except CheckpointError as error:
         raise NoEvidence(
-            f"a model that can be run: {printable(error, limit=300)}", needed_for="running it"
+            sources.LIBRARIES,
+            detail=printable(error, limit=200),
+            needed_for=_RUNNING,
         ) from error
+    except CheckpointError as error:
+        raise NoEvidence(sources.RUNNABLE, detail=printable(error), needed_for=_RUNNING) from error
 
 
 @evidence
@@ -136,15 +141,19 @@ def live_retrieval(
     names = {dataset.name for dataset in (manifest.datasets or ())} if manifest else set()
     if pages.generated and _GENERATED not in names:
         raise NoEvidence(
-            "training on the generated pages (--live-pages DIR gives your own)",
-            needed_for="whether it finds its pages",
+            sources.LIVE_PAGES,
+            what="pages that it was trained on",
+            detail="these are generated",
+            needed_for=_FINDING,
         )
     if not pages.relevant:
-        raise NoEvidence("queries with their answers", needed_for="whether it finds its pages")
+        raise NoEvidence(sources.LIVE_PAGES, what="queries with their answers", needed_for=_FINDING)
     found: Retrieval = resolver.get("live_ranking")
     if not found.tells:
         raise NoEvidence(
-            f"more than {found.num_pages} pages with {found.num_queries} queries",
+            sources.LIVE_PAGES,
+            what="enough pages and queries",
+            detail=f"found {found.num_pages} and {found.num_queries}",
             needed_for="telling a model from chance",
         )
     return found
@@ -160,8 +169,9 @@ def live_reproduction(
     recorded = row.ndcg_at_5 if row is not None else None
     if result is None or recorded is None or result.dataset_revision != pages.revision:
         raise NoEvidence(
-            f"a result of {_PAGES_TASK} on the pages of this version",
-            needed_for="whether it can be reproduced",
+            sources.RESULTS,
+            what=f"a result of {_PAGES_TASK} on the pages of this version",
+            needed_for="reproducing it",
         )
     found: Retrieval = resolver.get("live_ranking")
     return Reproduction(found.ndcg_at_5, recorded)
@@ -193,8 +203,7 @@ def live_merge_effect(
             return live_session.merge_effect(live_source(checkpoint_of(merged), merged))
     except CheckpointError as error:
         raise NoEvidence(
-            f"a merged model that can be run: {printable(error, limit=300)}",
-            needed_for="the scores after the merge",
+            sources.RUNNABLE_MERGED, detail=printable(error), needed_for="scores after the merge"
         ) from error
 
 
@@ -213,7 +222,11 @@ def _room() -> Iterator[None]:
     try:
         yield
     except TooLargeError as error:
-        raise NoEvidence(str(error), needed_for="running the model") from error
+        raise _no_room(error) from error
+
+
+def _no_room(error: "TooLargeError") -> NoEvidence:
+    return NoEvidence(sources.MEMORY, what=str(error), needed_for=_RUNNING)
 
 
 def _row(results: TaskResults) -> TaskRow | None:
@@ -229,15 +242,25 @@ def _pages(options: AuditOptions) -> "LivePages":
 
 def _require(report: LoadReport) -> None:
     if not report.ok:
-        raise NoEvidence("a model that can be run (LIV006)", needed_for="running it")
+        raise NoEvidence(sources.RUNNABLE, detail="see LIV006", needed_for=_RUNNING)
 
 
 def _require_finite(session: "LiveSession", report: LoadReport) -> None:
     _require(report)
     if not session.is_finite:
-        raise NoEvidence("embeddings that are numbers (LIV001)", needed_for="comparing them")
+        raise NoEvidence(
+            sources.MODEL_IN_MEMORY,
+            what="embeddings that are numbers",
+            detail="see LIV001",
+            needed_for="comparing them",
+        )
 
 
 def _require_adapter(session: "LiveSession") -> None:
     if not session.is_adapter:
-        raise NoEvidence("an adapter (this is a whole model)", needed_for="what the adapter does")
+        raise NoEvidence(
+            sources.ADAPTER_WEIGHTS,
+            detail="this is a whole model",
+            needed_for="the effect of the adapter",
+            hint="",
+        )

@@ -141,7 +141,7 @@ def _load(source: LiveSource, kind: torch.dtype, device: torch.device) -> LiveMo
     tie_output_layer(checkpoint.family, model)
     projection = f"{checkpoint.family.projection}."
     missing = information["missing_keys"]
-    # An adapter may bring the projection; LIV005 finds out.
+    # An adapter may bring the projection; the rule on two loads finds out.
     brought = [name for name in missing if checkpoint.is_adapter and name.startswith(projection)]
     lost = [name for name in missing if name not in brought and not is_dropped(name)]
     left = [name for name in information["unexpected_keys"] if not is_dropped(name)]

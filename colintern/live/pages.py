@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from colintern.artifacts.printable import printable
+from colintern.engine.evidence import sources
 from colintern.engine.verdict import NoEvidence
 from colintern.pages.facts import draw_facts
 from colintern.pages.layout import Layout
@@ -20,7 +21,7 @@ from colintern.pages.world import retrieval_task
 MOST_PAGES: Final = 300
 """Pages that are run through the model; the first ones of a larger folder."""
 PROBES: Final = 8
-"""Pages and queries of all rules but LIV007."""
+"""Pages and queries of every rule that does not score the whole benchmark."""
 _LAYOUTS: Final[tuple[Layout, ...]] = ("card", "form", "table", "letter")
 _SEED: Final = 0
 
@@ -122,7 +123,8 @@ def _rows(folder: Path, most: int | None) -> list[dict[str, Any]]:
 
 def _unreadable(folder: Path, found: str) -> NoEvidence:
     return NoEvidence(
-        f"images, or queries, corpus and qrels, in {printable(folder)} "
-        f"(found {printable(found, limit=200)})",
+        sources.LIVE_PAGES,
+        what="images or a ViDoRe set",
+        detail=f"found {printable(found, limit=200)} in {printable(folder)}",
         needed_for="running the model on them",
     )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json.document import read_json_object
@@ -13,9 +13,12 @@ from colintern.artifacts.run.layout import (
     MODEL_CONFIG,
 )
 from colintern.artifacts.tensors.store import TensorStore
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver
 from colintern.engine.verdict import NoEvidence
 from colintern.evaluation.checkpoint import Checkpoint, processor_in
+
+_RUNNING: Final = "running the model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,9 @@ def live_source(checkpoint: Checkpoint, resolver: Resolver) -> LiveSource:
     adapter = resolver.get("adapter")
     base: BaseModel = resolver.get("base")
     if resolver.get("base_reference").is_adapter:
-        raise NoEvidence("a base that is no adapter itself", needed_for="running the model")
+        raise NoEvidence(
+            sources.BASE, what="a whole model", detail="it is an adapter", needed_for=_RUNNING
+        )
     return LiveSource(
         checkpoint,
         _config_in(base.config, base.enclosure),
@@ -69,5 +74,5 @@ def live_source(checkpoint: Checkpoint, resolver: Resolver) -> LiveSource:
 
 def _config_in(path: Path | None, enclosure: Enclosure) -> dict[str, Any]:
     if path is None:
-        raise NoEvidence(f"{MODEL_CONFIG} beside the weights", needed_for="running the model")
+        raise NoEvidence(sources.MODEL_CONFIG, needed_for=_RUNNING)
     return read_json_object(path, enclosure)

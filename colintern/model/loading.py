@@ -15,7 +15,7 @@ from colintern.artifacts.model.base_model import resolve_base
 from colintern.model.lora import ADAPTER_WEIGHTS
 from colintern.model.modeling import ColIntern3_5
 from colintern.model.processing import ColIntern3_5Processor
-from colintern.model.targets import PROJECTION
+from colintern.recipes.targets import PROJECTION
 
 _FLASH_CAPABILITY: Final = (8, 0)
 """The first GPU generation that flash-attention 2 runs on: Ampere."""

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from colintern.model.targets import PROJECTION, LoraSettings
+from colintern.recipes.targets import PROJECTION, LoraSettings
 
 ADAPTER_WEIGHTS: Final = "adapter_model.safetensors"
 

@@ -6,7 +6,7 @@ from typing import Final
 from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.part import LeftOut
-from colintern.engine.reports.html.sections import missing_evidence
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.report.document import Absences, Block, Cell, Paragraph, Section, Table
 from colintern.report.reported_run import ReportedRun, head, mark_of, short_head
 
@@ -40,7 +40,7 @@ def audit_section(runs: Sequence[ReportedRun]) -> Section:
             Absences(
                 tuple(
                     LeftOut(
-                        printable(item.told, limit=160),
+                        printable(item.short, limit=160),
                         f"needed for {_rules(item.rules)}",
                         item.hint,
                     )

@@ -6,20 +6,18 @@ from typing import Final
 
 from colintern.artifacts.printable import printable
 from colintern.engine.outcome import CheckResult, Outcome
-from colintern.engine.reports.html.sections import missing_evidence
+from colintern.engine.reports.missing_evidence import missing_evidence
+from colintern.engine.rule_families import families_to
 from colintern.families.catalogue import family_named
 from colintern.families.family import Family
-from colintern.recipes import recipe_of
+from colintern.recipes.named import recipe_of
 from colintern.report.document import Block, Heading, Paragraph, Section, Step, Steps
 from colintern.report.reported_run import ReportedRun, mark_of
-from colintern.report.troubleshooting import UNEXPLAINED, Advice, advice_for, checklist
+from colintern.report.troubleshooting import WHOLE_CHECKLIST, Entry, checklist, entries_named
 
 MOST_ROOTS: Final = 12
 """Root causes told as steps; a run with more has a fault that hides behind all of them."""
 _MOST_MISSING: Final = 3
-_TRAINED: Final = frozenset({"ADP", "PRJ", "CFG", "LOG", "HWU"})
-"""Families whose faults are in the training: to mend them is to train again."""
-_EVALUATED: Final = frozenset({"RES", "CMP", "PRC"})
 _FINE: Final = (Outcome.PASSED, Outcome.NOTED)
 
 
@@ -49,8 +47,7 @@ def run_steps(run: ReportedRun) -> Iterator[Step]:
         yield Step(f"{len(results) - MOST_ROOTS} more root causes", more)
     if results:
         yield _try_again(run, {result.family for result in results})
-    missing = missing_evidence([run.audit])
-    helpful = [item for item in missing if item.hint and not item.hint.startswith("Only for")]
+    helpful = [item for item in missing_evidence([run.audit]) if item.hints]
     if helpful:
         yield Step(
             "Let more of it be judged",
@@ -83,17 +80,17 @@ def _nothing_to_mend(run: ReportedRun) -> str:
 
 
 def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Step:
-    advices = advice_for(result.rule)
+    entries = entries_named(result.advice)
     facts = [("Because", result.observed)]
     if result.where:
         facts.append(("Where", result.where))
-    facts += [("The guide", f"{advice.section}: {advice.text}") for advice in advices]
-    if result.rule in UNEXPLAINED and not advices:
+    facts += [("The guide", f"{entry.section}: {entry.text}") for entry in entries]
+    if WHOLE_CHECKLIST in result.advice and not entries:
         facts += _gone_through(run)
     if explains:
         names = (f"{rule} {run.audit.result(rule).name}" for rule in explains)
         facts.append(("Explains", ", ".join(names)))
-    code = tuple(line for advice in advices for line in _code(run, advice))
+    code = tuple(line for entry in entries for line in _code(run, entry))
     return Step(
         f"{result.rule} {result.name}",
         _sentence(result.fix),
@@ -106,15 +103,15 @@ def _mend(run: ReportedRun, result: CheckResult, explains: Sequence[str]) -> Ste
 def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
     """Go through the guide's list for a poor model: what is done already, and what is not known."""
     done, unknown = [], []
-    for advice in checklist():
-        results = [result for rule in advice.done_when if (result := run.result(rule))]
+    for entry in checklist():
+        results = [result for result in run.audit.results if entry.name in result.satisfies]
         if any(result.is_finding for result in results):
             continue  # It is a root cause of its own, or one explains it.
         if results and all(result.outcome in _FINE for result in results):
             seen = "; ".join(f"{result.observed} ({result.rule})" for result in results)
-            done.append(f"{advice.text} {_sentence(seen)}.")
+            done.append(f"{entry.text} {_sentence(seen)}.")
         else:
-            unknown.append(advice.text)
+            unknown.append(entry.text)
     if done:
         yield "Done already, of the guide's list", " ".join(done)
     if unknown:
@@ -123,7 +120,7 @@ def _gone_through(run: ReportedRun) -> Iterator[tuple[str, str]]:
 
 def _try_again(run: ReportedRun, families: set[str]) -> Step:
     path = _quoted(run)
-    if families & _TRAINED:
+    if families & families_to("train"):
         recipe = recipe_of(run.audit.identity.family)
         flag = f"--recipe {recipe} " if recipe else ""
         return Step(
@@ -135,7 +132,7 @@ def _try_again(run: ReportedRun, families: set[str]) -> Step:
                 f"colintern compare {path} runs/next",
             ),
         )
-    if families & _EVALUATED:
+    if families & families_to("evaluate"):
         commands = (
             f"colintern evaluate --model-path {path}{_benchmarks(run)}",
             f"colintern audit {path}",
@@ -155,11 +152,11 @@ def _family(run: ReportedRun) -> Family | None:
     return family_named(run.audit.identity.family or "")
 
 
-def _code(run: ReportedRun, advice: Advice) -> Iterator[str]:
+def _code(run: ReportedRun, entry: Entry) -> Iterator[str]:
     family = _family(run)
-    if advice.of_its_model and (family is None or not family.is_guides_own):
+    if entry.of_its_model and (family is None or not family.is_guides_own):
         return
-    for line in advice.code:
+    for line in entry.code:
         yield line.replace("{run!r}", repr(run.audit.identity.path))
 
 

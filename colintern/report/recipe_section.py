@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from colintern.engine.part import LeftOut
 from colintern.engine.resolver import Resolver
+from colintern.engine.rule_fields import Setting
 from colintern.guide import GUIDE, Guide
-from colintern.recipes import guide_1b
+from colintern.recipes.named import guide_1b
 from colintern.report import recipe_values as values
 from colintern.report.document import Absences, Block, Cell, Section, Table
 from colintern.report.reported_run import ReportedRun, head, short_head
@@ -22,75 +23,68 @@ _SOURCES: Final = ("manifest", "training_args", "training_log", "adapter")
 _RECIPE: Final = guide_1b()
 
 
-class Setting(Struct, frozen=True):
-    """One row of the table."""
+class SettingRow(Struct, frozen=True):
+    """One row of the table; a rule whose `setting` is its label judges it."""
 
-    label: str
+    label: Setting
     value: Callable[..., str | None]
     """Of the run; None, or no evidence, where it was not recorded."""
     guide: str = ""
     """The guide's number, for its own 1B model; formatted with `guide` and `recipe`."""
-    rules: tuple[str, ...] = ()
-    """Rules that judge it."""
     tells_target: bool = False
     """Whether what its rule expects of this family is shown also where the rule passed."""
 
 
 SETTINGS: Final = (
-    Setting("Recipe", values.recipe_name),
-    Setting("Base model", values.base_model, "InternVL3.5-1B", ("ADP015", "ADP021")),
-    Setting("Training data", values.training_data),
-    Setting("Epochs", values.epochs, "{guide.min_epochs:g}, not 1", ("CFG001",)),
-    Setting("Optimiser steps", values.steps, "", ("LOG013",)),
-    Setting("Batch per device", values.device_batch, "{recipe.per_device_train_batch_size}"),
-    Setting("Accumulation", values.accumulation, "{recipe.gradient_accumulation_steps}"),
-    Setting(
+    SettingRow("Recipe", values.recipe_name),
+    SettingRow("Base model", values.base_model, "InternVL3.5-1B"),
+    SettingRow("Training data", values.training_data),
+    SettingRow("Epochs", values.epochs, "{guide.min_epochs:g}, not 1"),
+    SettingRow("Optimiser steps", values.steps),
+    SettingRow("Batch per device", values.device_batch, "{recipe.per_device_train_batch_size}"),
+    SettingRow("Accumulation", values.accumulation, "{recipe.gradient_accumulation_steps}"),
+    SettingRow(
         "Effective batch",
         values.effective_batch,
         "at least {guide.min_effective_batch_size}",
-        ("CFG002",),
     ),
-    Setting(
+    SettingRow(
         "In-batch negatives a query",
         values.negatives,
         "at least {guide.min_in_batch_negatives}; accumulation adds none",
-        ("CFG004", "CFG014"),
     ),
-    Setting(
+    SettingRow(
         "Learning rate",
         values.learning_rate,
         "{recipe.learning_rate:g}",
-        ("CFG003",),
         tells_target=True,
     ),
-    Setting("Warm-up", values.warmup, "{guide.min_warmup_steps} steps", ("CFG005",)),
-    Setting("Schedule", values.schedule, "warm-up, then decay", ("LOG012",)),
-    Setting("LoRA rank", values.rank, "{recipe.lora.rank}", ("ADP006",)),
-    Setting("LoRA alpha", values.alpha, "{recipe.lora.alpha}, equal to the rank", ("ADP007",)),
-    Setting("LoRA dropout", values.dropout, "{guide.lora_dropout:g}", ("ADP008",)),
-    Setting(
+    SettingRow("Warm-up", values.warmup, "{guide.min_warmup_steps} steps"),
+    SettingRow("Schedule", values.schedule, "warm-up, then decay"),
+    SettingRow("LoRA rank", values.rank, "{recipe.lora.rank}"),
+    SettingRow("LoRA alpha", values.alpha, "{recipe.lora.alpha}, equal to the rank"),
+    SettingRow("LoRA dropout", values.dropout, "{guide.lora_dropout:g}"),
+    SettingRow(
         "LoRA reaches",
         values.reach,
         "every linear module of the language model",
-        ("ADP003", "ADP004", "ADP009"),
     ),
-    Setting("Projection", values.projection, "included", ("ADP002", "PRJ001", "PRJ002")),
-    Setting("Loss", values.loss, "", ("CFG013", "CFG015")),
-    Setting("Precision", values.precision, "bf16", ("CFG006",)),
-    Setting("Attention", values.attention, "flash attention", ("CFG007",)),
-    Setting("Gradient clipping", values.clipping, "{recipe.max_grad_norm:g}", ("CFG010",)),
-    Setting("Gradient checkpointing", values.checkpointing, "if memory is short", ("CFG012",)),
-    Setting("Evaluation while training", values.evaluation, "on", ("CFG008",)),
-    Setting("Workers that load pages", values.workers, "not 0", ("CFG009",)),
-    Setting(
+    SettingRow("Projection", values.projection, "included"),
+    SettingRow("Loss", values.loss),
+    SettingRow("Precision", values.precision, "bf16"),
+    SettingRow("Attention", values.attention, "flash attention"),
+    SettingRow("Gradient clipping", values.clipping, "{recipe.max_grad_norm:g}"),
+    SettingRow("Gradient checkpointing", values.checkpointing, "if memory is short"),
+    SettingRow("Evaluation while training", values.evaluation, "on"),
+    SettingRow("Workers that load pages", values.workers, "not 0"),
+    SettingRow(
         "Visual tokens a page",
         values.visual_tokens,
         "{recipe.max_num_visual_tokens}",
-        ("CFG011", "PRC004"),
     ),
-    Setting("Hardware", values.hardware, "RTX 5090 32GB, A100 40GB or 80GB"),
-    Setting("Training time", values.training_time, "15 to 40 hours"),
-    Setting("Software", values.software, "torch>=2.8, transformers>=4.46, peft>=0.12", ("ENV001",)),
+    SettingRow("Hardware", values.hardware, "RTX 5090 32GB, A100 40GB or 80GB"),
+    SettingRow("Training time", values.training_time, "15 to 40 hours"),
+    SettingRow("Software", values.software, "torch>=2.8, transformers>=4.46, peft>=0.12"),
 )
 
 
@@ -118,24 +112,24 @@ _NOTE: Final = (
 )
 
 
-def _text_of(run: ReportedRun, setting: Setting) -> str:
+def _text_of(run: ReportedRun, setting: SettingRow) -> str:
     found = run.part("", setting.value)
     if isinstance(found, LeftOut):
         return _NOT_READABLE if found.broken else _NOT_RECORDED
     return found or _NOT_RECORDED
 
 
-def _guide_cell(setting: Setting, guide: Guide) -> Cell:
+def _guide_cell(setting: SettingRow, guide: Guide) -> Cell:
     return Cell(setting.guide.format(guide=guide, recipe=_RECIPE))
 
 
-def _cell_of(setting: Setting) -> Callable[[ReportedRun, str], Cell]:
+def _cell_of(setting: SettingRow) -> Callable[[ReportedRun, str], Cell]:
     def cell(run: ReportedRun, text: str) -> Cell:
-        judged = run.judged_cell(text, setting.rules)
+        judged = run.judged_cell(text, setting.label)
         if text in _UNKNOWN and judged.mark == "passed":
             return Cell(text)  # The rule could judge something else that the log shows.
         if setting.tells_target and judged.mark == "passed":
-            result = run.gravest(setting.rules)
+            result = run.gravest(setting.label)
             return Cell(judged.text, judged.mark, f"expected {result.expected}" if result else "")
         return judged
 

@@ -4,7 +4,6 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -13,10 +12,7 @@ from msgspec import Struct
 from colintern.artifacts.printable import printable
 from colintern.artifacts.writing import write_text_atomically
 from colintern.engine.direct_audit import audit_directly
-from colintern.engine.recorded_audit import RecordedAuditError
-from colintern.engine.settings import Settings, SettingsError, read_settings
-from colintern.engine.subjects import AuditOptions, Subject, SubjectError, find_subjects
-from colintern.families.catalogue import families, family_named
+from colintern.engine.request import AuditRequest, AuditSetup, UsageMistakeError, audit_setup
 from colintern.report.document import Document
 from colintern.report.document_formats import document_html, document_markdown
 from colintern.report.training_report import MOST_RUNS, training_report
@@ -52,14 +48,10 @@ def write_report(
         ReportError: a run, an option or the place to write to is no use.
     """
     here = Path.cwd()
-    settings, subjects = _found(named, where.get("guide"), here)
-    pages = output_files(output, [subject.name for subject in subjects], here)
-    options = _options(where, settings, len(subjects), here)
-    try:
-        audit = audit_directly(subjects, options, settings)
-    except RecordedAuditError as error:
-        raise ReportError(str(error)) from error
-    document = training_report(audit, settings.guide, datetime.now().astimezone())
+    setup = _setup(named, where, here)
+    pages = output_files(output, [subject.name for subject in setup.subjects], here)
+    audit = audit_directly(setup)
+    document = training_report(audit, setup.settings.guide, datetime.now().astimezone())
     texts = (document_html(document), document_markdown(document))
     for file, text in zip(pages, texts, strict=True):
         try:
@@ -70,53 +62,25 @@ def write_report(
     return Written(pages, (*_summary_lines(document), *(f"wrote {printable(p)}" for p in pages)))
 
 
-def _found(
-    named: Sequence[str], guide: str | None, here: Path
-) -> tuple[Settings, tuple[Subject, ...]]:
-    try:
-        settings = read_settings(here, here / Path(guide).expanduser() if guide else None)
-        subjects = tuple(find_subjects(named, here))
-    except SettingsError as error:
-        raise ReportError(str(error)) from error
-    except SubjectError as error:
-        raise ReportError(str(error).replace("--checkpoint ", "")) from error
-    if len(subjects) > MOST_RUNS:
-        raise ReportError(
-            f"{len(subjects)} runs: one report shows {MOST_RUNS} at most, as more cannot be told "
-            f"apart; write two, or see `colintern audit --html` for any number"
-        )
-    return settings, subjects
-
-
-def _options(
-    where: Mapping[str, str | None], settings: Settings, num_subjects: int, here: Path
-) -> AuditOptions:
-    family = where.get("family")
-    return AuditOptions(
-        results=_folder("--results", where.get("results"), here),
-        base=_folder("--base", where.get("base"), here),
-        family=_family(family) if family else None,
-        guide=settings.guide,
-        num_subjects=num_subjects,
-        invocation_dir=here,
+def _setup(named: Sequence[str], where: Mapping[str, str | None], here: Path) -> AuditSetup:
+    request = AuditRequest(
+        here=here,
+        checkpoints=named,
+        results=where.get("results"),
+        base=where.get("base"),
+        family=where.get("family"),
+        guide=where.get("guide"),
     )
-
-
-def _folder(option: str, value: str | None, here: Path) -> Path | None:
-    if value is None:
-        return None
-    path = here / Path(value).expanduser()
-    if not path.is_dir():
-        raise ReportError(f"{option} {printable(path)}: no such folder")
-    return path
-
-
-def _family(name: str) -> str:
-    if family := family_named(name):
-        return family.name
-    known = [each.name for each in families()]
-    hint = " or ".join(get_close_matches(name, known, n=2)) or ", ".join(known)
-    raise ReportError(f"--family {printable(name)}: unknown; did you mean {hint}?")
+    try:
+        setup = audit_setup(request)
+    except UsageMistakeError as error:
+        raise ReportError(str(error).replace("--checkpoint ", "")) from error
+    if len(setup.subjects) > MOST_RUNS:
+        raise ReportError(
+            f"{len(setup.subjects)} runs: one report shows {MOST_RUNS} at most, as more cannot be "
+            f"told apart; write two, or see `colintern audit --html` for any number"
+        )
+    return setup
 
 
 def output_files(output: Path | None, names: Sequence[str], here: Path) -> tuple[Path, Path]:

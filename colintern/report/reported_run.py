@@ -6,10 +6,11 @@ from typing import Final, TypeVar
 from msgspec import Struct
 
 from colintern.artifacts.printable import printable
-from colintern.engine.audit_report import SubjectReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.part import LeftOut, part
 from colintern.engine.resolver import Resolver
+from colintern.engine.rule_fields import Setting
+from colintern.engine.subject_report import SubjectReport
 from colintern.report.document import Cell, Mark
 
 T = TypeVar("T")
@@ -71,14 +72,14 @@ class ReportedRun(Struct, frozen=True):
         """Return the result of a rule, if it was in the audit."""
         return next((each for each in self.audit.results if each.rule == rule), None)
 
-    def gravest(self, rules: Sequence[str]) -> CheckResult | None:
-        """Return the gravest result of `rules`, if any was in the audit."""
-        results = [result for rule in rules if (result := self.result(rule))]
+    def gravest(self, setting: Setting) -> CheckResult | None:
+        """Return the gravest result of the rules that judge a setting, if any was in the audit."""
+        results = [result for result in self.audit.results if result.setting == setting]
         return min(results, key=lambda result: _GRAVEST_FIRST.index(result.outcome), default=None)
 
-    def judged_cell(self, text: str, rules: Sequence[str]) -> Cell:
-        """Return `text` with the outcome of `rules`; a finding says what was expected."""
-        result = self.gravest(rules)
+    def judged_cell(self, text: str, setting: Setting) -> Cell:
+        """Return `text` with the outcome of the setting's rules; a finding says what it expects."""
+        result = self.gravest(setting)
         if result is None or result.outcome in (Outcome.NO_EVIDENCE, Outcome.BLOCKED):
             return Cell(text)
         note = ""

@@ -11,6 +11,7 @@ from colintern.artifacts.logs.resource_log import ResourceLog
 from colintern.diagnostics.log.noise import Floats
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.engine.part import LeftOut
+from colintern.engine.rule_fields import Setting
 from colintern.figures.canvas import Figure, NothingToDraw
 from colintern.guide import Guide
 from colintern.report.document import Absences, Block, Cell, Figures, Section, Table
@@ -23,15 +24,14 @@ _NOT_MEASURED: Final = "not measured"
 
 
 class Component(Struct, frozen=True):
-    """A row of the guide's table of resource usage."""
+    """A row of the guide's table of resource usage; a rule's `setting` is its name."""
 
-    name: str
+    name: Setting
     value: Callable[[ResourceUse], str | None]
     normal: str
     """The guide's normal usage."""
     warning: str
     """The guide's warning sign; formatted with `guide`."""
-    rules: tuple[str, ...] = ()
 
 
 COMPONENTS: Final = (
@@ -40,28 +40,24 @@ COMPONENTS: Final = (
         lambda use: str(use.gpu_memory) if use.gpu_memory else None,
         "80-90 %",
         "above {guide.max_gpu_memory_ratio:.0%}",
-        ("HWU001",),
     ),
     Component(
         "GPU utilisation, mean",
         lambda use: None if use.gpu_utilisation is None else f"{use.gpu_utilisation:.0%}",
         "90-100 %",
         "below {guide.min_gpu_utilisation:.0%}",
-        ("HWU002",),
     ),
     Component(
         "Time of a step, median",
         lambda use: None if use.step_seconds is None else f"{use.step_seconds:.3g} s",
         "2-4 s",
         "above {guide.max_step_seconds:g} s",
-        ("HWU003",),
     ),
     Component(
         "CPU memory, peak",
         lambda use: str(use.cpu_memory) if use.cpu_memory else None,
         "below 80 %",
         "above {guide.max_cpu_memory_ratio:.0%}",
-        ("HWU004",),
     ),
 )
 
@@ -107,7 +103,7 @@ def _row(
 ) -> tuple[Cell, ...]:
     texts = [component.value(use) if use is not None else None for use in uses]
     cells = [
-        run.judged_cell(text or _NOT_MEASURED, component.rules)
+        run.judged_cell(text or _NOT_MEASURED, component.name)
         for run, text in zip(runs, texts, strict=True)
     ]
     return (

@@ -172,7 +172,7 @@ def _mean_cell(run: ReportedRun, row: BenchmarkRow | None, guide: Guide) -> Cell
     mean = row.means["ndcg_at_5"]
     if not row.benchmark.banded or not 0 <= mean <= 1:
         return Cell(_number(mean))
-    result = run.result("RES001")
+    result = run.gravest("Mean NDCG@5")
     judged = result is not None and result.outcome in (*_FINDINGS, Outcome.PASSED)
     return Cell(
         _number(mean), mark_of(result.outcome) if result and judged else None, band_of(mean, guide)

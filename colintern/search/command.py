@@ -12,13 +12,12 @@ from typing import Any, Final
 import click
 
 from colintern.artifacts.printable import printable
-from colintern.model.engine import import_engine
-from colintern.recipes import Recipe
-from colintern.search.defaults import default_space
-from colintern.search.params import BATCH, WARMUP_RATIO, ParamsError
-from colintern.search.space import Space, read_space
+from colintern.model.quiet_import import import_engine
+from colintern.recipes.overrides import OverrideError, parsed_arguments
+from colintern.recipes.params import BATCH, WARMUP_RATIO, ParamsError
+from colintern.recipes.recipe import Recipe
+from colintern.search.space import Space, default_space, read_space
 from colintern.training.command import TERMINATED, chosen_recipe, prepare_environment
-from colintern.training.overrides import OverrideError, parsed_arguments
 
 DEFAULT_FOLDER: Final = "runs/search"
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from transformers import TrainingArguments
 
 from colintern.evaluation.ranking import ranking_metrics
 from colintern.training.distinct_pages import page_keys
-from colintern.training.finiteness import NotFiniteError
+from colintern.training.faults import NotFiniteError
 
 METRIC = "ndcg_at_5"
 

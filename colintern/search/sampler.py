@@ -9,7 +9,7 @@ from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from colintern.search.params import BATCH
+from colintern.recipes.params import BATCH
 
 OUT_OF_MEMORY: Final = "out_of_memory_batch"
 """Attribute of a trial: the batch that did not fit into memory."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
@@ -9,7 +10,8 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from colintern.artifacts.printable import printable
-from colintern.search.best import BEST, METRIC, SCHEMA, BestParams, write_best
+from colintern.model.versions import installed_versions
+from colintern.recipes.best import BEST, METRIC, SCHEMA, BestParams, write_best
 from colintern.search.command import DEFAULT_FOLDER, is_used, train_command
 from colintern.search.page import PAGE, study_figures, write_page
 from colintern.search.places import best_of, places_of
@@ -118,6 +120,7 @@ class SearchSession:
                 run=run,
                 finished_trials=sum(place.is_finished for place in places),
                 flags=self._flags,
+                versions={**installed_versions(), "optuna": version("optuna")},
             )
             for path in (self._folder / BEST, *self._copies):
                 write_best(path, record)

@@ -22,11 +22,10 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 
 from colintern.artifacts.printable import printable
-from colintern.recipes import Recipe
-from colintern.search.defaults import starting_point
-from colintern.search.params import ACCUMULATION, Value
+from colintern.recipes.params import ACCUMULATION, Value
+from colintern.recipes.recipe import Recipe
 from colintern.search.sampler import make_sampler
-from colintern.search.space import Parameter, Space
+from colintern.search.space import Parameter, Space, starting_point
 
 SETTINGS: Final = "colintern_settings"
 """Attribute of a study: what its trials have in common."""

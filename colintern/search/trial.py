@@ -14,14 +14,14 @@ from optuna.exceptions import UpdateFinishedTrialError
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from colintern.artifacts.printable import printable
-from colintern.recipes import DataError, Recipe
+from colintern.recipes.params import BATCH, Value, with_params
+from colintern.recipes.recipe import Recipe
 from colintern.search.held_out import METRIC, HeldOutRetrieval
-from colintern.search.params import BATCH, Value, with_params
 from colintern.search.sampler import OUT_OF_MEMORY, batch_limit
 from colintern.search.study import SearchPlan, suggested
 from colintern.search.summary import value_text
 from colintern.search.worker import Outcome
-from colintern.training.finiteness import NotFiniteError
+from colintern.training.faults import DataError, NotFiniteError
 from colintern.training.preflight import DoesNotFitError
 from colintern.training.run import train
 

@@ -1,4 +1,4 @@
-"""Training: recipes, data, trainer, run manifest."""
+"""Training: data, trainer, callbacks, and what a run writes of itself."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,13 +1,11 @@
 """The audit as a callback of any Trainer: it judges the run as it goes."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-import torch.distributed as dist
 from msgspec.structs import replace
 from tqdm.auto import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -16,14 +14,14 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.run.manifest import SCHEMA, LossRecord, RunManifest
 from colintern.artifacts.running.record import LiveFinding, Status, StopOn
 from colintern.engine.policy import Policy
+from colintern.engine.running.judge import live_rules
 from colintern.engine.subjects import AuditOptions
 from colintern.guide import Guide
 from colintern.model.versions import installed_versions
-from colintern.training.gathering import is_distributed
 from colintern.training.live_audit import LiveAudit
 from colintern.training.live_subject import GradientWatch, live_subject
+from colintern.training.processes import largest
 from colintern.training.resources import ResourceLogger
-from colintern.training.step_record import StepRecord
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +54,7 @@ class AuditCallback(TrainerCallback):
         guide: Guide | None = None,
         policy: Policy | None = None,
         resources: ResourceLogger | None = None,
+        checks: Iterable[Path | str] = (),
     ) -> None:
         """Prepare to watch.
 
@@ -69,6 +68,10 @@ class AuditCallback(TrainerCallback):
             guide: thresholds; the guide's by default.
             policy: waivers.
             resources: what measures the machine; by default one that writes into `folder`.
+            checks: a team's own `check_*.py` files; their rules with `live=` are asked too.
+
+        Raises:
+            ValueError: a rule of those files has the id of another rule.
         """
         self.stop_on = stop_on
         self.audit: LiveAudit | None = None
@@ -76,16 +79,32 @@ class AuditCallback(TrainerCallback):
         own."""
         self.stopped_by: str | None = None
         """The rule that ended the run."""
-        self.folder = folder
-        """Where the files go; None for the Trainer's `output_dir`."""
-        self.manifest = manifest if loss is None else manifest or _naming(loss)
-        """What the run knows of itself, where it keeps a manifest."""
-        self.steps: StepRecord | None = None
-        """The first steps one by one, where the Trainer keeps them."""
+        self._folder = folder
+        self._manifest = manifest if loss is None else manifest or _naming(loss)
+        self._steps: Sequence[dict[str, float]] = ()
         self._resources = resources
         self._options = AuditOptions(family=family, guide=guide)
         self._policy = policy or Policy()
         self._gradients: GradientWatch | None = None
+        self._checks = tuple(Path(each).absolute() for each in checks)
+        live_rules(self._checks)  # A mistake in them is told here, not in the middle of a run.
+
+    def attach(
+        self, folder: Path, manifest: RunManifest, steps: Sequence[dict[str, float]]
+    ) -> None:
+        """Tell what a callback is not shown, of a run that is about to begin.
+
+        Args:
+            folder: where the files go.
+            manifest: what the run knows of itself.
+            steps: grows by the first steps, a row each, as the trainer takes them.
+        """
+        self._folder, self._manifest, self._steps = folder, manifest, steps
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the files go; None for the Trainer's `output_dir`."""
+        return self._folder
 
     @property
     def findings(self) -> tuple[LiveFinding, ...]:
@@ -112,7 +131,7 @@ class AuditCallback(TrainerCallback):
         """Judge configuration and model; our trainer looks before its first step, others behind."""
         self.stopped_by = None
         if state.is_world_process_zero:
-            folder = self.folder or Path(args.output_dir)
+            folder = self._folder or Path(args.output_dir)
             self._resources = self._resources or ResourceLogger(folder)
             self._resources.on_train_begin(args, state, control)
             with self._faults_told():
@@ -161,13 +180,10 @@ class AuditCallback(TrainerCallback):
         if self.stop_on == "never":
             return False
         wanted = self.audit is not None and self.audit.stopped_by is not None
-        if is_distributed():
-            asked = torch.tensor(int(wanted), device=args.device)
-            dist.all_reduce(asked, op=dist.ReduceOp.MAX)
-            wanted = bool(asked)
-        if wanted:
-            self.stopped_by = (self.audit and self.audit.stopped_by) or "a rule"
-        return wanted
+        if not largest(int(wanted), args.device):
+            return False
+        self.stopped_by = (self.audit and self.audit.stopped_by) or "a rule"
+        return True
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any
@@ -203,15 +219,20 @@ class AuditCallback(TrainerCallback):
             args,
             model,
             more.get("processing_class"),
-            manifest=self.manifest,
+            manifest=self._manifest,
             options=self._options,
+            checks=self._checks,
         )
         if model is not None:
             self._gradients = GradientWatch(model)
             subject = replace(subject, trained_parts=self._gradients.parts())
-        self.audit = LiveAudit(subject, stop_on=self.stop_on, policy=self._policy, tell=_tell)
-        if self.steps is not None:
-            self.audit.steps = self.steps.rows
+        self.audit = LiveAudit(
+            subject,
+            stop_on=self.stop_on,
+            policy=self._policy,
+            tell=_tell,
+            steps=self._steps,
+        )
         self.audit.begin(_header(state), list(state.log_history))
 
     @contextmanager

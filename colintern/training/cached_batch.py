@@ -23,7 +23,7 @@ from colpali_engine.loss.late_interaction_losses import (
 from torch import nn
 
 from colintern.training.frozen_vision import FrozenVision
-from colintern.training.gathering import gathered
+from colintern.training.processes import gathered
 
 Inputs = dict[str, Any]
 """Keyword arguments of a model's forward: `input_ids` (B, N), `pixel_values` (T, ...), ..."""

@@ -1,7 +1,8 @@
-"""The progress bar of a run: where it is, its losses, what it fails, how long it still takes."""
+"""The callbacks that a run has for its person: the bar, and an end when a signal asks for it."""
 
+import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from transformers import (
     ProgressCallback,
@@ -13,8 +14,7 @@ from transformers import (
 
 from colintern.artifacts.printable import printable
 from colintern.training.audit_callback import AuditCallback
-from colintern.training.manifest import ManifestWriter
-from colintern.training.trainer import ColInternTrainer
+from colintern.training.processes import largest
 
 _SHOWN = {"loss": "loss", "eval_loss": "eval"}
 """Logged values that stand beside the bar, and how they are called there."""
@@ -27,15 +27,16 @@ _MEASURED = "eval_ndcg_at_5"
 _MOST_RULES = 4
 """Failed rules that are named beside the bar; the log has all of them."""
 
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
 
 class TrainingProgress(ProgressCallback):
     """transformers' bar, with the losses beside it instead of a printed row every few steps."""
 
-    def __init__(self) -> None:
-        """Begin with nothing logged."""
+    def __init__(self, audit: AuditCallback | None = None) -> None:
+        """Begin with nothing logged; the rules that `audit` finds failed are named."""
         super().__init__()
-        self.audit: AuditCallback | None = None
-        """The live audit, where there is one."""
+        self._audit = audit
         self._latest: dict[str, str] = {}
 
     def on_train_begin(
@@ -71,7 +72,7 @@ class TrainingProgress(ProgressCallback):
         for key, name in _SHOWN.items():
             if logs is not None and key in logs:
                 self._latest[name] = f"{float(logs[key]):.3f}"
-        found = [] if self.audit is None else [each for each in self.audit.findings if each.holds]
+        found = [] if self._audit is None else [each for each in self._audit.findings if each.holds]
         self._latest.pop("audit", None)
         if found:
             self._latest["audit"] = ",".join(each.rule for each in found[:_MOST_RULES])
@@ -79,8 +80,8 @@ class TrainingProgress(ProgressCallback):
 
 
 def add_callbacks(
-    trainer: ColInternTrainer,
-    writer: ManifestWriter,
+    trainer: Any,
+    writer: TrainerCallback,
     audit: AuditCallback,
     more: Sequence[TrainerCallback],
 ) -> None:
@@ -88,10 +89,47 @@ def add_callbacks(
 
     Only the first process keeps the manifest; the audit ends all processes at the same step.
     """
-    audit.steps = trainer.steps
-    progress = trainer.pop_callback(TrainingProgress)
+    bar = trainer.pop_callback(ProgressCallback)
     for callback in (*((writer,) if trainer.args.should_save else ()), audit, *more):
         trainer.add_callback(callback)
-    if progress is not None:
-        progress.audit = audit
-        trainer.add_callback(progress)
+    if bar is not None:
+        trainer.add_callback(TrainingProgress(audit))
+
+
+class SaveOnTermination(TrainerCallback):
+    """Stops at the end of the step in which a signal came, and saves. A second signal kills."""
+
+    def __init__(self) -> None:
+        """Begin with no signal."""
+        self.received: int | None = None
+        """The signal that ended the run."""
+        self._before: dict[int, Any] = {}
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        """Listen."""
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+
+    def on_train_end(self, *_: Any, **__: Any) -> None:
+        """Leave signals to whoever had them."""
+        self.stop_listening()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Save and stop, in all processes at the same step."""
+        del state
+        self.received = largest(self.received or 0, args.device) or None
+        if self.received is not None:
+            control.should_save = True
+            control.should_training_stop = True
+
+    def stop_listening(self) -> None:
+        """Put the handlers back; harmless when there are none."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _note(self, number: int, _: Any) -> None:
+        self.received = number
+        signal.signal(number, self._before.get(number, signal.SIG_DFL))

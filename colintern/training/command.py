@@ -16,16 +16,18 @@ from colintern.artifacts.run.layout import RUN_MANIFEST
 from colintern.artifacts.run.manifest import read_run_manifest
 from colintern.engine.policy import Policy
 from colintern.engine.settings import Settings, SettingsError, read_settings
-from colintern.model.engine import import_engine
-from colintern.recipes import RECIPES, BadRowError, DataError, DataSettings, Recipe
-from colintern.training.overrides import (
+from colintern.model.quiet_import import import_engine
+from colintern.recipes.best import apply_best, read_best
+from colintern.recipes.named import RECIPES, recipe_named
+from colintern.recipes.overrides import (
     OverrideError,
     check_values,
     parsed_arguments,
-    recipe_named,
     with_arguments,
     with_settings,
 )
+from colintern.recipes.recipe import DataSettings, Recipe
+from colintern.training.faults import BadRowError, DataError, NotFiniteError
 
 DEFAULT_RECIPE: Final = "guide_1b"
 
@@ -101,8 +103,6 @@ def _starting_recipe(options: Mapping[str, Any]) -> Recipe:
     name = options["recipe"]
     if options.get("params") is None:
         return recipe_named(name or _recipe_of_the_run(options) or DEFAULT_RECIPE)
-    from colintern.search.best import apply_best, read_best  # noqa: PLC0415 - imports this package
-
     path = Path(options["params"])
     return apply_best(read_best(path), recipe_named(name) if name else None, path)
 
@@ -145,7 +145,6 @@ def prepare_environment(*, download: bool) -> None:
 def _train(recipe: Recipe, options: Mapping[str, Any]) -> int:
     import_engine()
     from colintern.training.audit_callback import AuditCallback, AuditStopError  # noqa: PLC0415 - as below
-    from colintern.training.finiteness import NotFiniteError  # noqa: PLC0415 - imports torch
     from colintern.training.run import train  # noqa: PLC0415 - imports torch
 
     folder, settings = Path(options["output_dir"]), _settings()

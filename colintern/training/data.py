@@ -1,5 +1,6 @@
 """Training pairs from any supported source, in the form that colpali-engine's collator reads."""
 
+import dataclasses
 import hashlib
 import logging
 import random
@@ -8,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from colpali_engine.data.dataset import ColPaliEngineDataset
 from msgspec.structs import replace
 from PIL import Image
 from torch.utils.data import Dataset
+from transformers import TrainingArguments
 
 from colintern.artifacts.run.manifest import DatasetRecord
-from colintern.recipes import DataError, DataSettings
+from colintern.pages.world import Pair, held_out_pairs, retrieval_task, training_pairs
+from colintern.recipes.recipe import DataSettings, Recipe
+from colintern.training.faults import DataError
 from colintern.training.page_table import FILE_NAME_COLUMN, PageTable, decoded, open_table
 
 _SHOWN_ROWS: Final = 5
@@ -29,9 +34,35 @@ logger = logging.getLogger(__name__)
 class TrainingData:
     """Rows to train on, rows for the evaluation loss, and what the run records of them."""
 
-    train: "PagePairRows"
-    evaluation: "PagePairRows | None"
+    train: Any
+    evaluation: Any
+    """None where no evaluation loss is computed."""
     records: tuple[DatasetRecord, ...]
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether every row to train on has hard negatives."""
+        return isinstance(self.train, PagePairRows) and self.train.num_negatives > 0
+
+
+class PagePairs(Dataset[dict[str, Any]]):
+    """Pairs whose pages are drawn when they are asked for."""
+
+    def __init__(self, pairs: list[Pair]) -> None:
+        """Wrap `pairs`."""
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        pair = self.pairs[index]
+        return {"query": pair.query, "pos_target": Image.fromarray(pair.page.pixels())}
+
+
+def pair_dataset(pairs: list[Pair]) -> ColPaliEngineDataset:
+    """Return `pairs` in the form that colpali-engine's collator reads."""
+    return ColPaliEngineDataset(PagePairs(pairs))
 
 
 class PagePairRows(Dataset[dict[str, Any]]):
@@ -103,6 +134,31 @@ class PagePairRows(Dataset[dict[str, Any]]):
             names = self.table.column(FILE_NAME_COLUMN)
             self._by_name = {name: row for row, name in enumerate(names)}
         return self._by_name.get(value)
+
+
+def open_data(recipe: Recipe, arguments: TrainingArguments) -> TrainingData:
+    """Return the data of `recipe`; without rows for an evaluation that is switched off.
+
+    Raises:
+        DataError: it is not there, or cannot be trained on.
+    """
+    evaluated = str(arguments.eval_strategy.value) != "no"
+    if recipe.data is None:
+        return _generated(recipe, evaluated=evaluated)
+    data = load_data(recipe.data)
+    return data if evaluated else dataclasses.replace(data, evaluation=None)
+
+
+def _generated(recipe: Recipe, *, evaluated: bool) -> TrainingData:
+    record = DatasetRecord(
+        name="colintern/pages",
+        revision=retrieval_task().revision,
+        split="train",
+        rows=recipe.train_pairs,
+    )
+    pairs = training_pairs(recipe.train_pairs, seed=recipe.seed)
+    held_out = pair_dataset(held_out_pairs(recipe.eval_pairs)) if evaluated else None
+    return TrainingData(pair_dataset(pairs), held_out, (record,))
 
 
 def load_data(settings: DataSettings) -> TrainingData:

@@ -15,7 +15,7 @@ from colintern.planning.memory import (
     largest_batch,
     memory_use,
 )
-from colintern.recipes import Recipe
+from colintern.recipes.recipe import Recipe
 from colintern.training.preflight import DoesNotFitError
 
 _DEFAULT_TOKENS: Final = 1536

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from colintern.model.engine import import_engine
+from colintern.model.quiet_import import import_engine
 from colintern.training.command import prepare_environment
 
 

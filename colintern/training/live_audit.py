@@ -26,8 +26,15 @@ from colintern.artifacts.running.record import (
 )
 from colintern.diagnostics.log.loss_trajectory import MIN_ROWS
 from colintern.engine.policy import Policy
+from colintern.engine.rule_fields import Moment
 from colintern.engine.running.findings import LiveFindings
-from colintern.engine.running.judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
+from colintern.engine.running.judge import (
+    LiveSubject,
+    asked_about,
+    asked_at,
+    judge_live,
+    live_rules,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -55,15 +62,23 @@ class LiveAudit:
         stop_on: StopOn,
         policy: Policy,
         tell: Callable[[LiveFinding], None],
+        steps: Sequence[dict[str, float]] = (),
     ) -> None:
-        """Audit `subject`; `tell` gets each finding once, and again when it becomes worse."""
+        """Prepare to audit.
+
+        Args:
+            subject: what is known of the run.
+            stop_on: findings that ask for its end.
+            policy: waivers.
+            tell: gets each finding once, and again when it becomes worse.
+            steps: the first steps, a row each, where the Trainer keeps them; it may grow.
+        """
         self.subject = subject
         self.stopped_by: str | None = None
         """The rule that asks for the end of the run."""
-        self.steps: Sequence[dict[str, float]] = ()
-        """The first steps, a row each, where the Trainer keeps them."""
+        self._steps = steps
         self._stop_on, self._policy, self._tell = stop_on, policy, tell
-        self._findings = LiveFindings(live_rules())
+        self._findings = LiveFindings(live_rules(subject.checks))
         self._rows: list[dict[str, float]] = []
         self._resources: list[ResourceRow] = []
         self._header: dict[str, Any] = {}
@@ -86,7 +101,7 @@ class LiveAudit:
         self._rows = [_numbers(row) for row in history]
         self.subject.path.mkdir(parents=True, exist_ok=True)
         end_with_a_whole_line(self.subject.path / LIVE_LOG)
-        self._judge(AT_START)
+        self._judge(self._asked_at("start"))
         self.write("training")
         # The first look imports and compiles; only what comes after is a cost of steps.
         self._spent, self._began = 0.0, time.monotonic()
@@ -103,7 +118,7 @@ class LiveAudit:
             self.subject.path / LIVE_LOG, numbers, step=header["global_step"], time=time.time()
         )
         if self._is_due(numbers):
-            self._judge(ON_COURSE)
+            self._judge(self._asked_at("course"))
         self._spent += time.monotonic() - began
 
     def beat(self) -> None:
@@ -118,11 +133,11 @@ class LiveAudit:
     def judge_parts(self, subject: LiveSubject) -> None:
         """Judge again what the first steps have shown of the model."""
         self.subject = subject
-        self._judge(("PRJ002",))
+        self._judge(asked_about("trained_parts", subject.checks))
 
     def end(self, status: Status) -> None:
         """Judge a last time, and note how the run ended."""
-        self._judge(ON_COURSE)
+        self._judge(self._asked_at("course"))
         self.write(status)
 
     def write(self, status: Status) -> None:
@@ -151,6 +166,9 @@ class LiveAudit:
         affordable = self._spent <= _FREE_SECONDS + MAX_TIME_SHARE * elapsed
         return affordable and grown >= max(1, len(self._rows) // _ROWS_GROWTH)
 
+    def _asked_at(self, moment: Moment) -> tuple[str, ...]:
+        return asked_at(moment, self.subject.checks)
+
     def _judge(self, rules: tuple[str, ...]) -> None:
         self._judged_rows = len(self._rows)
         folder = self.subject.path
@@ -169,7 +187,7 @@ class LiveAudit:
     def _telling_rows(self) -> list[dict[str, float]]:
         """Return the log, or the steps one by one as long as the log has too few rows."""
         num_rows = sum("loss" in row for row in self._rows)
-        steps = self.steps
+        steps = self._steps
         # Those of a run that went on from a checkpoint are not its first.
         if num_rows >= MIN_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
             return self._rows

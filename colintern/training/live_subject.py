@@ -34,6 +34,7 @@ def live_subject(
     *,
     manifest: RunManifest | None,
     options: AuditOptions,
+    checks: tuple[Path, ...] = (),
 ) -> LiveSubject:
     """Describe the run of a Trainer; what it is not known of is left out."""
     return LiveSubject(
@@ -44,6 +45,7 @@ def live_subject(
         model_config=None if model is None else _or_none(lambda: _config(model)),
         processor_class=None if processor is None else type(processor).__name__,
         options=options,
+        checks=checks,
     )
 
 

@@ -31,11 +31,11 @@ from colintern.artifacts.tensors.store import read_tensor_store
 from colintern.artifacts.tensors.weights_hash import weights_sha256
 from colintern.artifacts.writing import write_json
 from colintern.diagnostics.weights.base_identity import layers_sha256
-from colintern.model.lora import LoraCoverage, projection_matrix
+from colintern.model.lora import projection_matrix
 from colintern.model.processing import AUGMENTATION_TOKENS, ColIntern3_5Processor
 from colintern.model.versions import git_commit, installed_versions
-from colintern.pages.world import retrieval_task
-from colintern.recipes import Recipe
+from colintern.recipes.recipe import Recipe
+from colintern.training.adapted_model import AdaptedModel
 
 GOLDEN_QUERY: Final = "Which page names the total?"
 GOLDEN_PAGE_SIZE: Final = (448, 448)
@@ -47,11 +47,9 @@ Status = Literal["started", "interrupted", "completed"]
 def run_manifest(
     recipe: Recipe,
     arguments: TrainingArguments,
-    model: nn.Module,
-    processor: ColIntern3_5Processor,
-    coverage: LoraCoverage,
-    *,
-    attention: str,
+    adapted: AdaptedModel,
+    loss: Any,
+    datasets: tuple[DatasetRecord, ...],
 ) -> RunManifest:
     """Describe a run that is about to start."""
     world_size = arguments.world_size
@@ -64,7 +62,7 @@ def run_manifest(
         recipe=recipe.name,
         base=BaseRecord(
             id=recipe.base,
-            projection_sha256=_sha256(projection_matrix(model)),
+            projection_sha256=_sha256(projection_matrix(adapted.model)),
             layers_sha256=_layers_sha256(recipe.base),
         ),
         arguments=arguments.to_dict(),
@@ -73,42 +71,21 @@ def run_manifest(
         contrastive_batch_size=per_device,
         candidates=per_device * world_size,
         loss=LossRecord(
-            class_name="ColbertLoss",
-            temperature=recipe.temperature,
-            normalize_scores=recipe.normalize_scores,
+            class_name=type(loss).__name__,
+            temperature=loss.temperature,
+            normalize_scores=loss.normalize_scores,
         ),
         lora=LoraRecord(
             target_modules=recipe.lora.target_modules,
-            matched=coverage.matched,
-            trainable_parameters=coverage.trainable_parameters,
+            matched=adapted.coverage.matched,
+            trainable_parameters=adapted.coverage.trainable_parameters,
         ),
-        processor=processor_record(processor),
-        datasets=(
-            DatasetRecord(
-                name="colintern/pages",
-                revision=retrieval_task().revision,
-                split="train",
-                rows=recipe.train_pairs,
-            ),
-        ),
+        processor=processor_record(adapted.processor),
+        datasets=datasets,
         versions=installed_versions(),
-        hardware=hardware_record(model, attention),
+        hardware=hardware_record(adapted.model, adapted.attention),
         git_commit=git_commit(),
         started=_now(),
-    )
-
-
-def described(
-    manifest: RunManifest, loss: Any, records: tuple[DatasetRecord, ...] | None
-) -> RunManifest:
-    """Add the trainer's own loss, and the data where it is not the generated one."""
-    record = LossRecord(
-        class_name=type(loss).__name__,
-        temperature=loss.temperature,
-        normalize_scores=loss.normalize_scores,
-    )
-    return msgspec.structs.replace(
-        manifest, loss=record, datasets=manifest.datasets if records is None else records
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from PIL import Image
 
-from colintern.recipes import DataError, DataSettings
+from colintern.recipes.recipe import DataSettings
+from colintern.training.faults import DataError
 
 FILE_NAME_COLUMN: Final = "image_filename"
 """What tells the pages of ColPali's training set apart."""

@@ -16,7 +16,8 @@ from colintern.artifacts.model.base_model import resolve_base
 from colintern.families.catalogue import families
 from colintern.model.lora import LoraCoverage, apply_lora
 from colintern.model.modeling import ColIntern3_5
-from colintern.recipes import RECIPES, Recipe
+from colintern.recipes.named import RECIPES
+from colintern.recipes.recipe import Recipe
 from colintern.training.estimates import memory_text, time_text
 from colintern.training.preflight import check_batch
 

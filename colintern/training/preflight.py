@@ -12,6 +12,7 @@ from transformers.integrations import (
     get_available_reporting_integrations,
 )
 
+from colintern.artifacts.model.base_model import resolve_base
 from colintern.artifacts.run.layout import STAGING
 from colintern.training.checkpoints import newest_whole_checkpoint
 from colintern.training.distinct_pages import DistinctPages, page_keys
@@ -84,7 +85,7 @@ def check_base(name: str) -> None:
     Raises:
         PreflightError: a file of it is absent.
     """
-    path = Path(name)
+    path = Path(resolve_base(name))
     if not path.is_dir():
         if name.startswith((".", "/", "~")):
             raise PreflightError(f"the base {name} must be a folder or a Hub id, but it is neither")

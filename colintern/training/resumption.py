@@ -21,7 +21,7 @@ from colintern.artifacts.printable import printable
 from colintern.artifacts.run.layout import ADAPTER_CONFIG, RUN_MANIFEST
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.model.lora import peft_config
-from colintern.model.targets import LoraSettings
+from colintern.recipes.targets import LoraSettings
 from colintern.training.preflight import PreflightError
 
 Place = tuple[str | int, ...]

@@ -1,52 +1,86 @@
-"""Trains one recipe with colpali-engine's losses, and leaves its evidence."""
+"""A training run: built whole, then trained to its end, leaving its evidence."""
 
 import contextlib
-import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
 
-import torch
-from colpali_engine.collators import VisualRetrieverCollator
-from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
-from peft import PeftModel
-from transformers import ProgressCallback, TrainerCallback, TrainingArguments, set_seed
+from transformers import TrainerCallback, set_seed
 
-from colintern.artifacts.model.base_model import resolve_base
-from colintern.artifacts.run.layout import STAGING
-from colintern.artifacts.run.manifest import DatasetRecord
-from colintern.model.loading import choose_attention, load_base
-from colintern.model.lora import apply_lora
-from colintern.model.processing import ColIntern3_5Processor
-from colintern.model.targets import PROJECTION
-from colintern.pages.world import held_out_pairs, training_pairs
-from colintern.recipes import DataError, Recipe
+from colintern.recipes.recipe import Recipe
+from colintern.training.adapted_model import AdaptedModel, load_adapted_model
+from colintern.training.arguments import training_arguments
 from colintern.training.audit_callback import AuditCallback
-from colintern.training.bad_row import ended_by_row
-from colintern.training.callbacks import TrainingProgress, add_callbacks
-from colintern.training.checkpoints import discard_staging, disk_faults_as_such, publish
-from colintern.training.data import PagePairRows, load_data
-from colintern.training.estimates import check_memory
-from colintern.training.manifest import ManifestWriter, described, run_manifest
-from colintern.training.model_card import model_card
-from colintern.training.pairs import RetrievalCollator, pair_dataset
-from colintern.training.preflight import (
-    PreflightError,
-    check_base,
-    check_loggers,
-    check_plan,
-    check_projection,
-    resume_point,
-)
+from colintern.training.callbacks import SaveOnTermination, add_callbacks
+from colintern.training.checkpoints import discard_staging
+from colintern.training.data import TrainingData, open_data
+from colintern.training.faults import DataError, ended_by_row
+from colintern.training.final_model import write_final_model
+from colintern.training.manifest import ManifestWriter, run_manifest
+from colintern.training.preflight import check_base, check_plan, resume_point
 from colintern.training.resumption import check_resumed
-from colintern.training.termination import SaveOnTermination
-from colintern.training.trainer import ColInternTrainer
+from colintern.training.trainer import ColInternTrainer, build_trainer
 
-_SCORE_TOLERANCE: Final = 1.0
-"""Mean cosines lie in [-1, 1]; colpali-engine prints a line a step for those below 0 without it."""
 
-logger = logging.getLogger(__name__)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run that is ready for its first step; nothing is set on it afterwards."""
+
+    recipe: Recipe
+    """As it is trained: with as many pairs as its data has."""
+    data: TrainingData
+    model: AdaptedModel
+    trainer: ColInternTrainer
+    """Has the arguments, the loss and every callback."""
+    checkpoint: Path | None
+    """What it resumes from; None for a run that begins."""
+    writer: ManifestWriter
+    """Keeps the manifest in the run's folder."""
+    audit: AuditCallback
+    termination: SaveOnTermination
+
+    @property
+    def was_cut_short(self) -> bool:
+        """Whether a signal or a finding ended its training."""
+        return self.termination.received is not None or self.audit.stopped_by is not None
+
+    def train(self) -> bool:
+        """Take the steps and write the finished model.
+
+        Returns:
+            Whether the run came to its end; False when a signal ended it, with a checkpoint.
+
+        Raises:
+            AuditStopError: the audit ended it, with a checkpoint unless no step was taken.
+            BadRowError: bad rows are fatal, and it met one.
+        """
+        folder, is_main = self.writer.folder, self.trainer.args.should_save
+        if is_main:
+            discard_staging(folder)
+        try:
+            self._take_steps()
+            if not self.was_cut_short:
+                write_final_model(self.trainer, self.writer, self.recipe)
+        except BaseException:
+            if is_main:
+                discard_staging(folder)
+                with contextlib.suppress(OSError):  # a full disk: the error that is raised says so
+                    self.writer.finish("interrupted")
+            raise
+        finally:
+            self.termination.stop_listening()
+        if self.was_cut_short and is_main:
+            self.trainer.save_state()
+            self.writer.finish("interrupted")
+        self.audit.raise_if_stopped(self.trainer.state.global_step)
+        return self.termination.received is None
+
+    def _take_steps(self) -> None:
+        resumed = None if self.checkpoint is None else str(self.checkpoint)
+        try:
+            self.trainer.train(resume_from_checkpoint=resumed)
+        except DataError as error:
+            raise ended_by_row(self.trainer, error) from error
 
 
 def train(
@@ -74,174 +108,45 @@ def train(
         AuditStopError: `audit` ended it, with a checkpoint unless no step was taken.
         BadRowError: bad rows are fatal, and it met one.
     """
-    checkpoint = resume_point(output_dir, resume=resume)
-    check_base(resolve_base(recipe.base))
-    set_seed(recipe.seed)
-    arguments = training_arguments(recipe, output_dir)
-    check_loggers(arguments)
-    train_rows, evaluation_rows, records = open_data(recipe, arguments)
-    check_plan(arguments, train_rows, evaluation_rows, chunk_size=recipe.chunk_size)
-    recipe = replace(recipe, train_pairs=len(train_rows))
-    if arguments.device.type == "cuda":
-        check_memory(recipe, torch.cuda.get_device_properties(arguments.device).total_memory)
-    attention = choose_attention(arguments.device)
-    base, missing = load_base(recipe.base, dtype=base_dtype(recipe, arguments), attention=attention)
-    processor = _processor(recipe)
-    model, coverage = apply_lora(base, recipe.lora, base_name=recipe.base)
-    saved = PROJECTION in coverage.matched or recipe.lora.projection == "full"
-    check_projection(missing, saved)
-    trainer = build_trainer(recipe, arguments, model, processor, train_rows, evaluation_rows)
-    manifest = run_manifest(recipe, arguments, model, processor, coverage, attention=attention)
-    manifest = described(manifest, trainer.loss_func, records)
-    if checkpoint is not None:
-        check_resumed(checkpoint, manifest, recipe.lora)
-    writer = ManifestWriter(output_dir, manifest)
     audit = audit or AuditCallback()
-    audit.folder, audit.manifest = output_dir, manifest
-    stop = SaveOnTermination()
-    add_callbacks(trainer, writer, audit, (stop, *callbacks))
-    return _run(trainer, writer, recipe, checkpoint, audit, stop)
+    return prepare(recipe, output_dir, resume=resume, callbacks=callbacks, audit=audit).train()
 
 
-def _run(  # noqa: PLR0917 - the parts of a run
-    trainer: ColInternTrainer,
-    writer: ManifestWriter,
+def prepare(
     recipe: Recipe,
-    checkpoint: Path | None,
+    output_dir: Path,
+    *,
+    resume: bool,
+    callbacks: Sequence[TrainerCallback],
     audit: AuditCallback,
-    stop: SaveOnTermination,
-) -> bool:
-    folder, is_main = writer.folder, trainer.args.should_save
-    if is_main:
-        discard_staging(folder)
-    try:
-        try:
-            trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        except DataError as error:
-            raise ended_by_row(trainer, error) from error
-        if stop.received is None and audit.stopped_by is None:
-            _write_final(trainer, writer, recipe)
-    except BaseException:
-        if is_main:
-            discard_staging(folder)
-            with contextlib.suppress(OSError):  # a full disk: the error that is raised says so
-                writer.finish("interrupted")
-        raise
-    finally:
-        stop.stop_listening()
-    if (stop.received is not None or audit.stopped_by is not None) and is_main:
-        trainer.save_state()
-        writer.finish("interrupted")
-    audit.raise_if_stopped(trainer.state.global_step)
-    return stop.received is None
-
-
-def _write_final(trainer: ColInternTrainer, writer: ManifestWriter, recipe: Recipe) -> None:
-    """Write the finished model beside its place, and move it there when it is whole."""
-    staging = writer.folder / STAGING
-    with disk_faults_as_such("the final model"):
-        trainer.save_model(str(staging))
-    if trainer.args.should_save:
-        trainer.state.save_to_json(str(staging / "trainer_state.json"))
-        (staging / "README.md").write_text(model_card(recipe, writer.manifest))
-        publish(staging, writer.folder)
-        writer.finish("completed")
-
-
-def base_dtype(recipe: Recipe, arguments: TrainingArguments) -> torch.dtype:
-    """Return the type of the frozen weights: bfloat16 where the run computes in it.
-
-    Adapters stay in float32. A projection that is trained whole would lose its small steps to the
-    rounding of bfloat16.
-    """
-    half = arguments.bf16 and recipe.lora.projection == "lora"
-    return torch.bfloat16 if half else torch.float32
-
-
-def open_data(
-    recipe: Recipe, arguments: TrainingArguments
-) -> tuple[Any, Any, tuple[DatasetRecord, ...] | None]:
-    """Return the rows to train on, those for the evaluation loss or None, and their records."""
-    evaluated = str(arguments.eval_strategy.value) != "no"
-    if recipe.data is not None:
-        data = load_data(recipe.data)
-        return data.train, data.evaluation if evaluated else None, data.records
-    held_out = pair_dataset(held_out_pairs(recipe.eval_pairs)) if evaluated else None
-    return pair_dataset(training_pairs(recipe.train_pairs, seed=recipe.seed)), held_out, None
-
-
-def training_arguments(recipe: Recipe, output_dir: Path) -> TrainingArguments:
-    """Return the recipe as Trainer's arguments.
+) -> Run:
+    """Build the run that `train` trains; what is cheap to check is checked first.
 
     Raises:
-        PreflightError: they contradict each other, or this machine cannot do what they ask for.
+        PreflightError: the run would be wasted.
     """
-    values: dict[str, Any] = {
-        "learning_rate": recipe.learning_rate,
-        "num_train_epochs": recipe.num_train_epochs,
-        "per_device_train_batch_size": recipe.per_device_train_batch_size,
-        "per_device_eval_batch_size": max(recipe.per_device_train_batch_size, 2),
-        "gradient_accumulation_steps": recipe.gradient_accumulation_steps,
-        "warmup_steps": recipe.warmup_steps,
-        "lr_scheduler_type": recipe.lr_scheduler_type,
-        "max_grad_norm": recipe.max_grad_norm,
-        "weight_decay": recipe.weight_decay,
-        "bf16": torch.cuda.is_available(),
-        "eval_strategy": "no" if recipe.eval_steps is None else "steps",
-        "eval_steps": recipe.eval_steps,
-        "save_strategy": "steps",
-        "save_steps": recipe.save_steps,
-        "save_total_limit": recipe.save_total_limit,
-        "logging_steps": recipe.logging_steps,
-        # A NaN must end the run, not be logged as the mean of the steps before it.
-        "logging_nan_inf_filter": False,
-        "ddp_find_unused_parameters": False,
-        "dataloader_drop_last": True,
-        "dataloader_pin_memory": torch.cuda.is_available(),
-        "remove_unused_columns": False,
-        "label_names": [],
-        "report_to": [],
-        "seed": recipe.seed,
-    }
-    try:
-        return TrainingArguments(str(output_dir), **{**values, **recipe.arguments})
-    except (ValueError, ImportError) as error:
-        raise PreflightError(f"the training arguments do not fit together: {error}") from error
-
-
-def build_trainer(  # noqa: PLR0917 - the parts of a trainer
-    recipe: Recipe,
-    arguments: TrainingArguments,
-    model: PeftModel,
-    processor: ColIntern3_5Processor,
-    train_rows: Any,
-    evaluation_rows: Any,
-) -> ColInternTrainer:
-    """Assemble the trainer; rows with hard negatives get the loss that compares with them."""
-    negatives = isinstance(train_rows, PagePairRows) and train_rows.num_negatives > 0
-    loss = (ColbertNegativeCELoss if negatives else ColbertLoss)(
-        temperature=recipe.temperature,
-        normalize_scores=recipe.normalize_scores,
-        norm_tol=_SCORE_TOLERANCE,
-    )
-    collator = RetrievalCollator if negatives else VisualRetrieverCollator
-    trainer = ColInternTrainer(
-        loss_func=loss,
+    checkpoint = resume_point(output_dir, resume=resume)
+    check_base(recipe.base)
+    set_seed(recipe.seed)
+    arguments = training_arguments(recipe, output_dir)
+    data = open_data(recipe, arguments)
+    check_plan(arguments, data.train, data.evaluation, chunk_size=recipe.chunk_size)
+    recipe = replace(recipe, train_pairs=len(data.train))
+    model = load_adapted_model(recipe, arguments)
+    trainer = build_trainer(recipe, arguments, model, data)
+    manifest = run_manifest(recipe, arguments, model, trainer.loss_func, data.records)
+    if checkpoint is not None:
+        check_resumed(checkpoint, manifest, recipe.lora)
+    audit.attach(output_dir, manifest, trainer.steps.rows)
+    run = Run(
+        recipe=recipe,
+        data=data,
         model=model,
-        args=arguments,
-        train_dataset=train_rows,
-        eval_dataset=evaluation_rows,
-        data_collator=collator(processor=processor),
-        processing_class=processor,
-        chunk_size=recipe.chunk_size,
+        trainer=trainer,
+        checkpoint=checkpoint,
+        writer=ManifestWriter(output_dir, manifest),
+        audit=audit,
+        termination=SaveOnTermination(),
     )
-    if trainer.pop_callback(ProgressCallback) is not None:
-        trainer.add_callback(TrainingProgress)
-    return trainer
-
-
-def _processor(recipe: Recipe) -> ColIntern3_5Processor:
-    more: dict[str, Any] = {}
-    if recipe.max_num_visual_tokens is not None:
-        more["max_num_visual_tokens"] = recipe.max_num_visual_tokens
-    return ColIntern3_5Processor.from_pretrained(resolve_base(recipe.base), **more)
+    add_callbacks(trainer, run.writer, audit, (run.termination, *callbacks))
+    return run

@@ -1,4 +1,4 @@
-"""colpali-engine's trainer with its traps mended, and with cached contrastive batches.
+"""colpali-engine's trainer and collator, with their traps mended and cached contrastive batches.
 
 What differs from `ContrastiveTrainer`: pages are gathered from all processes on every micro-step,
 not only where gradients are synchronised, and in evaluation too; hard negatives work in evaluation
@@ -11,15 +11,20 @@ Shape letters: B rows, Q queries, P pages, N tokens, D dimension.
 
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import torch
+from colpali_engine.collators import VisualRetrieverCollator
+from colpali_engine.loss import ColbertLoss, ColbertNegativeCELoss
 from colpali_engine.trainer.contrastive_trainer import ContrastiveTrainer
 from torch import nn
 from torch.utils.data import Sampler
+from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from colintern.model.lora import save_projection_base
+from colintern.recipes.recipe import Recipe
+from colintern.training.adapted_model import AdaptedModel
 from colintern.training.cached_batch import (
     EmbeddedSide,
     Inputs,
@@ -34,11 +39,14 @@ from colintern.training.checkpoints import (
     disk_faults_as_such,
     rotate,
 )
+from colintern.training.data import TrainingData
 from colintern.training.distinct_pages import DistinctPages, page_keys
-from colintern.training.finiteness import refuse_not_finite
-from colintern.training.gathering import gathered
-from colintern.training.loss_carry import LossCarry
-from colintern.training.step_record import StepOperations, StepRecord
+from colintern.training.faults import refuse_not_finite
+from colintern.training.processes import gathered
+from colintern.training.step_record import LossCarry, StepOperations, StepRecord
+
+_SCORE_TOLERANCE: Final = 1.0
+"""Mean cosines lie in [-1, 1]; colpali-engine prints a line a step for those below 0 without it."""
 
 
 class ColInternTrainer(ContrastiveTrainer):
@@ -205,7 +213,7 @@ class ColInternTrainer(ContrastiveTrainer):
         """
         if resume_from_checkpoint is True:
             resume_from_checkpoint = str(checkpoint_to_go_on_from(Path(self.args.output_dir)))
-        self.carry.resumed_from = Path(resume_from_checkpoint) if resume_from_checkpoint else None
+        self.carry.resume(Path(resume_from_checkpoint) if resume_from_checkpoint else None)
         return super().train(resume_from_checkpoint=resume_from_checkpoint, **kwargs)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
@@ -252,3 +260,55 @@ class ColInternTrainer(ContrastiveTrainer):
         if best:
             self.state.best_model_checkpoint = str(run / f"{PREFIX_CHECKPOINT_DIR}-{best}")
             self.state.save_to_json(str(staged / "trainer_state.json"))
+
+
+class RetrievalCollator(VisualRetrieverCollator):
+    """Gives hard negatives one row a page: pixel rows are tiles, and pages differ in their number.
+
+    The columns of queries and pages are colpali-engine's own.
+    """
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """Collate rows of `query`, `pos_target` and, for all of them or none, `neg_target`.
+
+        Raises:
+            ValueError: rows have different numbers of hard negatives.
+        """
+        negatives = [_pages(example.get("neg_target")) for example in examples]
+        counts = {len(pages) for pages in negatives}
+        if len(counts) > 1:
+            raise ValueError(
+                "every row of a batch must have the same number of hard negatives, but they have "
+                f"{', '.join(map(str, sorted(counts)))}; set num_negatives in the data settings"
+            )
+        batch = super().__call__([{**example, "neg_target": None} for example in examples])
+        flat = [page for pages in negatives for page in pages]
+        return batch | self.auto_collate(flat, key_prefix=self.neg_doc_prefix) if flat else batch
+
+
+def _pages(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def build_trainer(
+    recipe: Recipe, arguments: TrainingArguments, adapted: AdaptedModel, data: TrainingData
+) -> ColInternTrainer:
+    """Assemble the trainer; rows with hard negatives get the loss that compares with them."""
+    loss = (ColbertNegativeCELoss if data.has_negatives else ColbertLoss)(
+        temperature=recipe.temperature,
+        normalize_scores=recipe.normalize_scores,
+        norm_tol=_SCORE_TOLERANCE,
+    )
+    collator = RetrievalCollator if data.has_negatives else VisualRetrieverCollator
+    return ColInternTrainer(
+        loss_func=loss,
+        model=adapted.model,
+        args=arguments,
+        train_dataset=data.train,
+        eval_dataset=data.evaluation,
+        data_collator=collator(processor=adapted.processor),
+        processing_class=adapted.processor,
+        chunk_size=recipe.chunk_size,
+    )

@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from colintern.artifacts.run.manifest import SCHEMA, HardwareRecord, LoraRecord, RunManifest
-from colintern.recipes import tiny
-from colintern.training.model_card import model_card
+from colintern.recipes.named import tiny
+from colintern.training.final_model import model_card
 
 HOSTILE = 'x"\n---\n# <script>alert(1)</script>\n```\n[a](javascript:b)'
 

@@ -72,7 +72,7 @@ def batch(options):
     from builders.training_pairs import PairRows
 
     from colintern.pages.train_base import tiny_processor
-    from colintern.training.pairs import RetrievalCollator
+    from colintern.training.trainer import RetrievalCollator
 
     rows = PairRows(options.batch)
     collated = RetrievalCollator(tiny_processor())([rows[index] for index in range(options.batch)])

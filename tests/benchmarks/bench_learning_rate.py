@@ -21,7 +21,7 @@ import torch
 sys.path[:0] = [str(Path(__file__).parent.parent.parent)]
 
 from colintern.evaluation.pages import evaluate_pages  # noqa: E402 - after the path
-from colintern.recipes import tiny  # noqa: E402 - after the path
+from colintern.recipes.named import tiny  # noqa: E402 - after the path
 from colintern.training.run import train  # noqa: E402 - after the path
 
 

@@ -22,7 +22,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 import torch  # noqa: E402 - after the path
 from support.live_runs import StopAt  # noqa: E402 - after the path
 
-from colintern.recipes import tiny  # noqa: E402 - after the path
+from colintern.recipes.named import tiny  # noqa: E402 - after the path
 from colintern.training.audit_callback import AuditCallback  # noqa: E402 - after the path
 from colintern.training.run import train  # noqa: E402 - after the path
 

@@ -11,8 +11,8 @@ from transformers import (
 )
 
 from colintern.model.modeling import ColIntern3_5, initialise_projection
-from colintern.model.targets import GUIDE_TARGETS, LoraSettings, one_expression
 from colintern.pages.train_base import tiny_config, tiny_processor
+from colintern.recipes.targets import GUIDE_TARGETS, LoraSettings, one_expression
 
 
 def random_model(seed: int = 0) -> ColIntern3_5:

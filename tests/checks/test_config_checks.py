@@ -109,7 +109,7 @@ def test_nothing_is_said_inside_the_rounding_error(run):
         del rows[-1]["train_runtime"]
 
     write_training_log(run, edit_rows=slow, edit_state={"train_batch_size": None})
-    with pytest.raises(NoEvidence, match=r"which is 5\d\.\d to 7\d\.\d"):
+    with pytest.raises(NoEvidence, match=r"known: 5\d\.\d to 7\d\.\d"):
         judge("CFG002", run)
 
 

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from colintern.cli import main
-from colintern.model.engine import import_engine
+from colintern.model.quiet_import import import_engine
 
 FAKE = """
 import logging

@@ -7,7 +7,7 @@ import pytest
 from colintern.commands.audit import audit
 from colintern.commands.search import search
 from colintern.commands.train import train
-from pytest_colintern import command
+from colintern.engine.request import OUTPUTS, AuditRequest
 
 
 def colintern(*arguments, cwd, **environment):
@@ -42,8 +42,9 @@ def test_help_has_examples(tmp_path):
 
 
 def test_audit_passes_every_option_on():
-    own = {"paths", "checks", "workers", "verbose"}
-    passed = {*command._VALUES, *command._LISTS, *command._SWITCHES}
+    own = {"paths", "checks", "jobs", "verbose"}
+    passed = {*OUTPUTS, *AuditRequest.__struct_fields__}
+    passed -= {"here", "checkpoints", "outputs", "progress"}
     assert {parameter.name for parameter in audit.params} - own == passed
 
 

@@ -9,8 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import colintern
+from colintern.commands.docs import docs, entries_of
 from colintern.engine.settings import read_settings
 
 PACKAGE = Path(colintern.__file__).parent
@@ -161,12 +163,36 @@ def test_links_and_rules_of_a_page_exist(page):
     assert named <= set(shipped_rules())
 
 
-def test_pages_are_listed_and_printed():
-    def run(*arguments):
-        command = [str(BIN / "colintern"), "docs", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
+def run(*arguments):
+    return CliRunner().invoke(docs, list(arguments))
 
-    listed = run().stdout
-    assert all(page.stem in listed for page in PAGES)
-    assert run("ci").stdout == (PACKAGE / "docs" / "ci.md").read_text("utf-8")
-    assert (run("cii").returncode, "did you mean ci" in run("cii").stderr) == (2, True)
+
+def test_pages_are_listed_and_printed():
+    assert all(page.stem in run().output for page in PAGES)
+    for page in PAGES:
+        assert run(page.stem).output == page.read_text("utf-8")
+    assert (run("cii").exit_code, "did you mean ci" in run("cii").output) == (2, True)
+
+
+def test_an_entry_of_a_page_is_printed_alone():
+    printed = run("sources", "f03", "B11").output
+    assert printed.startswith("### F03 Loss at chance level\n")
+    assert re.findall(r"^#+ (\w+)", printed, re.MULTILINE) == ["F03", "B11"]
+    assert printed.count("- Rules: ") == 2
+    assert "ln(candidates)" in printed
+
+
+def test_a_heading_holds_those_below_it_and_code_has_none():
+    page = "# Page\n\na\n\n## One\nb\n```sh\n# no heading\n```\n### Two\nc\n## Three\nd\n"
+    found = entries_of(page)
+    assert list(found) == ["Page", "One", "Two", "Three"]
+    assert found["Two"] == "### Two\nc"
+    assert found["One"].endswith("# no heading\n```\n### Two\nc")
+    assert found["Page"] == page.strip()
+
+
+@pytest.mark.parametrize(("entry", "hint"), [("F0", "F0"), ("Z99", "did you mean"), ("", "no ''")])
+def test_an_entry_that_is_not_there_is_a_usage_error(entry, hint):
+    done = run("sources", entry)
+    assert done.exit_code == 2
+    assert hint in done.output

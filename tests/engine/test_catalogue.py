@@ -7,7 +7,10 @@ from colintern.engine.catalogue import matches, shipped_rules, unknown_selector
 from colintern.engine.providers import GIVEN, shipped_providers
 from colintern.engine.reports.catalogue_pages import catalogue_text, rule_page
 from colintern.engine.resolver import parameters_of, providers_of
-from colintern.engine.rule import STAGES, rule_of
+from colintern.engine.rule import rule_of
+from colintern.engine.rule_families import STAGES
+from colintern.engine.running import evidence as running_evidence
+from colintern.engine.sources import cited_entries
 from colintern.live import evidence as live_evidence
 from pytest_colintern import ERROR, Verdict, rule
 
@@ -50,6 +53,9 @@ def test_a_rule_page_is_complete_and_plain(rule_id):
 def test_a_rules_parameters_are_evidence_that_exists(rule_id):
     known = {*shipped_providers(), *providers_of(live_evidence), *GIVEN}
     assert {name for name, _ in parameters_of(RULES[rule_id].check)} <= known
+    live_check = RULES[rule_id].live_check
+    asked = {name for name, _ in parameters_of(live_check)} if live_check else set()
+    assert asked <= {*known, *providers_of(running_evidence)}
 
 
 @pytest.mark.parametrize("rule_id", sorted(RULES))
@@ -124,7 +130,7 @@ def test_a_family_is_listed_alone():
 @pytest.mark.parametrize(
     ("rule_id", "name", "docstring", "message"),
     [
-        ("adp1", "a-name", "S.\n\nWhy: w\nEvidence: e\nFix: f\nSource: s", "an id like ADP003"),
+        ("adp1", "a-name", "S.\n\nWhy: w\nEvidence: e\nFix: f\nSource: s", "an id like TEAM001"),
         ("ADP001", "A Name", "S.\n\nWhy: w\nEvidence: e\nFix: f\nSource: s", "a name like"),
         ("ADP001", "a-name", "S.\n\nWhy: w\nEvidence: e\nFix: f", "lacks Source"),
         ("ADP001", "a-name", "Why: w\nEvidence: e\nFix: f\nSource: s", "lacks Summary"),
@@ -144,3 +150,11 @@ def test_a_declared_function_stays_a_plain_function():
     check = RULES["ADP003"].check
     assert rule_of(check) is RULES["ADP003"]
     assert rule_of(len) is None
+
+
+def test_a_page_says_how_to_open_what_it_cites():
+    page = catalogue_text("LOG001")
+    (command,) = re.findall(r"`colintern docs sources (.+)` prints", page)
+    assert command.split() == list(cited_entries(RULES["LOG001"].source)) != []
+    uncited = next(each for each in RULES.values() if not cited_entries(each.source))
+    assert "colintern docs" not in rule_page(uncited, RULES)

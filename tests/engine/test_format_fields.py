@@ -6,23 +6,26 @@ from html.parser import HTMLParser
 
 import jsonschema
 import pytest
+from msgspec.structs import asdict
 from sarif_kit import assert_valid
+from support.audit_reports import report_of
 from support.html_reports import result, written_page
 from test_formats import SCHEMA
 
-from colintern.engine.audit_report import SubjectIdentity, audit_report
+from colintern.engine.evidence import sources
+from colintern.engine.missing import Missing
 from colintern.engine.outcome import Outcome
 from colintern.engine.policy_in_force import PolicyInForce, WaiverInForce
 from colintern.engine.reports.github_actions import annotations
 from colintern.engine.reports.html.data import audit_data
 from colintern.engine.reports.html.page import page_title, report_block
-from colintern.engine.reports.html.sections import missing_evidence
 from colintern.engine.reports.json_report import json_report
 from colintern.engine.reports.markdown_report import markdown_report
-from colintern.engine.reports.missing_hints import source_of
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.reports.sarif_report import sarif_report
 from colintern.engine.reports.terminal import finding_lines, verdict_lines
-from colintern.engine.verdict import ERROR, INFO, WARNING
+from colintern.engine.subject_report import SubjectIdentity
+from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence
 
 POLICY = PolicyInForce(
     settings="/team/pyproject.toml",
@@ -38,7 +41,8 @@ POLICY = PolicyInForce(
     ),
 )
 BROKEN_FIX = "Report it to the rule's author, with the text under Observed."
-MISSING = "model_meta.json is needed for figure of bad"
+META = NoEvidence(sources.MODEL_META, what="`name`", needed_for="figure of bad", hint="ask").missing
+MERGED = NoEvidence(sources.MERGED, needed_for="x").missing
 FINDINGS = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVED, Outcome.ERROR)
 
 
@@ -71,11 +75,11 @@ def results_of(name):
         own(3, name, Outcome.WARNED, known=True, where=f"/runs/{name}/a b.json"),
         own(4, name, Outcome.NOTED, INFO),
         own(5, name, Outcome.PASSED, WARNING),
-        own(6, name, Outcome.NO_EVIDENCE, expected="", where="", observed=MISSING, gates=True),
+        own(6, name, Outcome.NO_EVIDENCE, expected="", where="", missing=META, gates=True),
         own(7, name, Outcome.WAIVED, waiver="agreed (until 2999-01-01)", explains=("TEAM001",)),
         own(8, name, Outcome.ERROR, INFO, expected="", where=""),
         own(9, name, Outcome.BLOCKED, expected="", blocked_by="TEAM001"),
-        own(10, name, Outcome.NO_EVIDENCE, expected="", observed="--merged DIR is needed for x"),
+        own(10, name, Outcome.NO_EVIDENCE, expected="", missing=MERGED),
     ]
 
 
@@ -89,7 +93,7 @@ def identity(name):
 @pytest.fixture(scope="module")
 def report():
     calm = [own(number, "calm", Outcome.PASSED) for number in (1, 6, 10, 5)]
-    return audit_report(
+    return report_of(
         [identity("calm"), identity("bad")],
         [*calm, *results_of("bad")],
         duration_seconds=12.3456,
@@ -113,9 +117,9 @@ def test_the_report_has_everything(report, every):
 
 
 def test_json_has_every_field(report, every):
-    document = json.loads(json_report(report))
+    document = json.loads("".join(json_report(report)))
     jsonschema.Draft202012Validator(SCHEMA).validate(document)
-    assert document["schema"] == "colintern.audit/1"
+    assert document["schema"] == "colintern.audit/2"
     for name in ("colintern", "verdict"):
         assert document[name] == getattr(report, name)
     assert document["duration_seconds"] == 12.346
@@ -142,7 +146,7 @@ def test_json_has_every_field(report, every):
 
 
 def test_json_has_the_whole_policy(report):
-    policy = json.loads(json_report(report))["policy"]
+    policy = json.loads("".join(json_report(report)))["policy"]
     for name in POLICY.__struct_fields__:
         if name not in ("settings", "waivers"):
             assert policy.pop(name) == plain(getattr(POLICY, name)), name
@@ -164,7 +168,7 @@ def same(check, each):
 def plain(value):
     if isinstance(value, tuple):
         return list(value)
-    return getattr(value, "value", value)
+    return asdict(value) if isinstance(value, Missing) else getattr(value, "value", value)
 
 
 def count(results, outcome):
@@ -177,7 +181,7 @@ def read_markdown(text):
 
 
 def test_markdown_has_every_finding(report, every):
-    text = read_markdown(markdown_report(report))
+    text = read_markdown("".join(markdown_report(report)))
     rows = [
         [cell.strip() for cell in line[1:-1].split("|")]
         for line in text.split("\n")
@@ -204,7 +208,7 @@ def test_markdown_has_every_finding(report, every):
 
 
 def test_markdown_begins_with_verdict_and_causes(report):
-    text = read_markdown(markdown_report(report))
+    text = read_markdown("".join(markdown_report(report)))
     assert text.startswith(f"## ColIntern audit: FAIL\n\n{report.counts.shown()} · 12.3 s\n")
     for line in POLICY.lines():
         assert f"\n- {line}\n" in text
@@ -228,13 +232,13 @@ def test_markdown_begins_with_verdict_and_causes(report):
 
 
 def test_short_markdown_has_only_findings(report):
-    text = markdown_report(report, findings_only=True)
+    text = "".join(markdown_report(report, findings_only=True))
     assert "TEAM001" in text
     assert "<details>" not in text
 
 
 def test_sarif_has_every_finding(report, every):
-    document = json.loads(sarif_report(report))
+    document = json.loads("".join(sarif_report(report)))
     assert_valid(document)
     (run,) = document["runs"]
     findings = [each for each in every if each.outcome in FINDINGS]
@@ -264,7 +268,7 @@ def test_sarif_has_every_finding(report, every):
 
 
 def test_sarif_says_why_the_audit_failed(report, every):
-    (run,) = json.loads(sarif_report(report))["runs"]
+    (run,) = json.loads("".join(sarif_report(report)))["runs"]
     counts = {each.value: count(every, each) for each in Outcome}
     assert run["properties"] == {"verdict": "fail", "counts": counts}
     (invocation,) = run["invocations"]
@@ -277,13 +281,13 @@ def test_sarif_says_why_the_audit_failed(report, every):
         ("error", "broke down: a worker is gone"),
         ("error", "bad: not judged, but the policy wants it: TEAM006, TEAM010"),
     ]
-    calm = audit_report(
+    calm = report_of(
         [identity("calm")],
         [own(1, "calm", Outcome.FAILED)],
         duration_seconds=1,
         policy=PolicyInForce(),
     )
-    (run,) = json.loads(sarif_report(calm))["runs"]
+    (run,) = json.loads("".join(sarif_report(calm)))["runs"]
     assert "baselineState" not in run["results"][0]
     assert run["invocations"][0] == {"executionSuccessful": True, "toolExecutionNotifications": []}
 
@@ -295,7 +299,7 @@ def test_annotations_name_what_fails(report):
         ("error", "the audit broke down", "a worker is gone"),
         ("error", "bad", "not judged, but the policy wants it: TEAM006, TEAM010"),
         ("error", "TEAM001 fault-1%3A bad", told_of(1)),
-        ("error", "TEAM006 fault-6%3A bad", f"{MISSING}. fix of 6 on bad"),
+        ("error", "TEAM006 fault-6%3A bad", f"{META.sentence}. ask"),
         ("error", "TEAM008 fault-8%3A bad", broken),
         ("warning", "TEAM003 fault-3%3A bad", told_of(3)),
     ]
@@ -325,13 +329,15 @@ def test_page_has_every_field_as_data(report, every):
         row = told[each.rule, each.subject]
         *texts, symptoms = [data["strings"][number] for number in row[4:]]
         assert symptoms == ("TEAM002" if each.rule == "TEAM001" and each.is_finding else "")
-        fix = texts.pop() or data["rules"][row[0]]["fix"]
+        fix = texts.pop()
+        if each.missing is None:
+            fix = fix or data["rules"][row[0]]["fix"]
         assert data["outcomes"][row[2]] == [each.outcome.value, each.outcome.label]
         assert data["severities"][row[3]] == each.severity.value
         known = data["known"] if each.known else ""
         fields = (each.observed, each.expected, each.where, each.blocked_by, each.waiver, known)
         assert texts == [text or "" for text in fields]
-        assert fix == each.fix
+        assert fix == each.remedy
 
 
 @pytest.mark.parametrize("order", [("few", "all"), ("all", "few")])
@@ -344,7 +350,7 @@ def test_one_verdict_leaves_the_page_of_its_rule_alone(order):
     results += [own(3, name, Outcome.FAILED) for name in order]
     policy = PolicyInForce()
     names = [identity(name) for name in order]
-    report = audit_report(names, results, duration_seconds=1, policy=policy)
+    report = report_of(names, results, duration_seconds=1, policy=policy)
     data = json.loads(audit_data(report))
     assert (data["rules"][0]["explains"], data["rules"][0]["fix"]) == (
         ["TEAM002", "TEAM003"],
@@ -358,7 +364,7 @@ def test_one_verdict_leaves_the_page_of_its_rule_alone(order):
         subject.identity.name: [root.rule for root in subject.roots] for subject in report.subjects
     }
     assert roots == {"few": ["TEAM001", "TEAM003"], "all": ["TEAM001", "TEAM002"]}
-    (run,) = json.loads(sarif_report(report))["runs"]
+    (run,) = json.loads("".join(sarif_report(report)))["runs"]
     assert run["tool"]["driver"]["rules"][0]["help"]["text"].startswith("the rule's")
 
 
@@ -380,7 +386,7 @@ def test_page_shows_every_field_when_opened(tab, tmp_path, report, every):
         outcome, name, observed, expected, severity, details = shown[f"check-{number}-{each.rule}"]
         assert outcome == each.outcome.label
         assert name == f"{each.rule} {each.name}{each.subject}"
-        assert (observed, expected) == (each.observed, each.expected)
+        assert (observed, expected) == (each.observed.replace("`", ""), each.expected)
         assert severity == each.severity.value
         assert details == details_of(each), each.rule
 
@@ -391,14 +397,14 @@ def details_of(each):
     related = {"TEAM001": {"Explains": "TEAM002"}, "TEAM002": {"Explained by": "TEAM001"}}
     details = {
         "Rule": each.summary,
-        "Observed": each.observed,
+        "Observed": each.observed.replace("`", ""),
         "Expected": each.expected,
         "Where": each.where,
         "Blocked by": each.blocked_by,
         "Waived": each.waiver,
         "Known": known,
         "Why": "The rule itself broke; this says nothing about the model." if broke else each.why,
-        "Fix": BROKEN_FIX if broke else each.fix,
+        "What would help" if each.missing else "Fix": BROKEN_FIX if broke else each.remedy,
         "Evidence": each.evidence,
         "Source": each.source,
         **(related.get(each.rule, {}) if each.is_finding else {}),
@@ -475,7 +481,8 @@ def test_page_puts_subjects_side_by_side(sections):
 
 
 def test_terminal_tells_the_same(report, every):
-    lines = [line for line, _ in (*finding_lines(report, verbose=True), *verdict_lines(report))]
+    told = [line for each in report.subjects for line in finding_lines(each, verbose=True)]
+    lines = [line for line, _ in (*told, *verdict_lines(report))]
     text = "\n".join(lines)
     for each in every:
         if each.outcome in FINDINGS:
@@ -500,66 +507,47 @@ def test_terminal_tells_the_same(report, every):
     ]
 
 
-META = (
-    "model_meta.json 1 of 2 subjects MTEB writes it beside its results: copy the whole folder. "
-    "Needed for figure of bad: TEAM006"
-)
+META_ENTRY = "model_meta.json 1 of 2 subjects name ask Needed for figure of bad: TEAM006"
 
 
 def test_page_says_what_would_help(sections):
-    assert META in sections["unjudged"]
+    assert META_ENTRY in sections["unjudged"]
     assert "Blocked by TEAM001 : mend that first. TEAM009" in sections["unjudged"]
     assert "--merged" not in sections["unjudged"]
 
 
 MISSED = [
-    ("rows of a GPU in colintern_resources.jsonl", "HWU001"),
-    ("3 rows with it in colintern_resources.jsonl", "HWU002"),
-    ("a complete ViDoRe(v1)", "RES010"),
-    ("training_args.bin", "CFG009"),
-    ("eight trained layers of a kind", "ADP013"),
-    ("--merged DIR", "ADP020"),
-    ("--baseline DIR", "CMP001"),
+    (NoEvidence(sources.RESOURCES, what="rows of a GPU", needed_for="it"), "HWU001"),
+    (NoEvidence(sources.RESOURCES, what="3 rows", detail="found 2", needed_for="that"), "HWU002"),
+    (NoEvidence(sources.RESULTS, what="a complete ViDoRe(v1)", needed_for="it"), "RES010"),
+    (NoEvidence(sources.ARGUMENTS, needed_for="it"), "CFG009"),
+    (NoEvidence(sources.MERGED, needed_for="it"), "ADP020"),
+    (NoEvidence(sources.BASELINE, needed_for="it"), "CMP001"),
+    (NoEvidence(sources.BASELINE, needed_for="it"), "CMP002"),
 ]
 
 
-def test_what_one_file_would_tell_is_one_entry():
+def test_what_one_source_would_tell_is_one_entry():
     results = [
-        own(number, "run", Outcome.NO_EVIDENCE, observed=f"{name} is needed for it", rule=rule)
-        for number, (name, rule) in enumerate(MISSED)
+        own(number, "run", Outcome.NO_EVIDENCE, missing=absence.missing, rule=rule)
+        for number, (absence, rule) in enumerate(MISSED)
     ]
-    report = audit_report([identity("run")], results, duration_seconds=1, policy=PolicyInForce())
-    lines = [line for line, _ in finding_lines(report, verbose=False) if "no evidence" in line]
-    assert lines == [
-        "no evidence an option (--merged DIR; --baseline DIR): ADP020, CMP001",
-        "no evidence colintern_resources.jsonl (rows of a GPU; 3 rows with it): HWU001, HWU002",
-        "no evidence eight trained layers of a kind: ADP013",
-        "no evidence a complete ViDoRe(v1): RES010",
-        "no evidence training_args.bin: CFG009",
+    report = report_of([identity("run")], results, duration_seconds=1, policy=PolicyInForce())
+    lines = [line for line, _ in finding_lines(report.subjects[0], verbose=False)]
+    start = lines.index("no evidence, by what is missing:") + 1
+    assert lines[start : start + 5] == [
+        "    --baseline DIR: CMP001, CMP002",
+        "    colintern_resources.jsonl (rows of a GPU; 3 rows): HWU001, HWU002",
+        "    --merged DIR: ADP020",
+        "    task results (a complete ViDoRe(v1)): RES010",
+        "    training_args.bin: CFG009",
     ]
-    told = {each.name: (each.wanted, each.rules) for each in missing_evidence(report.subjects)}
-    assert told.keys() == {
-        "colintern_resources.jsonl",
-        *("a complete ViDoRe(v1)", "training_args.bin", "eight trained layers of a kind"),
-    }
-    wanted, rules = told["colintern_resources.jsonl"]
-    assert (len(wanted), rules) == (2, ("HWU001", "HWU002"))
-    (resources,) = (each for each in missing_evidence(report.subjects) if each.rules == rules)
+    told = {each.name: each for each in missing_evidence(report.subjects)}
+    assert told.keys() == {"colintern_resources.jsonl", "task results", "training_args.bin"}
+    resources = told["colintern_resources.jsonl"]
+    assert resources.parts == ("rows of a GPU", "3 rows (found 2)")
+    assert (resources.purposes, resources.rules) == (("it", "that"), ("HWU001", "HWU002"))
     assert resources.hints == ()
-    assert told["training_args.bin"] == ((), ("CFG009",))
-    (arguments,) = (each for each in missing_evidence(report.subjects) if "CFG009" in each.rules)
-    assert arguments.hints == ("The Trainer writes it beside the weights: copy it along.",)
-
-
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        ("colintern_run.json or training_args.bin", "colintern_run.json or training_args.bin"),
-        ("a log of 3 evaluations (it has 0)", "trainer_state.json"),
-        ("the base's weights (--base DIR)", "the base model"),
-        ("task results of run (looked in results)", "task results"),
-        ("a known architecture (this one is x)", "a known architecture (this one is x)"),
-    ],
-)
-def test_evidence_is_told_by_where_it_stands(name, source):
-    assert source_of(name) == source
+    assert told["training_args.bin"].parts == ()
+    assert told["training_args.bin"].hint == sources.ARGUMENTS.hint
+    assert report.subjects[0].missing == tuple(told)

@@ -18,12 +18,8 @@ from support.own_checks import EIGHT, HEAD, WAIVE_SEVEN, check, verdict
 import colintern
 from colintern.artifacts.writing import write_text_atomically
 
-SCHEMA = json.loads(
-    Path(colintern.__file__).parent
-    / "engine"
-    / "reports"
-    / "audit.schema.json".read_text(encoding="utf-8")
-)
+REPORTS = Path(colintern.__file__).parent / "engine" / "reports"
+SCHEMA = json.loads((REPORTS / "audit.schema.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture

@@ -2,12 +2,16 @@ import errno
 import json
 import re
 import zlib
+from pathlib import Path
 
 import pytest
 from support.auditing import audit
 from support.own_checks import HEAD, NO_EVIDENCE, check, verdict
 
 FAILING = HEAD + check(1, verdict(ok=False)) + check(2, verdict(ok=True)) + check(3, NO_EVIDENCE)
+AUDIT_1 = Path(__file__).parent / "recorded" / "audit-1.json"
+"""Written by the last version of schema colintern.audit/1, of the bundled run guide-as-written."""
+FOUND_BY_1 = {"ADP003", "ADP004", "RES001", "RES005"}
 WARNING = HEAD + check(1, verdict(ok=False), severity="WARNING")
 
 
@@ -100,8 +104,9 @@ def test_baseline_is_read_from_pyproject_beside_it(pytester, subject):
         ("no json", "found no JSON"),
         ("[" * 100_000, "found no JSON"),
         ("[]", "found schema None"),
-        ('{"schema": "colintern.audit/2"}', "found schema colintern.audit/2"),
+        ('{"schema": "colintern.audit/3"}', "found schema colintern.audit/3"),
         ('{"schema": "colintern.audit/1", "subjects": 3}', "not a whole audit"),
+        ('{"schema": "colintern.audit/2", "subjects": 3}', "not a whole audit"),
     ],
 )
 def test_what_is_no_recorded_audit_is_refused(pytester, subject, content, message):
@@ -162,8 +167,9 @@ def test_ids_that_are_none_are_refused(pytester, subject, option):
     [
         ("--audit-json=", "--audit-json: expected a path, found nothing"),
         ("--audit-baseline=", "--audit-baseline: expected a path, found nothing"),
-        ("--html=", "is a folder; name a file"),
-        ("--html=known.txt/report.html", "--html known.txt/report.html: "),
+        ("--html=", "--html: expected a path, found nothing"),
+        ("--html=.", "is a folder; name a file"),
+        ("--html=known.txt/report.html", "known.txt/report.html: its folder cannot be made: "),
     ],
 )
 def test_paths_that_are_none_are_refused(pytester, subject, option, message):
@@ -265,7 +271,7 @@ def test_missing_evidence_that_gates_is_annotated(pytester, subject, github):
     (line,) = told(run(pytester, text, *arguments), github)
     assert line == "::error title=run-a::not judged, but the policy wants it: TEAM003"
     (line,) = told(run(pytester, text, arguments[0], "--strict-evidence"), github)
-    assert line.startswith("::error title=TEAM003 fault-3%3A run-a::some.json is needed")
+    assert line == "::error title=TEAM003 fault-3%3A run-a::needs some.json for a figure."
 
 
 def test_errors_come_before_ten_warnings(pytester, subject, github, tmp_path):
@@ -337,4 +343,14 @@ def test_tree_of_runs_ends_in_one_table(pytester, tmp_path):
 
 def test_recorded_audit_is_what_the_audit_writes(pytester, subject):
     known = json.loads(record(pytester, FAILING, subject).read_text())
-    assert known["schema"] == "colintern.audit/1"
+    assert known["schema"] == "colintern.audit/2"
+
+
+@pytest.mark.parametrize(("known", "exit_code"), [((), 1), ((AUDIT_1,), 0)])
+def test_audit_recorded_by_version_1_is_still_known(pytester, known, exit_code):
+    arguments = ["--checkpoint=demo:guide-as-written", "--select=ADP,RES"]
+    result = audit(pytester, *arguments, *(f"--audit-baseline={path}" for path in known))
+    assert result.exit_code == exit_code
+    found = [check for check in result.document["checks"] if check["rule"] in FOUND_BY_1]
+    assert {check["rule"] for check in found} == FOUND_BY_1
+    assert {check["known"] for check in found} == {bool(known)}

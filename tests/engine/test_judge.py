@@ -4,6 +4,7 @@ import pytest
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.engine.judge import Judge
+from colintern.engine.missing import Source
 from colintern.engine.outcome import Outcome
 from colintern.engine.policy import Policy, Waiver
 from colintern.engine.resolver import Resolver
@@ -13,8 +14,8 @@ from pytest_colintern import ERROR, INFO, WARNING, NoEvidence, Verdict, rule
 TODAY = dt.date(2026, 6, 1)
 
 
-def declared(rule_id, behaviour, *, severity=ERROR, up_to=None, requires=()):
-    @rule(rule_id, "some-fault", severity=severity, up_to=up_to, requires=requires)
+def declared(rule_id, behaviour, *, severity=ERROR, up_to=None, requires=(), role=None):
+    @rule(rule_id, "some-fault", severity=severity, up_to=up_to, requires=requires, role=role)
     def check():
         """A fault.
 
@@ -76,9 +77,14 @@ def test_fail_on_warning_gates_warnings_but_not_info():
     assert (warning.outcome, info.outcome) == (Outcome.FAILED, Outcome.NOTED)
 
 
-@pytest.mark.parametrize(("error", "blocker"), [(MALFORMED, "SEC003"), (ESCAPING, "SEC004")])
+@pytest.mark.parametrize(("error", "blocker"), [(MALFORMED, "TEAM003"), (ESCAPING, "TEAM004")])
 def test_a_bad_file_blocks_by_the_rule_that_reports_it(error, blocker):
-    assert judge().result(declared("TEAM001", error)).blocked_by == blocker
+    reporting = (
+        declared("TEAM003", verdict(ok=False), role="malformed-files"),
+        declared("TEAM004", verdict(ok=False), role="escaping-files"),
+    )
+    assert judge(*reporting).result(declared("TEAM001", error)).blocked_by == blocker
+    assert judge().result(declared("TEAM001", error)).blocked_by is None
 
 
 @pytest.mark.parametrize(
@@ -165,7 +171,29 @@ def test_texts_of_artefacts_are_shown_escaped():
     assert (result.observed, result.where) == ("\\x1b[2J", "a\\u202eb")
 
 
-@pytest.mark.parametrize(("missing", "gates"), [("--baseline DIR", False), ("a log", True)])
-def test_option_not_given_never_gates(missing, gates):
-    absent = declared("TEAM001", NoEvidence(missing, needed_for="a comparison"))
+@pytest.mark.parametrize(
+    ("absence", "gates"),
+    [
+        (NoEvidence(Source("--baseline DIR", is_option=True), needed_for="a comparison"), False),
+        (NoEvidence("--baseline DIR", needed_for="a comparison"), True),
+        (NoEvidence("a log", needed_for="a comparison"), True),
+    ],
+)
+def test_only_an_option_not_given_never_gates(absence, gates):
+    absent = declared("TEAM001", absence)
     assert judge(policy=Policy(strict_evidence=True, today=TODAY)).result(absent).gates == gates
+
+
+@pytest.mark.parametrize("policy", [Policy(today=TODAY), Policy(strict_evidence=True, today=TODAY)])
+def test_requirement_without_evidence_hands_its_record_on(policy):
+    absence = NoEvidence("a log", what="rows", detail="found 2", needed_for="it", hint="log more")
+    first = declared("TEAM001", absence)
+    second = declared("TEAM002", verdict(ok=True), requires={"TEAM001"})
+    result = judge(first, second, policy=policy).result(second)
+    assert result.missing == absence.missing
+    assert result.observed == "needs rows in a log for it (found 2)"
+    assert result.remedy == "log more"
+
+
+def test_judged_rule_misses_nothing():
+    assert judge().result(declared("TEAM001", verdict(ok=False))).missing is None

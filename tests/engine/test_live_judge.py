@@ -22,7 +22,9 @@ from colintern.diagnostics.log.evaluation_loss import evaluation_loss
 from colintern.engine.catalogue import shipped_rules
 from colintern.engine.policy import Policy, Waiver
 from colintern.engine.running.findings import LiveFindings
-from colintern.engine.running.judge import AT_START, ON_COURSE, judge_live, live_rules
+from colintern.engine.running.judge import asked_about, asked_at, judge_live, live_rules
+
+AT_START, ON_COURSE = asked_at("start"), asked_at("course")
 
 
 def findings(rules, described, rows=(), **more):
@@ -159,8 +161,12 @@ def test_only_rules_of_the_catalogue_are_judged_live():
     catalogue = shipped_rules()
     for name, rule in live_rules().items():
         assert (rule.severity, rule.fix) == (catalogue[name].severity, catalogue[name].fix)
-        if name != "PRJ002":
-            assert rule.check is catalogue[name].check
+        assert rule.check is (catalogue[name].live_check or catalogue[name].check)
+
+
+def test_what_the_first_steps_show_is_judged_by_its_evidence():
+    assert asked_about("trained_parts") == ("PRJ002",)
+    assert set(asked_about("resource_use")) == {"HWU001", "HWU002", "HWU003", "HWU004"}
 
 
 def test_a_finding_is_told_once_and_again_when_it_becomes_worse():

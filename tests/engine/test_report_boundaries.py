@@ -1,16 +1,20 @@
 """The places where a report turns: each figure and each exception, on both sides."""
 
 import pytest
+from msgspec.structs import replace
+from support.audit_reports import report_of
 
-from colintern.engine.audit_report import SubjectIdentity, SubjectReport, audit_report
 from colintern.engine.catalogue import shipped_rules
+from colintern.engine.evidence import sources
+from colintern.engine.missing import Missing
 from colintern.engine.outcome import Outcome, OutcomeCounts, check_result
-from colintern.engine.policy_in_force import PolicyInForce
-from colintern.engine.reports.html.sections import missing_evidence
+from colintern.engine.report_store import ReportStore
 from colintern.engine.reports.markdown_report import escaped
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.reports.terminal import MAX_ROOTS, verdict_lines
 from colintern.engine.root_causes import RootCause
-from colintern.engine.verdict import ERROR, INFO, WARNING
+from colintern.engine.subject_report import SubjectIdentity, SubjectReport
+from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence
 
 RULES = shipped_rules()
 
@@ -21,21 +25,21 @@ def result(rule, outcome, **changes):
 
 def report(*results):
     identity = SubjectIdentity(name="run", path="run")
-    return audit_report([identity], results, duration_seconds=0.0, policy=PolicyInForce())
+    return report_of([identity], results)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "severity", "expected", "counts"),
+    ("outcome", "severity", "missing", "counts"),
     [
-        (Outcome.WAIVED, ERROR, "wanted", True),
-        (Outcome.WAIVED, WARNING, "wanted", True),
-        (Outcome.WAIVED, INFO, "wanted", False),
-        (Outcome.WAIVED, ERROR, "", False),
-        (Outcome.FAILED, ERROR, "wanted", False),
+        (Outcome.WAIVED, ERROR, None, True),
+        (Outcome.WAIVED, WARNING, None, True),
+        (Outcome.WAIVED, INFO, None, False),
+        (Outcome.WAIVED, ERROR, Missing(source="some.json"), False),
+        (Outcome.FAILED, ERROR, None, False),
     ],
 )
-def test_waived_finding_is_a_verdict_that_matters(outcome, severity, expected, counts):
-    found = result("CFG001", outcome, severity=severity, expected=expected)
+def test_waived_finding_is_a_verdict_that_matters(outcome, severity, missing, counts):
+    found = result("CFG001", outcome, severity=severity, missing=missing)
     assert found.is_waived_finding is counts
 
 
@@ -77,15 +81,12 @@ def test_four_roots_are_shown_in_full(num_roots, others):
         results=results,
     )
     whole = report(*results)
-    lines = [text for text, _ in verdict_lines(type(whole)(**fields(whole, (subject,))))]
+    store = ReportStore()
+    store.append(subject)
+    lines = [text for text, _ in verdict_lines(replace(whole, subjects=store))]
     assert sum(line.startswith("root cause") for line in lines) == 4
     assert [line for line in lines if "more root" in line] == ([others] if others else [])
     assert len(lines) <= 24
-
-
-def fields(whole, subjects):
-    kept = {name: getattr(whole, name) for name in whole.__struct_fields__}
-    return kept | {"subjects": subjects}
 
 
 @pytest.mark.parametrize("text", ["@you", "a@b.c", "@org/team"])
@@ -95,13 +96,13 @@ def test_markdown_mentions_nobody(text):
 
 
 def test_option_that_was_not_given_is_not_missing():
-    texts = (
-        "--merged DIR is needed for verifying a merge",
-        "config.json is needed for its modules",
+    absent = (
+        NoEvidence(sources.MERGED, needed_for="verifying a merge"),
+        NoEvidence("config.json", needed_for="its modules"),
     )
     results = [
-        check_result(RULES[rule], "run", Outcome.NO_EVIDENCE, observed=text)
-        for rule, text in zip(("ADP020", "PRJ003"), texts, strict=True)
+        check_result(RULES[rule], "run", Outcome.NO_EVIDENCE, missing=each.missing)
+        for rule, each in zip(("ADP020", "PRJ003"), absent, strict=True)
     ]
     told = missing_evidence(report(*results).subjects)
     assert [(each.name, each.rules) for each in told] == [("config.json", ("PRJ003",))]

@@ -27,11 +27,10 @@ from colintern.diagnostics.results.query_scores import query_scores
 from colintern.diagnostics.results.result_table import result_table
 from colintern.evaluation.checkpoint import CheckpointError, find_checkpoint
 from colintern.evaluation.local_data import DataError, load_data
-from colintern.evaluation.merging import MergeError
 from colintern.evaluation.model_meta import training_tasks
 from colintern.evaluation.pages import evaluate_pages
 from colintern.evaluation.results import ResultsFolder
-from colintern.evaluation.retriever import NotFiniteError, Retriever, load_retriever
+from colintern.evaluation.retriever import MergeError, NotFiniteError, Retriever, load_retriever
 from colintern.evaluation.task_names import UnknownNameError, chosen_tasks, task_names
 from colintern.evaluation.task_run import is_finished
 from colintern.evaluation.wrapper import ColIntern3_5Wrapper

@@ -1,7 +1,7 @@
 import pytest
 from builders.results import entry, task_result, write_json
 
-from colintern.evaluation.summary import summary_of
+from colintern.evaluation.command import summary_of
 
 ARXIV = "VidoreArxivQARetrieval"
 

@@ -8,9 +8,9 @@ from safetensors.torch import load_file, save_file  # noqa: E402 - after the ski
 
 from colintern.model.loading import LoadError, choose_attention, load_base, load_checkpoint  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora, save_projection_base  # noqa: E402 - after the skip
-from colintern.model.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import training_pairs  # noqa: E402 - after the skip
+from colintern.recipes.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

@@ -9,7 +9,7 @@ from transformers import InternVLConfig  # noqa: E402 - after the skip
 
 from colintern.model.lora import TargetError, apply_lora, projection_matrix, save_projection_base  # noqa: E402 - after the skip
 from colintern.model.modeling import ColIntern3_5  # noqa: E402 - after the skip
-from colintern.model.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
+from colintern.recipes.targets import GUIDE_TARGETS, one_expression  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

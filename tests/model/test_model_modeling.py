@@ -13,7 +13,7 @@ from colintern.model.modeling import ColIntern3_5, unit_vectors  # noqa: E402 - 
 from colintern.model.processing import ColIntern3_5Processor  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_config, tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import training_pairs  # noqa: E402 - after the skip
-from colintern.recipes import tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),

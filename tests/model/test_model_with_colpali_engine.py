@@ -28,10 +28,8 @@ from colintern.model.lora import peft_config  # noqa: E402 - after the skip
 from colintern.model.modeling import ColIntern3_5  # noqa: E402 - after the skip
 from colintern.model.processing import ColIntern3_5Processor  # noqa: E402 - after the skip
 from colintern.pages.world import training_pairs  # noqa: E402 - after the skip
-from colintern.recipes import (  # noqa: E402 - after the skip
-    DataSettings,
-    guide_1b,
-)
+from colintern.recipes.named import guide_1b  # noqa: E402 - after the skip
+from colintern.recipes.recipe import DataSettings  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
 
 pytestmark = [

@@ -18,7 +18,7 @@ from colintern.planning.hyperparameters import propose, reasons, steps_of_epoch,
 from colintern.planning.machine import parse_gpus
 from colintern.planning.memory import GIBIBYTE, StepSettings, largest_batch, memory_use
 from colintern.planning.output import proposal_table
-from colintern.recipes import tiny
+from colintern.recipes.named import tiny
 
 MODELS = ("1B", "2B", "4B", "8B")
 

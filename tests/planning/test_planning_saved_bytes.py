@@ -19,7 +19,7 @@ from colintern.planning.activations import (  # noqa: E402 - after the skip
     saved_forward,
 )
 from colintern.planning.architecture import architecture_of, find_architecture  # noqa: E402 - after the skip
-from colintern.recipes import guide_1b, guide_4b  # noqa: E402 - after the skip
+from colintern.recipes.named import guide_1b, guide_4b  # noqa: E402 - after the skip
 from colintern.training.plan import outline  # noqa: E402 - after the skip
 
 pytestmark = [

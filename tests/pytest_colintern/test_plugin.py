@@ -399,6 +399,7 @@ def clone(pytester):
     folder = pytester.path / "clone"
     shutil.copytree(CHECKS, folder / "checks", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "pytest_colintern").mkdir()
+    (folder / "pytest_colintern" / "plugin.py").touch()
     return folder
 
 

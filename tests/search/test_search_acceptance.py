@@ -33,7 +33,7 @@ def default_scores(tmp_path_factory):
     code = """
 import sys, pathlib, dataclasses
 from colintern.evaluation.pages import evaluate_pages
-from colintern.recipes import tiny
+from colintern.recipes.named import tiny
 from colintern.training.run import train
 for seed in range(3):
     changes = {"num_train_epochs": float(sys.argv[2]), "seed": seed, "eval_steps": None}

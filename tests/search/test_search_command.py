@@ -21,15 +21,14 @@ from colintern.evaluation.pages import embed  # noqa: E402 - after the skip
 from colintern.evaluation.ranking import ranking_metrics  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
 from colintern.pages.world import held_out_pairs  # noqa: E402 - after the skip
-from colintern.recipes import DataSettings  # noqa: E402 - after the skip
+from colintern.recipes.params import BATCH  # noqa: E402 - after the skip
+from colintern.recipes.recipe import DataSettings  # noqa: E402 - after the skip
 from colintern.search.held_out import HeldOutRetrieval  # noqa: E402 - after the skip
-from colintern.search.params import BATCH  # noqa: E402 - after the skip
 from colintern.search.places import places_of  # noqa: E402 - after the skip
 from colintern.search.storage import open_storage  # noqa: E402 - after the skip
 from colintern.search.trial import TrialGoneError, outcome_of  # noqa: E402 - after the skip
-from colintern.training.data import load_data  # noqa: E402 - after the skip
-from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
-from colintern.training.pairs import pair_dataset  # noqa: E402 - after the skip
+from colintern.training.data import load_data, pair_dataset  # noqa: E402 - after the skip
+from colintern.training.faults import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.preflight import DoesNotFitError  # noqa: E402 - after the skip
 from colintern.training.resources import ResourceLogger  # noqa: E402 - after the skip
 

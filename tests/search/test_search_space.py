@@ -10,14 +10,13 @@ from click.testing import CliRunner
 from optuna.trial import TrialState, create_trial
 
 from colintern.cli import main
-from colintern.recipes import RECIPES, guide_1b, tiny
-from colintern.search.best import apply_best, read_best
+from colintern.recipes.best import apply_best, read_best
+from colintern.recipes.named import RECIPES, guide_1b, tiny
+from colintern.recipes.params import BATCH, ParamsError, with_params
 from colintern.search.command import _fixed, _recipe, _shown, _space
-from colintern.search.defaults import default_space, starting_point
 from colintern.search.page import study_figures, write_page
-from colintern.search.params import BATCH, ParamsError, with_params
 from colintern.search.places import places_of
-from colintern.search.space import Parameter, read_space
+from colintern.search.space import Parameter, default_space, read_space, starting_point
 from colintern.search.study import SearchPlan, distribution_of
 from colintern.search.trial import trial_recipe
 from colintern.training.command import chosen_recipe
@@ -105,48 +104,7 @@ def test_the_default_rates_are_those_the_audit_accepts():
     assert (rate.low, rate.high) == (1e-5, 1e-4)
 
 
-def test_parameters_reach_their_places():
-    params = {
-        "learning_rate": 1e-4,
-        "lora.rank": 8,
-        "warmup_ratio": 0.1,
-        "per_device_train_batch_size": 24,
-        "adam_beta2": 0.95,
-        "lr_scheduler_type": "cosine",
-    }
-    recipe = with_params(guide_1b(), params)
-    assert (recipe.learning_rate, recipe.lora.rank, recipe.lora.alpha) == (1e-4, 8, 8)
-    assert (recipe.per_device_train_batch_size, recipe.gradient_accumulation_steps) == (24, 3)
-    assert recipe.lr_scheduler_type == "cosine"
-    assert recipe.arguments["warmup_steps"] == 0.1
-    assert recipe.arguments["adam_beta2"] == 0.95
-    kept = with_params(guide_1b(), {"lora.rank": 8, "lora.alpha": 64})
-    assert (kept.lora.rank, kept.lora.alpha) == (8, 64)
-
-
 GOOD = {"schema": "colintern.params/1", "params": {"learning_rate": 1e-3}, "recipe": "tiny"}
-PARAMS = {
-    "unknown key": (GOOD | {"parms": {}}, "no key is called 'parms'; did you mean params"),
-    "no params": ({"schema": "colintern.params/1", "recipe": "tiny"}, "must have the key 'params'"),
-    "other schema": (GOOD | {"schema": "colintern.audit/1"}, "schema must be 'colintern.params/1'"),
-    "list": (GOOD | {"params": [1]}, "Expected `object`, got `array`"),
-    "nested": (GOOD | {"params": {"learning_rate": {}}}, "params"),
-    "unknown name": (GOOD | {"params": {"learning_rat": 1}}, "did you mean learning_rate"),
-    "word": (GOOD | {"params": {"learning_rate": "high"}}, "learning_rate must be a number"),
-    "rank": (GOOD | {"params": {"lora.rank": 0}}, "lora.rank must be at least 1"),
-    "recipe": (GOOD | {"recipe": "tny"}, "did you mean tiny"),
-}
-
-
-@pytest.mark.parametrize("name", PARAMS)
-def test_parameters_that_cannot_be_trained_are_one_error(tmp_path, name):
-    content, message = PARAMS[name]
-    path = tmp_path / "optuna_best_params.json"
-    path.write_text(json.dumps(content))
-    with pytest.raises(ParamsError) as error:
-        apply_best(read_best(path), None, path)
-    assert message in str(error.value)
-    assert str(error.value).startswith(str(path))
 
 
 def test_the_command_line_is_above_the_parameters(tmp_path):

@@ -14,8 +14,8 @@ optuna = pytest.importorskip("optuna")
 from optuna.trial import TrialState, create_trial  # noqa: E402 - after the skip
 from support.study_worker import worker_of  # noqa: E402 - after the skip
 
-from colintern.recipes import tiny  # noqa: E402 - after the skip
-from colintern.search.params import BATCH  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
+from colintern.recipes.params import BATCH  # noqa: E402 - after the skip
 from colintern.search.places import best_of, places_of  # noqa: E402 - after the skip
 from colintern.search.sampler import (  # noqa: E402 - after the skip
     OUT_OF_MEMORY,

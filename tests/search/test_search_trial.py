@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial  # noqa: E402 - after the skip
 from tqdm.auto import tqdm  # noqa: E402 - after the skip
 from transformers import TrainerState, TrainingArguments  # noqa: E402 - after the skip
 
-from colintern.recipes import tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
 from colintern.search.held_out import HeldOutRetrieval  # noqa: E402 - after the skip
 from colintern.search.places import best_of, places_of  # noqa: E402 - after the skip
 from colintern.search.sampler import make_sampler  # noqa: E402 - after the skip

@@ -17,8 +17,7 @@ from transformers import TrainerCallback, TrainingArguments  # noqa: E402 - afte
 
 from colintern.model.lora import apply_lora  # noqa: E402 - after the path
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the path
-from colintern.training.pairs import RetrievalCollator  # noqa: E402 - after the path
-from colintern.training.trainer import ColInternTrainer  # noqa: E402 - after the path
+from colintern.training.trainer import ColInternTrainer, RetrievalCollator  # noqa: E402 - after the path
 
 GLOBAL_BATCH = 8
 MODES = {"plain": None, "cached": 2}

@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from colintern.engine.audit_report import SubjectIdentity, audit_report
+from colintern.engine.missing import Missing
 from colintern.engine.outcome import CheckResult, Outcome
-from colintern.engine.policy_in_force import PolicyInForce
 from colintern.engine.reports.html.page import page, page_title, report_block
+from colintern.engine.subject_report import SubjectIdentity
 from colintern.engine.verdict import ERROR, INFO, WARNING
+from support.audit_reports import report_of
 
 CHROMIUM = "/usr/bin/chromium"
 _SEVERITIES = (ERROR, WARNING, INFO)
@@ -54,7 +55,11 @@ def result(number, subject, outcome, **fields):
         "stage": number % 11,
         "duration_seconds": 0.0,
     }
+    if outcome is Outcome.NO_EVIDENCE:
+        values["missing"] = Missing(source="some.json", purpose=f"figure {number} of {subject}")
     values |= fields
+    if values.get("missing") is not None:
+        values["observed"] = values["missing"].sentence
     usual = {"may_explain": values["explains"], "usual_fix": values["fix"]}
     return CheckResult(**usual | values)
 
@@ -64,7 +69,7 @@ def made_report(subjects, results):
         SubjectIdentity(name=name, path=f"/runs/{name}", kind="run", family=name, base_model=name)
         for name in subjects
     ]
-    return audit_report(identities, results, duration_seconds=1.0, policy=PolicyInForce())
+    return report_of(identities, results)
 
 
 def large_report(num_checks=1_000, num_subjects=10):

@@ -82,6 +82,14 @@ def main():
                 cwd=folder,
             )
             assert_passed(report)
+            if label == "wheel":
+                report = folder / "pyargs.json"
+                run(
+                    *(*checks, "--pyargs", "pytest_colintern.checks"),
+                    *("--checkpoint", "demo", f"--audit-json={report}"),
+                    cwd=folder,
+                )
+                assert_passed(report)
             assert_core_only(python)
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import torch
 from transformers import TrainerCallback
 
-import colintern.training.run as training
-from colintern.recipes import tiny
+from colintern.recipes.named import tiny
+from colintern.training import adapted_model, run
 from colintern.training.audit_callback import AuditCallback
 from colintern.training.trainer import ColInternTrainer
 
@@ -29,7 +29,7 @@ def audited(folder, *, seed=0, steps=FIRST_TENTH, audit=None, **changes):
     arguments = {"use_cpu": True, "disable_tqdm": True}
     recipe = replace(tiny(), seed=seed, arguments=arguments, **changes)
     audit = audit or AuditCallback()
-    training.train(recipe, folder, callbacks=[StopAt(steps)], audit=audit)
+    run.train(recipe, folder, callbacks=[StopAt(steps)], audit=audit)
     return audit
 
 
@@ -59,17 +59,17 @@ class ShuffledRows:
 
 
 def shuffle_labels(monkeypatch):
-    opened = training.open_data
+    opened = run.open_data
 
     def shuffled(*arguments):
-        rows, evaluation, records = opened(*arguments)
-        return ShuffledRows(rows), evaluation, records
+        data = opened(*arguments)
+        return replace(data, train=ShuffledRows(data.train))
 
-    monkeypatch.setattr(training, "open_data", shuffled)
+    monkeypatch.setattr(run, "open_data", shuffled)
 
 
 def freeze_projection(monkeypatch):
-    adapted = training.apply_lora
+    adapted = adapted_model.apply_lora
 
     def frozen(*arguments, **options):
         model, coverage = adapted(*arguments, **options)
@@ -78,7 +78,7 @@ def freeze_projection(monkeypatch):
                 parameter.requires_grad_(False)
         return model, coverage
 
-    monkeypatch.setattr(training, "apply_lora", frozen)
+    monkeypatch.setattr(adapted_model, "apply_lora", frozen)
 
 
 def break_loss(monkeypatch, *, at=2):

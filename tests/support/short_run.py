@@ -15,10 +15,8 @@ sys.path[:0] = [str(folder) for folder in Path(__file__).parents[1:3]]
 
 
 def recipe_of(base, **changes):
-    from colintern.recipes import (  # noqa: PLC0415 - after the path
-        DataSettings,
-        tiny,
-    )
+    from colintern.recipes.named import tiny  # noqa: PLC0415 - after the path
+    from colintern.recipes.recipe import DataSettings  # noqa: PLC0415 - after the path
 
     settings = {
         "base": str(base),
@@ -47,7 +45,7 @@ def kill_at(end):
 
 def main():
     base, run, *options = sys.argv[1:]
-    from colintern.model.engine import import_engine  # noqa: PLC0415 - after the path
+    from colintern.model.quiet_import import import_engine  # noqa: PLC0415 - after the path
 
     logging.basicConfig(level=logging.INFO)
     import_engine()

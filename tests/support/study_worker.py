@@ -17,7 +17,7 @@ sys.path[:0] = [str(Path(__file__).parents[2])]
 
 
 def worker_of(folder, url, objective, **options):
-    from colintern.recipes import tiny  # noqa: PLC0415 - after the path
+    from colintern.recipes.named import tiny  # noqa: PLC0415 - after the path
     from colintern.search.space import Parameter  # noqa: PLC0415 - after the path
     from colintern.search.storage import open_storage  # noqa: PLC0415 - after the path
     from colintern.search.study import SearchPlan, open_study, suggested  # noqa: PLC0415

@@ -23,6 +23,7 @@ from support.live_runs import (  # noqa: E402 - after the skip
     roots,
     shuffle_labels,
 )
+from support.own_checks import HEAD, check, verdict  # noqa: E402 - after the skip
 from torch import nn  # noqa: E402 - after the skip
 from transformers import Trainer, TrainerCallback, TrainingArguments  # noqa: E402 - after the skip
 
@@ -33,10 +34,10 @@ from colintern.cli import main  # noqa: E402 - after the skip
 from colintern.engine.policy import Policy, Waiver  # noqa: E402 - after the skip
 from colintern.model.lora import apply_lora  # noqa: E402 - after the skip
 from colintern.pages.train_base import tiny_processor  # noqa: E402 - after the skip
-from colintern.recipes import tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
 from colintern.training import AuditCallback  # noqa: E402 - after the skip
 from colintern.training.audit_callback import AuditStopError  # noqa: E402 - after the skip
-from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
+from colintern.training.faults import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.live_subject import GradientWatch  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
@@ -327,3 +328,22 @@ def test_each_fault_is_named_in_the_first_tenth(tmp_path, monkeypatch, fault):
     found = roots(audited(tmp_path / "run", seed=7, **changes))
     assert set(found) == {rule}
     assert found[rule] <= FIRST_TENTH
+
+
+TEAM_RULES = HEAD + check(1, verdict(ok=False), live=("start",)) + check(2, verdict(ok=False))
+TEAM_RULES = TEAM_RULES.replace("(layout)", "()")
+
+
+def test_a_teams_own_rules_are_asked_too(tmp_path):
+    file = tmp_path / "check_team.py"
+    file.write_text(TEAM_RULES)
+    audit = AuditCallback(policy=MACHINE_ASIDE, checks=[str(file)])
+    plain_run(tmp_path / "run", audit)
+    assert roots(audit) == {"TEAM001": 0}
+
+
+def test_a_team_file_that_is_wrong_is_told_before_the_run(tmp_path):
+    file = tmp_path / "check_team.py"
+    file.write_text(TEAM_RULES.replace('"TEAM001"', '"CFG001"'))
+    with pytest.raises(ValueError, match="two rules have the id CFG001"):
+        AuditCallback(checks=[file])

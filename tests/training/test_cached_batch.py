@@ -25,8 +25,7 @@ from colintern.training.cached_batch import (  # noqa: E402 - after the skip
     with_prefix,
 )
 from colintern.training.frozen_vision import FrozenVision  # noqa: E402
-from colintern.training.pairs import RetrievalCollator  # noqa: E402
-from colintern.training.trainer import ColInternTrainer  # noqa: E402
+from colintern.training.trainer import ColInternTrainer, RetrievalCollator  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",  # PEFT asks transformers

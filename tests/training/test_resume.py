@@ -20,17 +20,15 @@ from support.short_run import recipe_of  # noqa: E402 - after the skip
 
 from colintern.artifacts.logs.resource_log import read_resource_log  # noqa: E402 - after the skip
 from colintern.artifacts.run.layout import STAGING  # noqa: E402 - after the skip
-from colintern.recipes import (  # noqa: E402 - after the skip
-    DataSettings,
-    tiny,
-)
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
+from colintern.recipes.recipe import DataSettings  # noqa: E402 - after the skip
 from colintern.training.checkpoints import (  # noqa: E402 - after the skip
     fault_of,
     newest_whole_checkpoint,
     numbered_checkpoints,
     rotate,
 )
-from colintern.training.finiteness import NotFiniteError  # noqa: E402 - after the skip
+from colintern.training.faults import NotFiniteError  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
 from colintern.training.run import train  # noqa: E402 - after the skip
 

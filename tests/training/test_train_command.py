@@ -23,23 +23,17 @@ from colintern.planning.architecture import find_architecture  # noqa: E402 - af
 from colintern.planning.duration import durations  # noqa: E402 - after the skip
 from colintern.planning.hyperparameters import propose  # noqa: E402 - after the skip
 from colintern.planning.memory import GIBIBYTE  # noqa: E402 - after the skip
-from colintern.recipes import (  # noqa: E402 - after the skip
+from colintern.recipes.named import (  # noqa: E402 - after the skip
     guide_1b,
     guide_4b,
     guide_as_written,
     tiny,
 )
+from colintern.recipes.overrides import with_settings  # noqa: E402 - after the skip
 from colintern.training.estimates import (  # noqa: E402 - after the skip
     check_memory,
     step_memory,
     time_text,
-)
-from colintern.training.overrides import (  # noqa: E402 - after the skip
-    OverrideError,
-    parsed_arguments,
-    recipe_named,
-    with_arguments,
-    with_settings,
 )
 from colintern.training.plan import base_config, outline, plan_of  # noqa: E402 - after the skip
 from colintern.training.preflight import PreflightError  # noqa: E402 - after the skip
@@ -207,16 +201,6 @@ def test_the_guides_list_of_globs_reaches_one_module_of_197():
     assert plan.coverage.trainable_parameters == 36_864
 
 
-def test_both_spellings_of_a_flag_are_one():
-    hyphens = parsed_arguments(["--num-train-epochs", "1", "--eval-strategy", "no", "--bf16"])
-    underscores = parsed_arguments(["--num_train_epochs=1", "--eval_strategy", "no", "--bf16"])
-    assert hyphens == underscores == {"num_train_epochs": 1.0, "eval_strategy": "no", "bf16": True}
-    recipe = with_arguments(guide_1b(), hyphens)
-    assert (recipe.num_train_epochs, recipe.eval_steps) == (1.0, None)
-    assert recipe.arguments["bf16"] is True
-    assert recipe.arguments["dataloader_num_workers"] == 4
-
-
 def test_own_flags_have_both_spellings_too():
     flags = "--recipe tiny --contrastive_batch_size 16 --chunk_size 4 --dry_run"
     result = invoke("--output_dir", "unused", *flags.split())
@@ -259,14 +243,6 @@ def test_the_guides_poor_settings_are_taken_as_given():
     assert result.exit_code == 0, result.output
     assert "2 a device x 4 accumulated" in result.output
     assert "1 in-batch pages a query" in result.output
-
-
-def test_settings_reach_inside_and_keep_their_types():
-    recipe = with_settings(
-        tiny(), ["lora.rank=8", "temperature=0.1", "eval_steps=none", "data.source=./pages"]
-    )
-    assert (recipe.lora.rank, recipe.temperature, recipe.eval_steps) == (8, 0.1, None)
-    assert recipe.data.source == "./pages"
 
 
 MISTAKES = {
@@ -490,11 +466,6 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_checkpoint(base, tmp_path, mon
     assert (
         json.loads((tmp_path / "run" / "colintern_run.json").read_text())["status"] == "completed"
     )
-
-
-def test_an_unknown_recipe_is_an_error_of_its_own():
-    with pytest.raises(OverrideError, match="did you mean tiny"):
-        recipe_named("tinny")
 
 
 def test_help_is_quick_and_has_examples():

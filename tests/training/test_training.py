@@ -1,5 +1,5 @@
 import json
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -7,6 +7,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("colpali_engine")
 
 from builders.tiny_model import write_base  # noqa: E402 - after the skip
+from transformers import TrainerCallback  # noqa: E402 - after the skip
 
 from colintern.artifacts.files import Enclosure  # noqa: E402 - after the skip
 from colintern.artifacts.run.layout import Folder, read_run_layout  # noqa: E402 - after the skip
@@ -14,9 +15,11 @@ from colintern.artifacts.run.manifest import read_run_manifest  # noqa: E402 - a
 from colintern.artifacts.tensors.weights_hash import weights_sha256  # noqa: E402 - after the skip
 from colintern.evaluation.pages import embed  # noqa: E402 - after the skip
 from colintern.model.loading import load_checkpoint  # noqa: E402 - after the skip
-from colintern.recipes import RECIPES, guide_as_written, poor_settings, tiny  # noqa: E402 - after the skip
+from colintern.recipes.named import tiny  # noqa: E402 - after the skip
+from colintern.training.audit_callback import AuditCallback  # noqa: E402 - after the skip
+from colintern.training.callbacks import TrainingProgress  # noqa: E402 - after the skip
 from colintern.training.manifest import ManifestWriter  # noqa: E402 - after the skip
-from colintern.training.run import train  # noqa: E402 - after the skip
+from colintern.training.run import prepare, train  # noqa: E402 - after the skip
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
@@ -99,18 +102,19 @@ def test_run_embeds(run):
     assert read_run_layout(run).kind == "run"
 
 
-def test_recipes_differ_by_what_they_show():
-    healthy, as_written, poor = tiny(), guide_as_written(), poor_settings()
-    assert replace(as_written, name=healthy.name, lora=healthy.lora) == healthy
-    assert (
-        replace(
-            poor,
-            name=healthy.name,
-            num_train_epochs=healthy.num_train_epochs,
-            per_device_train_batch_size=healthy.per_device_train_batch_size,
-            eval_steps=healthy.eval_steps,
-        )
-        == healthy
-    )
-    assert set(RECIPES) >= {"tiny", "guide_as_written", "poor_settings"}
-    assert healthy.effective_batch_size >= 64
+def test_a_run_is_whole_before_its_first_step(tmp_path):
+    recipe = short(tiny(), write_base(tmp_path / "base"))
+    audit, asked = AuditCallback(), TrainerCallback()
+    folder = tmp_path / "run"
+    run = prepare(recipe, folder, resume=False, callbacks=[asked], audit=audit)
+    assert list(folder.iterdir()) == []
+    assert audit.folder == run.writer.folder == folder
+    assert [each.rows for each in run.writer.manifest.datasets] == [len(run.data.train)]
+    told = run.trainer.callback_handler.callbacks
+    ours = [each for each in told if each in (run.writer, audit, run.termination, asked)]
+    assert ours == [run.writer, audit, run.termination, asked]
+    assert isinstance(told[-1], TrainingProgress)
+    with pytest.raises(FrozenInstanceError):
+        run.checkpoint = folder
+    assert run.train()
+    assert {each.rule for each in audit.findings} >= {"CFG001", "CFG002"}

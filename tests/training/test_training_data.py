@@ -8,8 +8,9 @@ datasets = pytest.importorskip("datasets")
 
 from PIL import Image  # noqa: E402 - after the skip
 
-from colintern.recipes import DataError, DataSettings  # noqa: E402 - after the skip
+from colintern.recipes.recipe import DataSettings  # noqa: E402 - after the skip
 from colintern.training.data import hold_out, load_data  # noqa: E402 - after the skip
+from colintern.training.faults import DataError  # noqa: E402 - after the skip
 
 
 def png(shade):

@@ -174,7 +174,7 @@ class TaskResults:
     ignored: tuple[str, ...] = ()
     """JSON files that hold no result."""
     errors: tuple[ArtifactError, ...] = ()
-    """Malformed files: SEC003 reports them, the other tasks are judged."""
+    """Malformed files: a rule of its own reports them, the other tasks are judged."""
 
     @property
     def model(self) -> str:

@@ -14,7 +14,6 @@ from msgspec import Struct
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, reason_of
-from colintern.artifacts.printable import listed
 
 Kind = Literal["run", "checkpoint", "adapter", "merged"]
 
@@ -162,12 +161,10 @@ class RunLayout:
         return None if self.weights_folder is self.folder else self.weights_folder.path.name
 
     @cached_property
-    def missing_adapter(self) -> str:
-        """What to ask for where no adapter is: its configuration, and where there is one below."""
+    def adapters_below(self) -> tuple[str, ...]:
+        """Folders right below the path that hold an adapter, by name."""
         names = sorted(self.folder.names)[:_MOST_LOOKED_INTO]
-        held = [name for name in names if os.path.lexists(self.path / name / ADAPTER_CONFIG)]
-        below = f" (there is one in {listed(held, most=2)}: audit that folder)" if held else ""
-        return f"{ADAPTER_CONFIG}{below}"
+        return tuple(name for name in names if os.path.lexists(self.path / name / ADAPTER_CONFIG))
 
     @property
     def is_checkpoint(self) -> bool:

@@ -84,7 +84,7 @@ class LiveFinding(Struct, frozen=True, kw_only=True):
     """A rule that failed while the run trained."""
 
     rule: str
-    """Id, as `LOG002`."""
+    """Id, as `TEAM001`."""
     name: str
     """As `loss-at-chance`."""
     severity: Literal["error", "warning"]

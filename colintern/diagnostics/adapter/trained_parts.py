@@ -51,7 +51,7 @@ class UntrainedParts:
 
     @cached_property
     def alone(self) -> tuple[str, ...]:
-        """Single modules that did not move, the projection aside, for which PRJ002 speaks."""
+        """Single modules that did not move, the projection aside, which has a rule of its own."""
         projections = projection_names()
         return tuple(
             sorted(name for name in self.zero if name.removeprefix("model.") not in projections)

@@ -99,7 +99,7 @@ def _likeliest(names: frozenset[str]) -> str:
 
 
 def _era_obstacles(first: TaskResults, second: TaskResults, task: str) -> Iterator[str]:
-    """MTEB's own wrappers added prefix and augmentation twice for a while (RES008)."""
+    """MTEB's own wrappers added prefix and augmentation twice for a while (sources D02)."""
     metas = (first.model_meta, second.model_meta)
     if any(meta is None or not is_mteb_wrapper(meta) for meta in metas):
         return

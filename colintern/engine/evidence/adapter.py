@@ -5,7 +5,7 @@ from typing import Final
 from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.model.adapter_config import AdapterConfig, read_adapter_config
-from colintern.artifacts.printable import printable
+from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.run.layout import (
     ADAPTER_CONFIG,
     ADAPTER_PICKLE,
@@ -21,12 +21,15 @@ from colintern.diagnostics.adapter.tensors import sort_adapter_tensors
 from colintern.diagnostics.adapter.trained_parts import UntrainedParts, untrained_parts
 from colintern.diagnostics.adapter.update import LoraUpdates, measure_updates
 from colintern.diagnostics.weights.statistics import WeightStatistics, measure_weights
+from colintern.engine.evidence import sources
+from colintern.engine.missing import Source
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.verdict import NoEvidence
 from colintern.families.family import Family
 from colintern.families.outline.modules import ModuleOutline
 
 _READABLE: Final = (ADAPTER_WEIGHTS, MODEL_WEIGHTS, MODEL_INDEX)
+_TRAINED: Final = "the trained weights"
 _PICKLED: Final = (ADAPTER_PICKLE, MODEL_PICKLE, f"{MODEL_PICKLE}.index.json")
 
 
@@ -37,13 +40,13 @@ def tensors(layout: RunLayout) -> TensorStore:
         path = layout.weights_folder.get(name)
         if path is not None:
             return read_tensor_store(path, layout.enclosure)
-    needed_for = "what was trained"
     for name in _PICKLED:
         if layout.weights_folder.get(name) is not None:
             raise NoEvidence(
-                f"{ADAPTER_WEIGHTS} or {MODEL_WEIGHTS} (there is only {name}, a pickle, which an "
-                f"audit does not load; `save_pretrained` of a current version writes safetensors)",
-                needed_for=needed_for,
+                sources.WEIGHTS,
+                detail=f"found only {name}, a pickle, which an audit does not load",
+                needed_for=_TRAINED,
+                hint="Save them as safetensors: `save_pretrained` of a current version does.",
             )
     if layout.weights_folder.get(ADAPTER_CONFIG) is not None:
         raise ArtifactError(
@@ -52,22 +55,42 @@ def tensors(layout: RunLayout) -> TensorStore:
             found="no weights",
             remedy="Save the adapter again, or copy its weights too.",
         )
-    raise NoEvidence(f"{ADAPTER_WEIGHTS} or {MODEL_WEIGHTS}", needed_for=needed_for)
+    raise NoEvidence(sources.WEIGHTS, needed_for=_TRAINED)
 
 
 @artifact
 def weight_statistics(tensors: TensorStore) -> WeightStatistics:
     """Finite or not, zero or not, and how large: of every tensor, in one pass."""
     if tensors.num_bytes > limits.WEIGHT_SCAN_BYTES:
-        raise NoEvidence(
-            f"a model of at most {limits.WEIGHT_SCAN_BYTES / limits.GIBIBYTE:.0f} GiB",
-            needed_for="reading all its weights",
-        )
+        raise _too_large(sources.WEIGHTS, tensors, "reading all values")
     return measure_weights(tensors)
+
+
+def _too_large(source: Source, tensors: TensorStore, needed_for: str) -> NoEvidence:
+    return NoEvidence(
+        source,
+        what=f"at most {limits.WEIGHT_SCAN_BYTES / limits.GIBIBYTE:.0f} GiB",
+        detail=f"found {tensors.num_bytes / limits.GIBIBYTE:,.0f} GiB",
+        needed_for=needed_for,
+    )
+
+
+def no_adapter(layout: RunLayout, *, needed_for: str) -> NoEvidence:
+    """Return what is missing where no adapter is: its configuration, unless it is further down."""
+    below = layout.adapters_below
+    return NoEvidence(
+        sources.ADAPTER_CONFIG,
+        detail=f"found one in {listed(below, most=2)}" if below else "",
+        needed_for=needed_for,
+        hint="Audit the folder that holds it." if below else None,
+    )
 
 
 _MOST_TENSORS: Final = 50_000
 """Tensors of an adapter that is set against its configuration; a LoRA of a 72B model has 1,200."""
+
+_LORA: Final = "what LoRA trained"
+_MOVED: Final = "the movement in training"
 
 
 @artifact
@@ -75,21 +98,23 @@ def adapter(layout: RunLayout) -> AdapterConfig:
     """The configuration of the judged LoRA adapter."""
     path = layout.weights_folder.get(ADAPTER_CONFIG)
     if path is None:
-        raise NoEvidence(layout.missing_adapter, needed_for="what LoRA was asked for")
+        raise no_adapter(layout, needed_for="the LoRA settings")
     config = read_adapter_config(path, layout.enclosure)
     if not config.is_lora:
         raise NoEvidence(
-            f"a LoRA adapter (this one is {printable(config.peft_type, limit=40)})",
-            needed_for="judging what LoRA trained",
+            sources.ADAPTER_CONFIG,
+            what="`peft_type` LORA",
+            detail=f"found {printable(config.peft_type, limit=40)}",
+            needed_for=_LORA,
         )
     return config
 
 
 @evidence
-def adapter_tensors(layout: RunLayout, tensors: TensorStore) -> TensorStore:
+def adapter_tensors(tensors: TensorStore) -> TensorStore:
     """The tensors of the judged adapter."""
     if tensors.path.name != ADAPTER_WEIGHTS:
-        raise NoEvidence(ADAPTER_WEIGHTS, needed_for=f"what LoRA trained in {layout.path.name}")
+        raise NoEvidence(sources.ADAPTER_WEIGHTS, needed_for=_LORA)
     return tensors
 
 
@@ -103,7 +128,10 @@ def coverage(
     """What LoRA was asked to reach and what it reached."""
     if len(adapter_tensors.entries) > _MOST_TENSORS:
         raise NoEvidence(
-            f"an adapter of at most {_MOST_TENSORS:,} tensors", needed_for="what LoRA reached"
+            sources.ADAPTER_WEIGHTS,
+            what=f"at most {_MOST_TENSORS:,} tensors",
+            detail=f"found {len(adapter_tensors.entries):,}",
+            needed_for="comparing them with the settings",
         )
     projection = family.projection if family is not None else None
     return measure_coverage(adapter, adapter_tensors, outline, projection)
@@ -120,14 +148,14 @@ def embedding_dimension(tensors: TensorStore, family: Family) -> int:
         module = found.modules.get(name)
         if module is not None and module.out_features is not None:
             return module.out_features
-    raise NoEvidence(f"{family.projection} in the weights", needed_for="the size of a vector")
+    raise NoEvidence(sources.WEIGHTS, what=family.projection, needed_for="the size of a vector")
 
 
 @evidence
 def updates(adapter_tensors: TensorStore, coverage: AdapterCoverage) -> LoraUpdates:
     """Size and spectrum of each module's update."""
     if adapter_tensors.num_bytes > limits.WEIGHT_SCAN_BYTES:
-        raise NoEvidence("an adapter of a size that is read", needed_for="its updates")
+        raise _too_large(sources.ADAPTER_WEIGHTS, adapter_tensors, "measuring its updates")
     return measure_updates(adapter_tensors, coverage.tensors, coverage.config)
 
 
@@ -135,10 +163,12 @@ def updates(adapter_tensors: TensorStore, coverage: AdapterCoverage) -> LoraUpda
 def untrained(coverage: AdapterCoverage, weight_statistics: WeightStatistics) -> UntrainedParts:
     """Which parts of the adapter are still where they started."""
     if not coverage.tensors.pairs:
-        raise NoEvidence("LoRA matrices A and B", needed_for="what moved in training")
+        raise NoEvidence(sources.ADAPTER_WEIGHTS, what="LoRA matrices A and B", needed_for=_MOVED)
     unmeasured = {tensor.name for tensor in weight_statistics.unmeasured}
     if any(
         module.b is not None and module.b.name in unmeasured for module in coverage.tensors.pairs
     ):
-        raise NoEvidence("lora_B of a type that can be measured", needed_for="whether it moved")
+        raise NoEvidence(
+            sources.ADAPTER_WEIGHTS, what="lora_B of a type that can be measured", needed_for=_MOVED
+        )
     return untrained_parts(coverage.tensors, weight_statistics)

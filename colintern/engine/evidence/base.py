@@ -1,20 +1,25 @@
 """Evidence of the base that an adapter belongs to."""
 
 from pathlib import Path
+from typing import Final
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.model.base_model import BaseModel, BaseReference, find_base
 from colintern.artifacts.printable import printable
-from colintern.artifacts.run.layout import MODEL_WEIGHTS, RUN_MANIFEST, RunLayout
+from colintern.artifacts.run.layout import MODEL_WEIGHTS, RunLayout
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.tensors.store import TensorStore, read_tensor_store
 from colintern.diagnostics.weights.base_identity import BaseIdentity
 from colintern.diagnostics.weights.base_identity import base_identity as compare_base
+from colintern.engine.evidence import sources
+from colintern.engine.evidence.adapter import no_adapter
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
 from colintern.engine.verdict import NoEvidence
 from colintern.families.family import USUAL_PROJECTION, Family
+
+_SAME: Final = "comparing the base of the run with the one here"
 
 
 @evidence
@@ -30,7 +35,7 @@ def base_reference(
     else:
         named, revision = recorded_by(manifest)
         if named is None and options.base is None:
-            raise NoEvidence(layout.missing_adapter, needed_for="which base it belongs to")
+            raise no_adapter(layout, needed_for="the name of its base")
     return find_base(named, revision, options.base, _starts(layout, options))
 
 
@@ -47,8 +52,12 @@ def base(
     if folder is None and named is not None:
         folder = find_base(named, revision, None, _starts(layout, options)).folder
     if folder is None:
-        name = printable(base_reference.recorded or "base model", limit=120)
-        raise NoEvidence(f"{name} (--base DIR names it)", needed_for="comparing with the base")
+        name = printable(base_reference.recorded or "", limit=120)
+        raise NoEvidence(
+            sources.BASE,
+            detail=f"found only its name, {name}" if name else "",
+            needed_for="comparing with it",
+        )
     return BaseModel(folder, Enclosure.around(folder))
 
 
@@ -63,18 +72,19 @@ def base_identity(
     record = manifest.base if manifest is not None else None
     name = family.projection if family is not None else USUAL_PROJECTION
     found = compare_base(record, base_reference, base_tensors, name) if record else None
-    if found is None:
-        raise NoEvidence(
-            f"`base` in {RUN_MANIFEST}, and that base", needed_for="whether it is the same base"
-        )
-    return found
+    if found is not None:
+        return found
+    if record is None or not (record.projection_sha256 or record.layers_sha256):
+        raise NoEvidence(sources.MANIFEST, what="hashes of the base", needed_for=_SAME)
+    here = "the weights that the run hashed" if base_tensors is not None else ""
+    raise NoEvidence(sources.BASE, what=here, needed_for=_SAME)
 
 
 @artifact
 def base_tensors(base: BaseModel) -> TensorStore:
     """Names, types and shapes of the base's weights."""
     if base.weights is None:
-        raise NoEvidence(f"{MODEL_WEIGHTS} of the base", needed_for="comparing with its weights")
+        raise NoEvidence(sources.BASE, what=MODEL_WEIGHTS, needed_for="comparing with its weights")
     return read_tensor_store(base.weights, base.enclosure)
 
 

@@ -10,6 +10,7 @@ from colintern.artifacts import limits
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.files import Enclosure, open_regular
 from colintern.artifacts.run.layout import ADAPTER_WEIGHTS, RunLayout
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import evidence
 from colintern.engine.verdict import NoEvidence
 
@@ -37,7 +38,12 @@ def repeated_checkpoints(layout: RunLayout) -> RepeatedCheckpoints:
         if (path := checkpoint.folder.get(ADAPTER_WEIGHTS)) is not None
     ]
     if len(saved) < 2:  # noqa: PLR2004 - a pair
-        raise NoEvidence("two checkpoints with adapters", needed_for="how they changed")
+        raise NoEvidence(
+            sources.CHECKPOINTS,
+            what="at least two adapters",
+            detail=f"found {len(saved)}",
+            needed_for="comparing neighbouring checkpoints",
+        )
     identical = tuple(
         (one[0], other[0])
         for one, other in pairwise(saved)

@@ -6,7 +6,6 @@ from colintern.artifacts.model.model_card import ModelCard, read_model_card
 from colintern.artifacts.run.layout import (
     MODEL_CARD,
     RUN_MANIFEST,
-    TRAINER_STATE,
     TRAINING_ARGS,
     RunLayout,
 )
@@ -17,6 +16,7 @@ from colintern.diagnostics.log.learning_rate import (
     learning_rates_of,
     size_in_name,
 )
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
 from colintern.engine.verdict import NoEvidence
@@ -34,7 +34,7 @@ def training_args(layout: RunLayout) -> TrainingArguments:
     """What the Trainer was told."""
     path = layout.find(TRAINING_ARGS)
     if path is None:
-        raise NoEvidence(TRAINING_ARGS, needed_for="the arguments of the Trainer")
+        raise NoEvidence(sources.ARGUMENTS, needed_for="the Trainer's arguments")
     return read_training_args(path, layout.enclosure)
 
 
@@ -43,7 +43,7 @@ def manifest(layout: RunLayout) -> RunManifest:
     """What the training run wrote about itself."""
     path = layout.find(RUN_MANIFEST)
     if path is None:
-        raise NoEvidence(RUN_MANIFEST, needed_for="what the run recorded about itself")
+        raise NoEvidence(sources.MANIFEST, needed_for="the run's own record")
     return read_run_manifest(path, layout.enclosure)
 
 
@@ -52,7 +52,7 @@ def model_card(layout: RunLayout) -> ModelCard:
     """What README.md says about the training."""
     path = layout.find(MODEL_CARD)
     if path is None:
-        raise NoEvidence(MODEL_CARD, needed_for="the hyperparameters of the model card")
+        raise NoEvidence(sources.MODEL_CARD, needed_for="the hyperparameters of the model card")
     return read_model_card(path, layout.enclosure)
 
 
@@ -67,10 +67,7 @@ def run_config(
     arguments = training_args.values if training_args is not None else None
     config = recorded_config(manifest, arguments, training_log, model_card)
     if config == RunConfig():
-        raise NoEvidence(
-            f"{RUN_MANIFEST}, {TRAINING_ARGS} or {TRAINER_STATE}",
-            needed_for="how the run was configured",
-        )
+        raise NoEvidence(sources.CONFIGURATION, needed_for="the run's configuration")
     return config
 
 
@@ -79,7 +76,11 @@ def batch(run_config: RunConfig) -> BatchSize:
     """How many queries the run compared at once."""
     size = batch_size(run_config)
     if size.effective_low is None:
-        raise NoEvidence(f"{RUN_MANIFEST} or {TRAINING_ARGS}", needed_for="the batch size")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="`per_device_train_batch_size`",
+            needed_for="the batch size",
+        )
     return size
 
 
@@ -99,10 +100,16 @@ def loss_kind(
 @evidence
 def retrieval_loss(loss_kind: LossKind) -> LossKind:
     """A loss known to compare a query with pages: without it the guide's figures do not apply."""
-    if loss_kind.kind not in {"contrastive", "pairwise"}:
+    needed_for = "choosing the thresholds"
+    if loss_kind.kind == "unknown":
+        raise NoEvidence(sources.FAMILY, needed_for=needed_for)
+    if loss_kind.kind == "other":
         raise NoEvidence(
-            "a retriever family or a contrastive loss (`--family NAME` tells it)",
-            needed_for="judging the run by figures for retrievers",
+            sources.MANIFEST_OR_CARD,
+            what="a contrastive loss",
+            detail=f"found {loss_kind.class_name}" if loss_kind.class_name else "",
+            needed_for=needed_for,
+            hint="",
         )
     return loss_kind
 

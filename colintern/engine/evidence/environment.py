@@ -9,6 +9,7 @@ from colintern.artifacts.model.model_card import ModelCard
 from colintern.artifacts.results.evaluation_record import EvaluationRecord
 from colintern.artifacts.run.layout import RunLayout
 from colintern.artifacts.run.manifest import RunManifest
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, artifact, evidence
 from colintern.engine.verdict import NoEvidence
 from colintern.facts.versions import (
@@ -30,7 +31,7 @@ def git_hash(layout: RunLayout) -> str:
     """The commit that colpali-engine's trainer noted; empty outside a repository."""
     path = layout.find(GIT_HASH)
     if path is None:
-        raise NoEvidence(GIT_HASH, needed_for="the commit of the training code")
+        raise NoEvidence(sources.GIT_HASH, needed_for="the commit of the training code")
     return (
         read_bytes(path, layout.enclosure, limit=_GIT_HASH_BYTES).decode("utf-8", "replace").strip()
     )
@@ -60,12 +61,13 @@ def compared_versions(
     unknown = unknown_engine(training) or unknown_engine(evaluation)
     if unknown is not None and all(pair.compatible for pair in pairs):
         raise NoEvidence(
-            f"the bounds of {ENGINE} {unknown}, a release that is not in our table",
-            needed_for="whether the versions fit",
+            sources.RELEASES, what=f"{ENGINE} {unknown}", needed_for="the versions that fit it"
         )
     if not pairs:
         raise NoEvidence(
-            "versions of colpali-engine, transformers and PEFT", needed_for="their compatibility"
+            sources.MANIFEST_OR_CARD,
+            what=f"versions of {ENGINE}, transformers and PEFT",
+            needed_for="checking that they fit together",
         )
     return pairs
 

@@ -17,6 +17,7 @@ from colintern.artifacts.run.layout import (
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.tensors import sort_adapter_tensors
+from colintern.engine.evidence import sources
 from colintern.engine.evidence.base import recorded_by
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
@@ -27,8 +28,19 @@ from colintern.families.outline.modules import ModuleOutline, outline_of
 from colintern.families.traces import FamilyTraces, tell_family
 
 _PROCESSOR_FILES: Final = (PROCESSOR_CONFIG, PREPROCESSOR_CONFIG, TOKENIZER_CONFIG)
-RESTACKED: Final = "comparing with it (layer_replication stacks its layers anew)"
-"""Why an adapter of layers that its base does not have is no evidence."""
+_FIGURES: Final = "its projection, padding side and learning rates"
+_MODULES: Final = "the names of its modules"
+
+
+def restacked(*, needed_for: str) -> NoEvidence:
+    """Return what is missing where an adapter has layers that its base does not have."""
+    return NoEvidence(
+        sources.BASE,
+        what="the adapter's own layers",
+        detail="`layer_replication` stacks the base's layers anew",
+        needed_for=needed_for,
+        hint="",
+    )
 
 
 @artifact
@@ -46,7 +58,7 @@ def model_config(
         return read_model_config(base.config, base.enclosure)
     published = published_base(_base_id(base_reference, manifest) or "")
     if published is None:
-        raise NoEvidence(f"{MODEL_CONFIG} of the base (--base DIR)", needed_for="its modules")
+        raise NoEvidence(sources.BASE, what=MODEL_CONFIG, needed_for=_MODULES)
     return published.config
 
 
@@ -60,7 +72,9 @@ def processor_class(layout: RunLayout) -> str:
         named = read_json_object(path, layout.enclosure).get("processor_class")
         if isinstance(named, str) and named:
             return named
-    raise NoEvidence("`processor_class` in a processor's file", needed_for="the family")
+    raise NoEvidence(
+        sources.PROCESSOR, what="`processor_class`", needed_for="telling the retriever family"
+    )
 
 
 @evidence
@@ -93,10 +107,12 @@ def family(options: AuditOptions, family_traces: FamilyTraces) -> Family:
     """The retriever family."""
     if options.family and family_named(options.family) is None:
         names = ", ".join(known.name for known in families())
-        raise NoEvidence(f"a family called {options.family} ({names})", needed_for="the family")
+        raise NoEvidence(
+            sources.FAMILY, detail=f"{options.family} is none of {names}", needed_for=_FIGURES
+        )
     found = tell_family(family_traces)
     if found is None:
-        raise NoEvidence("the retriever family (--family NAME tells it)", needed_for="its figures")
+        raise NoEvidence(sources.FAMILY, needed_for=_FIGURES)
     return found
 
 
@@ -104,11 +120,16 @@ def family(options: AuditOptions, family_traces: FamilyTraces) -> Family:
 def outline(model_config: ModelConfig, adapter: AdapterConfig | None) -> ModuleOutline:
     """Names and shapes of the base's linear modules, where the adapter leaves them in place."""
     if adapter is not None and adapter.layer_replication:
-        raise NoEvidence("a base of the adapter's own layers", needed_for=RESTACKED)
+        raise restacked(needed_for=_MODULES)
     drawn = outline_of(model_config)
     if drawn is None:
-        kind = printable(model_config.model_type or "of no type", limit=60)
-        raise NoEvidence(f"a known architecture (this one is {kind})", needed_for="its modules")
+        kind = printable(model_config.model_type or "no `model_type`", limit=60)
+        raise NoEvidence(
+            sources.MODEL_CONFIG,
+            what="a known architecture",
+            detail=f"found {kind}",
+            needed_for=_MODULES,
+        )
     return drawn
 
 

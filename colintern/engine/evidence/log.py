@@ -42,6 +42,7 @@ from colintern.diagnostics.log.loss_trajectory import (
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.loss_validity import loss_validity as counted_losses
 from colintern.diagnostics.log.training_progress import TrainingProgress, training_progress
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, artifact, evidence
 from colintern.engine.verdict import NoEvidence
 from colintern.facts.batch_size import BatchSize
@@ -54,6 +55,9 @@ _WHOLE_EPOCH: Final = 0.99
 
 _HALF_OF_RUN: Final = 0.5
 
+_CHANCE: Final = "the chance level"
+_SCALE: Final = "the scale of the loss"
+
 _LARGEST_BATCH: Final = 1_000_000
 """Examples a step beyond which a batch is a slip of the pen."""
 
@@ -63,7 +67,7 @@ def training_log(layout: RunLayout) -> TrainerState:
     """The trainer's state: of the root, else of the newest checkpoint that has one."""
     path = layout.find(TRAINER_STATE)
     if path is None:
-        raise NoEvidence(TRAINER_STATE, needed_for="the training log")
+        raise NoEvidence(sources.LOG, needed_for="the training log")
     return read_trainer_state(path, layout.enclosure)
 
 
@@ -71,7 +75,12 @@ def training_log(layout: RunLayout) -> TrainerState:
 def loss_validity(training_log: TrainerState) -> LossValidity:
     """How many losses are no number, or zero."""
     if not len(training_log.training) and not len(training_log.evaluations):
-        raise NoEvidence("a row with loss or eval_loss", needed_for="the loss; the log has none")
+        raise NoEvidence(
+            sources.LOG,
+            what="rows with `loss` or `eval_loss`",
+            needed_for="judging the loss",
+            hint=sources.LOG_MORE,
+        )
     return counted_losses(training_log)
 
 
@@ -81,7 +90,7 @@ def loss(training_log: TrainerState) -> LossTrajectory:
     _refuse_rewards(training_log)
     measured = loss_trajectory(training_log.training)
     if measured is None:
-        raise _too_few(training_log, MIN_ROWS, "the course of the loss")
+        raise too_few_rows(training_log, MIN_ROWS, "the course of the loss")
     return measured
 
 
@@ -97,7 +106,9 @@ def chance(
         return contrastive_chance(known.loss, known.candidates, ratio=guide.chance_ratio)
     pinned = pinned_chance(training_log.training, loss_kind, training_log.train_batch_size)
     if pinned is None:
-        raise NoEvidence("the kind of loss and its candidates", needed_for="the chance level")
+        raise NoEvidence(
+            sources.MANIFEST, what="the kind of loss and its candidates", needed_for=_CHANCE
+        )
     return pinned
 
 
@@ -114,7 +125,7 @@ def oscillation(training_log: TrainerState, batch: BatchSize | None) -> LossOsci
     _refuse_rewards(training_log)
     measured = loss_oscillation(training_log.training, _least_batch(training_log, batch))
     if measured is None:
-        raise _too_few(training_log, MIN_OSCILLATION_ROWS, "swings of the loss")
+        raise too_few_rows(training_log, MIN_OSCILLATION_ROWS, "swings of the loss")
     return measured
 
 
@@ -122,10 +133,20 @@ def oscillation(training_log: TrainerState, batch: BatchSize | None) -> LossOsci
 def contrastive(loss: LossTrajectory, loss_kind: LossKind | None) -> ContrastiveLoss:
     """The loss in shares of its chance level, for a loss that is known to be contrastive."""
     if loss_kind is None or loss_kind.kind != "contrastive":
-        reason = loss_kind.reason if loss_kind else "nothing names the loss"
-        raise NoEvidence("an in-batch contrastive loss", needed_for=f"its chance level ({reason})")
+        raise NoEvidence(
+            sources.MANIFEST,
+            what="an in-batch contrastive loss",
+            detail=f"told from {loss_kind.reason}"
+            if loss_kind and loss_kind.kind != "unknown"
+            else "",
+            needed_for=_CHANCE,
+        )
     if loss_kind.candidates is None or loss_kind.candidates < MIN_CANDIDATES:
-        raise NoEvidence("the number of candidates a query", needed_for="the chance level")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="the number of candidates per query",
+            needed_for=_CHANCE,
+        )
     return ContrastiveLoss(loss, loss_kind.candidates)
 
 
@@ -134,16 +155,25 @@ def scale(
     contrastive: ContrastiveLoss, evaluation_loss: EvaluationLoss, batch: BatchSize
 ) -> LossScale:
     """The training loss beside the evaluation loss, where accumulation may have scaled it."""
-    if batch.accumulation is None or evaluation_loss.last <= 0:
-        raise NoEvidence("gradient_accumulation_steps", needed_for="the scale of the loss")
+    if batch.accumulation is None:
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS, what="`gradient_accumulation_steps`", needed_for=_SCALE
+        )
+    if evaluation_loss.last <= 0:
+        raise NoEvidence(sources.LOG, what="an `eval_loss` above 0", needed_for=_SCALE)
     return loss_scale(contrastive, evaluation_loss.last, batch.accumulation.value)
 
 
 @evidence
 def unscaled(contrastive: ContrastiveLoss, scale: LossScale | None) -> ContrastiveLoss:
-    """The same loss where it is not logged as a multiple of itself (LOG016)."""
+    """The same loss where it is not logged as a multiple of itself (sources F05)."""
     if scale is not None and scale.is_multiple:
-        raise NoEvidence("a loss that accumulation did not scale", needed_for="its true level")
+        raise NoEvidence(
+            sources.LOG,
+            what="an unscaled loss",
+            detail="found one multiplied by accumulation, see LOG016",
+            needed_for="its true level",
+        )
     return contrastive
 
 
@@ -154,7 +184,12 @@ def evaluation_gap(
     """How far the evaluation loss ends from the training loss."""
     size = run_config.per_device_eval_batch_size
     if size is None or size.value < MIN_CANDIDATES:
-        raise NoEvidence("per_device_eval_batch_size", needed_for="the chance level in evaluation")
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what=f"a `per_device_eval_batch_size` of at least {MIN_CANDIDATES}",
+            detail=f"found {size.value}" if size is not None else "",
+            needed_for="the chance level in evaluation",
+        )
     of_chance = evaluation_loss.last / chance_level(size.value)
     return EvaluationGap(unscaled.share_of_chance, of_chance)
 
@@ -166,8 +201,11 @@ def evaluation_loss(training_log: TrainerState) -> EvaluationLoss:
     measured = measured_evaluations(training_log)
     if measured is None:
         raise NoEvidence(
-            f"a log of {MIN_EVALUATIONS} evaluations (it has {len(training_log.evaluations)})",
+            sources.LOG,
+            what=f"at least {MIN_EVALUATIONS} evaluations",
+            detail=f"found {len(training_log.evaluations)}",
             needed_for="the course of the evaluation loss",
+            hint=sources.EVALUATE_IN_TRAINING,
         )
     return measured
 
@@ -177,7 +215,12 @@ def learning_rate(training_log: TrainerState, guide: Guide) -> LearningRateSched
     """The learning rate that was really used."""
     measured = learning_rate_schedule(training_log, min_warmup_steps=guide.min_warmup_steps)
     if measured is None:
-        raise _too_few(training_log, MIN_SCHEDULE_ROWS, "the schedule, each with a learning rate")
+        raise NoEvidence(
+            sources.LOG,
+            what=f"at least {MIN_SCHEDULE_ROWS} rows with `learning_rate`",
+            needed_for="the schedule",
+            hint=sources.LOG_MORE,
+        )
     return measured
 
 
@@ -186,7 +229,12 @@ def gradient_norm(training_log: TrainerState, guide: Guide) -> GradientNorms:
     """The gradient norms before clipping."""
     measured = gradient_norms(training_log.training, spike=guide.max_grad_norm_spike)
     if measured is None:
-        raise NoEvidence("grad_norm in the log", needed_for="gradients (transformers 4.38 logs it)")
+        raise NoEvidence(
+            sources.LOG,
+            what="`grad_norm`",
+            needed_for="judging the gradients",
+            hint="Train with transformers 4.38 or later, which logs it.",
+        )
     return measured
 
 
@@ -200,7 +248,7 @@ def instability(
     """Spikes of the gradient or of the loss."""
     _refuse_rewards(training_log)
     if len(training_log.training) < MIN_ROWS:
-        raise _too_few(training_log, MIN_ROWS, "spikes")
+        raise too_few_rows(training_log, MIN_ROWS, "spikes")
     spike = guide.max_grad_norm_spike
     examples = examples_a_row(training_log.training, _least_batch(training_log, batch))
     spikes = loss_spikes(training_log.training, spike=spike, examples=examples)
@@ -212,7 +260,9 @@ def progress(training_log: TrainerState) -> TrainingProgress:
     """How far the run came."""
     measured = training_progress(training_log)
     if measured is None:
-        raise NoEvidence("global_step and max_steps", needed_for="the completion of the run")
+        raise NoEvidence(
+            sources.LOG, what="`global_step` and `max_steps`", needed_for="the progress of the run"
+        )
     return measured
 
 
@@ -221,7 +271,9 @@ def _refuse_early(log: TrainerState) -> None:
     done = training_progress(log)
     whole_epoch = log.epoch is not None and log.epoch >= _WHOLE_EPOCH
     if not whole_epoch and (done is None or done.ratio < _HALF_OF_RUN):
-        raise NoEvidence("the log of a whole epoch", needed_for="convergence")
+        raise NoEvidence(
+            sources.LOG, what="an epoch or half of the run", needed_for="judging convergence"
+        )
 
 
 def _least_batch(log: TrainerState, batch: BatchSize | None) -> int:
@@ -234,11 +286,25 @@ def _least_batch(log: TrainerState, batch: BatchSize | None) -> int:
 
 def _refuse_rewards(log: TrainerState) -> None:
     if log.is_reinforcement:
-        raise NoEvidence(
-            "a supervised loss", needed_for="this; the log is of reinforcement learning"
-        )
+        raise no_supervised_loss()
 
 
-def _too_few(log: TrainerState, least: int, needed_for: str) -> NoEvidence:
-    found = f"it has {len(log.training)}"
-    return NoEvidence(f"a log of {least} loss rows ({found})", needed_for=needed_for)
+def no_supervised_loss() -> NoEvidence:
+    """Return what is missing in a log of reinforcement learning: its loss says nothing."""
+    return NoEvidence(
+        sources.LOG,
+        what="a supervised loss",
+        detail="the log is of reinforcement learning",
+        needed_for="judging the training",
+    )
+
+
+def too_few_rows(log: TrainerState, least: int, needed_for: str) -> NoEvidence:
+    """Return what is missing in a log that has fewer than `least` rows with a loss."""
+    return NoEvidence(
+        sources.LOG,
+        what=f"at least {least} loss rows",
+        detail=f"found {len(log.training)}",
+        needed_for=needed_for,
+        hint=sources.LOG_MORE,
+    )

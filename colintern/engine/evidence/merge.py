@@ -8,7 +8,8 @@ from colintern.artifacts.run.layout import MODEL_INDEX, MODEL_WEIGHTS
 from colintern.artifacts.tensors.store import TensorStore, read_tensor_store
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.merge.verification import MergeVerification, verify_merge
-from colintern.engine.evidence.family import RESTACKED
+from colintern.engine.evidence import sources
+from colintern.engine.evidence.family import restacked
 from colintern.engine.resolver import evidence
 from colintern.engine.subjects import AuditOptions
 from colintern.engine.verdict import NoEvidence
@@ -23,14 +24,19 @@ def merge(
 ) -> MergeVerification:
     """The merged model of `--merged` against base and adapter."""
     if options.merged is None:
-        raise NoEvidence("--merged DIR", needed_for="verifying a merge")
+        raise NoEvidence(sources.MERGED, needed_for="verifying a merge")
     if coverage.config.layer_replication:
-        raise NoEvidence("a base of the adapter's own layers", needed_for=RESTACKED)
+        raise restacked(needed_for="verifying a merge")
     folder = options.merged
     paths = (folder / name for name in (MODEL_WEIGHTS, MODEL_INDEX))
     path = next(filter(os.path.lexists, paths), None)
     if path is None:
-        raise NoEvidence(f"{MODEL_WEIGHTS} in {printable(folder)}", needed_for="verifying a merge")
+        raise NoEvidence(
+            sources.MERGED_MODEL,
+            what=MODEL_WEIGHTS,
+            detail=f"looked in {printable(folder)}",
+            needed_for="verifying a merge",
+        )
     return verify_merge(
         read_tensor_store(path, Enclosure.around(folder)),
         base_tensors,

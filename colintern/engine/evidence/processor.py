@@ -43,6 +43,7 @@ from colintern.diagnostics.processor.query_format import (
     evaluation_formats,
     training_format,
 )
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.verdict import NoEvidence
 from colintern.families.family import Family
@@ -85,7 +86,7 @@ def processor(layout: RunLayout) -> ProcessorConfig:
     whole = layout.beside_weights(PROCESSOR_CONFIG)
     image = layout.beside_weights(PREPROCESSOR_CONFIG)
     if whole is None and image is None:
-        raise NoEvidence(PREPROCESSOR_CONFIG, needed_for="how pages become tokens")
+        raise NoEvidence(sources.PROCESSOR, needed_for="the page preprocessing")
     return read_processor_config(whole, image, layout.enclosure)
 
 
@@ -94,7 +95,7 @@ def tokenizer(layout: RunLayout) -> TokenizerConfig:
     """The saved tokenizer's configuration."""
     path = layout.beside_weights(TOKENIZER_CONFIG)
     if path is None:
-        raise NoEvidence(TOKENIZER_CONFIG, needed_for="how the tokenizer pads")
+        raise NoEvidence(sources.TOKENIZER_CONFIG, needed_for="the tokenizer's padding")
     return read_tokenizer_config(path, layout.enclosure)
 
 
@@ -107,7 +108,7 @@ def processor_files(layout: RunLayout, processor: ProcessorConfig | None) -> Pro
     is_final = not layout.is_checkpoint and layout.folder.has_any(_WEIGHTS)
     if missing and not is_final:
         raise NoEvidence(
-            "a final folder with weights", needed_for="the processor that it must hold"
+            sources.FINAL_FOLDER, what="weights", needed_for="checking the processor next to them"
         )
     return ProcessorFiles(layout.folder.path, missing)
 
@@ -127,10 +128,11 @@ def recorded_sides(
         saved=tokenizer.padding_side if tokenizer else None,
     )
     if not sides:
-        recorded = "colintern_run.json or colintern_eval.json"
-        if family.padding_in_file:
-            recorded = f"tokenizer_config.json, {recorded}"
-        raise NoEvidence(f"padding_side in {recorded}", needed_for="the padding side")
+        raise NoEvidence(
+            sources.RECORDS_OR_TOKENIZER if family.padding_in_file else sources.RECORDS,
+            what="`padding_side`",
+            needed_for="comparing the padding sides",
+        )
     return sides
 
 
@@ -178,8 +180,8 @@ def vocabulary(
     shapes = {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {}
     rows = embedding_rows(shapes) or (model_config.text.vocab_size if model_config else None)
     if rows is None:
-        raise NoEvidence("vocab_size of the base", needed_for="the rows of its embedding")
+        raise NoEvidence(sources.BASE, what="`vocab_size`", needed_for="the size of its embedding")
     path = layout.beside_weights(TOKENIZER)
     if path is None or not os.path.lexists(path):
-        raise NoEvidence(TOKENIZER, needed_for="the number of its tokens")
+        raise NoEvidence(sources.TOKENIZER, needed_for="the size of its vocabulary")
     return Vocabulary(path, read_num_token_ids(path, layout.enclosure), rows)

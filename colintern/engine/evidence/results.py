@@ -14,7 +14,7 @@ from colintern.artifacts.results.evaluation_record import (
     read_evaluation_record,
 )
 from colintern.artifacts.results.folder import TaskResults
-from colintern.artifacts.results.model_meta import MODEL_META, ModelMeta
+from colintern.artifacts.results.model_meta import ModelMeta
 from colintern.artifacts.results.predictions import read_task_queries
 from colintern.artifacts.results.search import RESULTS, find_results, find_results_in
 from colintern.artifacts.results.task_result import epoch_seconds
@@ -26,6 +26,7 @@ from colintern.diagnostics.results.evaluated_weights import ChangedResults, Eval
 from colintern.diagnostics.results.evaluated_weights import changed_results as compare_with_records
 from colintern.diagnostics.results.result_table import ResultTable
 from colintern.diagnostics.results.result_table import result_table as tabulate
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, artifact, evidence
 from colintern.engine.subjects import AuditOptions, Subject
 from colintern.engine.verdict import NoEvidence
@@ -44,8 +45,7 @@ def task_results(layout: RunLayout, subject: Subject, options: AuditOptions) -> 
         seen = f"; found only {listed(search.other_names)}" if search.other_names else ""
         places = f"{printable(search.places[0])}{' and above' if len(search.places) > 1 else ''}"
         raise NoEvidence(
-            f"task results of {printable(subject.name)} (looked in {places}{seen})",
-            needed_for="what the model scores",
+            sources.RESULTS, detail=f"looked in {places}{seen}", needed_for="the model's scores"
         )
     return search.results
 
@@ -59,7 +59,7 @@ def evaluation_records(
     own = (folder / EVALUATION_RECORD for folder in (layout.path, layout.path / RESULTS))
     paths = found or [path for path in own if os.path.lexists(path)][:1]
     if not paths:
-        raise NoEvidence(EVALUATION_RECORD, needed_for="how the results were made")
+        raise NoEvidence(sources.EVALUATION, needed_for="the settings of the evaluation")
     return tuple(
         read_evaluation_record(
             path,
@@ -82,7 +82,9 @@ def changed_results(
     """Which results are no longer what the evaluation wrote."""
     found = compare_with_records(task_results, evaluation_records)
     if found is None:
-        raise NoEvidence(f"`results` in {EVALUATION_RECORD}", needed_for="whose results these are")
+        raise NoEvidence(
+            sources.EVALUATION, what="`results`", needed_for="telling whether they were changed"
+        )
     return found
 
 
@@ -90,7 +92,7 @@ def changed_results(
 def model_meta(task_results: TaskResults) -> ModelMeta:
     """What MTEB was told about the model."""
     if task_results.model_meta is None:
-        raise NoEvidence(MODEL_META, needed_for="what MTEB was told about the model")
+        raise NoEvidence(sources.MODEL_META, needed_for="MTEB's record of the model")
     return task_results.model_meta
 
 
@@ -98,7 +100,7 @@ def model_meta(task_results: TaskResults) -> ModelMeta:
 def result_table(task_results: TaskResults) -> ResultTable:
     """The figures of every task and benchmark."""
     if not task_results.tasks:
-        raise NoEvidence("a readable task result", needed_for="what the model scores")
+        raise NoEvidence(sources.RESULTS, what="a readable file", needed_for="the model's scores")
     return tabulate(task_results)
 
 
@@ -112,7 +114,8 @@ def evaluated_weights(
 ) -> EvaluatedWeights:
     """Whose weights the results are of.
 
-    Broken weights are nobody's: SEC003 reports them, and new results would be made with them.
+    Broken weights are nobody's: a rule of its own reports them, and new results would be made
+    with them.
     """
     with suppress(NoEvidence):
         resolver.get("tensors")
@@ -159,7 +162,7 @@ def baseline_results(layout: RunLayout, subject: Subject, options: AuditOptions)
     """The results in `--baseline`: those in the folder, else those below its `results`."""
     folder = options.baseline
     if folder is None:
-        raise NoEvidence("--baseline DIR", needed_for="a comparison with other results")
+        raise NoEvidence(sources.BASELINE, needed_for="a comparison with other results")
     for place in (folder, folder / "results"):
         found = find_results_in(place, layout, subject.name, num_subjects=1).results
         if found is not None and found.tasks:

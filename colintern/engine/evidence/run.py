@@ -8,6 +8,7 @@ from colintern.artifacts.run.layout import LIVE_RECORD, RESOURCE_LOG, RunLayout,
 from colintern.artifacts.running.record import read_live_record
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.diagnostics.resource_use import resource_use as measured_use
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import Subject
 from colintern.engine.verdict import NoEvidence
@@ -29,7 +30,7 @@ def live_end(layout: RunLayout) -> str:
             record = read_live_record(path, layout.enclosure)
             if record.status == "stopped" and record.stopped_by:
                 return record.stopped_by
-    raise NoEvidence(LIVE_RECORD, needed_for="what ended the run")
+    raise NoEvidence(sources.LIVE_RECORD, needed_for="the rule that ended the run")
 
 
 @artifact
@@ -37,7 +38,7 @@ def resource_log(layout: RunLayout) -> ResourceLog:
     """What the run used, a row a logging step."""
     path = layout.find(RESOURCE_LOG)
     if path is None:
-        raise NoEvidence(RESOURCE_LOG, needed_for="memory, utilisation and step time")
+        raise NoEvidence(sources.RESOURCES, needed_for="memory, utilisation and step time")
     return read_resource_log(path, layout.enclosure)
 
 

@@ -1,7 +1,6 @@
 """Evidence of what the artefacts could do, and of what is wrong with them as files."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from msgspec import Struct
 
@@ -15,13 +14,18 @@ from colintern.artifacts.folder.walk import DEEPEST, FolderWalk, walk_folder
 from colintern.artifacts.results.folder import TaskResults
 from colintern.artifacts.run.layout import RunLayout
 from colintern.diagnostics.pickle_safety import PickleRisk, assess_pickle
+from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, evidence, is_artifact
 from colintern.engine.verdict import NoEvidence
 
-FEWER_FILES: Final = (
-    f"a folder of at most {limits.WALK_ENTRIES:,} files (an audit lists no more, and none deeper "
-    f"than {DEEPEST} folders; point --checkpoint at the run's own folder)"
-)
+
+def too_many_files(*, needed_for: str) -> NoEvidence:
+    """Return what is missing where only a part of the folder was looked at."""
+    return NoEvidence(
+        sources.FOLDER,
+        what=f"at most {limits.WALK_ENTRIES:,} files and {DEEPEST} levels of folders",
+        needed_for=needed_for,
+    )
 
 
 class Integrity(Struct, frozen=True):
@@ -68,7 +72,7 @@ def pickle_risks(
     if broken:
         raise broken[0]
     if not (folder_walk.is_complete and pickles.is_complete):
-        raise NoEvidence(FEWER_FILES, needed_for="all its pickles")
+        raise too_many_files(needed_for="examining all its pickles")
     return risks
 
 
@@ -77,9 +81,9 @@ def remote_code(layout: RunLayout, folder_walk: FolderWalk) -> RemoteCode:
     """Where configuration files name code that loading would run."""
     found = read_remote_code(folder_walk.files, layout.enclosure)
     if not found.num_files:
-        raise NoEvidence("config.json or another configuration", needed_for="what loading runs")
+        raise NoEvidence(sources.ANY_CONFIG, needed_for="finding code that loading would run")
     if not (found.references or (found.is_complete and folder_walk.is_complete)):
-        raise NoEvidence(FEWER_FILES, needed_for="what loading all of them runs")
+        raise too_many_files(needed_for="finding code that loading would run")
     return found
 
 

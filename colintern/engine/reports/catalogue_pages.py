@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from colintern.engine.catalogue import matches, shipped_rules, unknown_selector
-from colintern.engine.rule import STAGES, Rule
+from colintern.engine.rule import Rule
+from colintern.engine.rule_families import STAGES
+from colintern.engine.sources import PAGE, cited_entries
 
 _WIDTH: Final = 100
 
@@ -51,7 +53,13 @@ def rule_page(rule: Rule, catalogue: Mapping[str, Rule]) -> str:
                 heading,
                 *textwrap.wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  "),
             ]
-    return "\n".join([*lines, *_relations(rule, catalogue)])
+    return "\n".join([*lines, *_how_to_open(rule.source), *_relations(rule, catalogue)])
+
+
+def _how_to_open(source: str) -> Iterator[str]:
+    """Say how the entries that a source cites are read."""
+    if entries := cited_entries(source):
+        yield f"  (`colintern docs {PAGE} {' '.join(entries)}` prints these entries)"
 
 
 def _relations(rule: Rule, catalogue: Mapping[str, Rule]) -> Iterator[str]:

@@ -19,7 +19,7 @@ def finding_text(result: CheckResult) -> str:
         "expected": result.expected,
         "where": result.where,
         "why": result.why,
-        "fix": result.fix,
+        "fix": result.remedy,
     }
     if result.outcome is Outcome.ERROR:
         fields |= {
@@ -43,7 +43,7 @@ def one_paragraph(result: CheckResult) -> str:
     if result.outcome is Outcome.ERROR:
         return f"{result.observed}. {BROKEN_WHY}"
     expected = f" (expected {result.expected})" if result.expected else ""
-    return f"{result.observed}{expected}. {result.fix}"
+    return f"{result.observed}{expected}. {result.remedy}".rstrip()
 
 
 def _field(name: str, text: str) -> str:

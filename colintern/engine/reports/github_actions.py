@@ -6,16 +6,15 @@ not get there: while the audit prints, commands are stopped by a token that nobo
 
 import os
 import secrets
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import pytest
-
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import one_paragraph
 from colintern.engine.reports.markdown_report import markdown_report
+from colintern.engine.subject_report import SubjectReport
 
 _MAX_ANNOTATIONS: Final = 10
 """Of each kind: GitHub shows no more a step."""
@@ -26,35 +25,14 @@ _MAX_SUMMARY_BYTES: Final = 1_000_000
 class WorkflowCommands:
     """Stops the runner's commands from the first line of the audit to its last."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self) -> None:
         """Look up where this runs."""
-        self.is_worker = hasattr(config, "workerinput")
-        self.active = os.environ.get("GITHUB_ACTIONS") == "true" and not self.is_worker
+        self.active = os.environ.get("GITHUB_ACTIONS") == "true"
         token = secrets.token_hex(16)
         self.stopped = f"::stop-commands::{token}"
         """The line after which the runner obeys nothing."""
         self.resumed = f"::{token}::"
         """The line after which it obeys again."""
-        self._config = config
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionstart(self) -> Generator[None, object, object]:
-        """Stop them before anything is printed."""
-        self._say(self.stopped)
-        return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_sessionfinish(self) -> Generator[None, object, object]:
-        """Let them be obeyed again, after the audit has had its last word."""
-        try:
-            return (yield)
-        finally:
-            self._say(self.resumed)
-
-    def _say(self, line: str) -> None:
-        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None:
-            terminal.write_line(line)
 
 
 def annotations(report: AuditReport) -> Iterator[str]:
@@ -74,20 +52,37 @@ def append_summary(report: AuditReport, environment: Mapping[str, str]) -> None:
     Raises:
         OSError: the file cannot be written.
     """
-    text = markdown_report(report)
-    if len(text.encode()) > _MAX_SUMMARY_BYTES:
-        text = (
-            markdown_report(report, findings_only=True)
-            .encode()[:_MAX_SUMMARY_BYTES]
-            .decode(errors="ignore")
-        )
+    text = _text_within(markdown_report(report), _MAX_SUMMARY_BYTES)
+    if text is None:
+        pieces = markdown_report(report, findings_only=True)
+        text = _start_of(pieces, _MAX_SUMMARY_BYTES)
     with Path(environment["GITHUB_STEP_SUMMARY"]).open("a", encoding="utf-8") as summary:
         summary.write(f"\n{text}")
 
 
+def _text_within(pieces: Iterable[str], most_bytes: int) -> str | None:
+    """Return the whole text, or None where it is larger."""
+    taken, size = [], 0
+    for piece in pieces:
+        taken.append(piece)
+        size += len(piece.encode())
+        if size > most_bytes:
+            return None
+    return "".join(taken)
+
+
+def _start_of(pieces: Iterable[str], most_bytes: int) -> str:
+    taken = b""
+    for piece in pieces:
+        taken += piece.encode()
+        if len(taken) > most_bytes:
+            break
+    return taken[:most_bytes].decode(errors="ignore")
+
+
 def _told_of_the_audit(report: AuditReport) -> Iterator[str]:
     yield from (_command("error", "the audit broke down", text) for text in report.breakdowns)
-    for subject in report.worst_first:
+    for subject in report.summaries:
         if subject.unmet:
             text = f"not judged, but the policy wants it: {', '.join(subject.unmet)}"
             yield _command("error", subject.identity.name, text)

@@ -1,17 +1,23 @@
-"""The audit as strict JSON, schema `colintern.audit/1`."""
+"""The audit as strict JSON, schema `colintern.audit/2`."""
 
 import json
+from collections.abc import Iterator
+from textwrap import indent
 from typing import Any
 
 import msgspec
 
-from colintern.engine.audit_report import SCHEMA, AuditReport, SubjectReport
+from colintern.engine.audit_report import SCHEMA, AuditReport
 from colintern.engine.outcome import CheckResult, OutcomeCounts
 from colintern.engine.policy_in_force import PolicyInForce
+from colintern.engine.subject_report import SubjectSummary
 
 
-def json_report(report: AuditReport) -> str:
-    """Render the report; the text is valid JSON whatever the evidence held."""
+def json_report(report: AuditReport) -> Iterator[str]:
+    """Render the report in pieces, a subject's checks at a time.
+
+    The text is valid JSON whatever the evidence held.
+    """
     document = {
         "schema": SCHEMA,
         "colintern": report.colintern,
@@ -21,7 +27,7 @@ def json_report(report: AuditReport) -> str:
         "policy": _policy(report.policy),
         "counts": _counts(report.counts),
         "breakdowns": list(report.breakdowns),
-        "subjects": [_subject(subject) for subject in report.subjects],
+        "subjects": [_subject(subject) for subject in report.subjects.summaries],
         "root_causes": [
             {
                 "rule": root.rule,
@@ -29,12 +35,23 @@ def json_report(report: AuditReport) -> str:
                 "explains": list(root.explains),
                 "follows_from_waived": list(root.follows_from),
             }
-            for subject in report.subjects
-            for root in subject.roots
+            for subject in report.subjects.summaries
+            for root, _ in subject.roots
         ],
-        "checks": [_check(result) for subject in report.subjects for result in subject.results],
+        "checks": [],
     }
-    return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False) + "\n"
+    head, mark, tail = _dumped(document).rpartition("[]")
+    yield head + mark[0]
+    separator = "\n"
+    for subject in report.subjects:
+        for result in subject.results:
+            yield separator + indent(_dumped(_check(result)), "  ")
+            separator = ",\n"
+    yield ("\n " if separator == ",\n" else "") + mark[1] + tail + "\n"
+
+
+def _dumped(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
 
 
 def _policy(policy: PolicyInForce) -> dict[str, Any]:
@@ -47,7 +64,7 @@ def _counts(counts: OutcomeCounts) -> dict[str, int]:
     return {name: getattr(counts, name) for name in OutcomeCounts.__struct_fields__}
 
 
-def _subject(subject: SubjectReport) -> dict[str, Any]:
+def _subject(subject: SubjectSummary) -> dict[str, Any]:
     identity = subject.identity
     return {
         "name": identity.name,
@@ -60,6 +77,8 @@ def _subject(subject: SubjectReport) -> dict[str, Any]:
         "num_ignored": identity.num_ignored,
         "verdict": subject.verdict,
         "unmet_evidence": list(subject.unmet),
+        "plan": subject.plan,
+        "floor": [gap.part for gap in subject.floor],
         "counts": _counts(subject.counts),
     }
 
@@ -75,6 +94,7 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "gates": result.gates,
         "summary": result.summary,
         "observed": result.observed,
+        "missing": msgspec.to_builtins(result.missing),
         "expected": result.expected,
         "where": result.where,
         "why": result.why,
@@ -83,5 +103,6 @@ def _check(result: CheckResult) -> dict[str, Any]:
         "blocked_by": result.blocked_by,
         "waiver": result.waiver,
         "known": result.known,
+        "first_known_step": result.first_known_step,
         "duration_seconds": round(result.duration_seconds, 6),
     }

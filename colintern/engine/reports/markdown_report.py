@@ -1,11 +1,13 @@
 """The audit as Markdown for a pull request or a CI summary; every artefact's text is escaped."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
+from colintern.engine.floor import gaps_text
 from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.subject_report import SubjectReport
 
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]()#+\-.!|~<>&@:$])")
 _ENTITIES: Final = {
@@ -21,29 +23,37 @@ _ENTITIES: Final = {
 _UNREMARKABLE: Final = (Outcome.PASSED, Outcome.NO_EVIDENCE, Outcome.BLOCKED)
 
 
-def markdown_report(report: AuditReport, *, findings_only: bool = False) -> str:
+def markdown_report(report: AuditReport, *, findings_only: bool = False) -> Iterator[str]:
     """Render verdict and root causes first, then every finding, then what was not judged.
+
+    The text comes in pieces, a subject at a time.
 
     Args:
         report: the audit.
         findings_only: leave out what was not judged, for a reader with a limit of size.
     """
-    lines = [
-        f"## ColIntern audit: {report.verdict.upper()}",
-        "",
-        f"{report.counts.shown()} · {report.duration_seconds:.1f} s",
-        "",
-        *(f"- {escaped(line)}" for line in report.policy.lines()),
-        "",
-    ]
-    lines.extend(f"- **broke down**: {escaped(text)}" for text in report.breakdowns)
-    if len(report.subjects) > 1:
-        lines.extend(_subject_table(report))
+    yield _text(_head(report))
     for subject in report.subjects:
-        lines.extend(_subject_lines(subject))
+        lines = list(_subject_lines(subject))
         if not findings_only:
             lines.extend(_unjudged(subject))
+        yield "\n" + _text(lines)
+
+
+def _text(lines: Iterable[str]) -> str:
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _head(report: AuditReport) -> Iterator[str]:
+    yield f"## ColIntern audit: {report.verdict.upper()}"
+    yield ""
+    yield f"{report.counts.shown()} · {report.duration_seconds:.1f} s"
+    yield ""
+    yield from (f"- {escaped(line)}" for line in report.policy.lines())
+    yield ""
+    yield from (f"- **broke down**: {escaped(text)}" for text in report.breakdowns)
+    if len(report.subjects) > 1:
+        yield from _subject_table(report)
 
 
 def escaped(text: str) -> str:
@@ -58,11 +68,9 @@ def escaped(text: str) -> str:
 def _subject_table(report: AuditReport) -> Iterator[str]:
     yield "| subject | verdict | judged | root causes |"
     yield "|---|---|---|---|"
-    for subject in report.worst_first:
-        causes = ", ".join(
-            f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots
-        )
-        judged = f"{subject.num_judged} of {len(subject.results)}"
+    for subject in report.summaries:
+        causes = ", ".join(f"{root.rule} {name}" for root, name in subject.roots)
+        judged = f"{subject.num_judged} of {subject.num_checks}"
         yield f"| {escaped(subject.identity.name)} | {subject.verdict} | {judged} | {causes} |"
     yield ""
 
@@ -76,6 +84,8 @@ def _subject_lines(subject: SubjectReport) -> Iterator[str]:
         yield " · ".join(escaped(fact) for fact in facts)
         yield ""
     yield from (f"- **not judged, but the policy wants it**: {name}" for name in subject.unmet)
+    if subject.floor:
+        yield f"- **too little for a pass**: {escaped(gaps_text(subject.floor))}"
     for number, root in enumerate(subject.roots, start=1):
         result = subject.result(root.rule)
         yield f"{number}. **{root.rule} {result.name}**: {escaped(result.observed)}"

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,16 +22,18 @@ _REPORTED: Final = (Outcome.FAILED, Outcome.WARNED, Outcome.NOTED, Outcome.WAIVE
 _LINK: Final = re.compile(r"\]\((?=\s*(?:\d|[A-Za-z][\w+.-]*:))")
 
 
-def sarif_report(report: AuditReport) -> str:
+def sarif_report(report: AuditReport) -> Iterator[str]:
     """Render every finding; waived ones are suppressed with their reason."""
-    results = [
-        (subject.identity.path, result)
-        for subject in report.subjects
-        for result in subject.results
-        if result.outcome in _REPORTED
-    ]
-    rules = {result.rule: _rule(result) for _, result in results}
-    positions = {rule: position for position, rule in enumerate(rules)}
+    rules: dict[str, dict[str, Any]] = {}
+    results = []
+    for subject in report.subjects:
+        for result in subject.results:
+            if result.outcome in _REPORTED:
+                rules.setdefault(result.rule, _rule(result))
+                entry = _result(subject.identity.path, result, list(rules).index(result.rule))
+                if report.policy.audit_baseline:
+                    entry["baselineState"] = "unchanged" if result.known else "new"
+                results.append(entry)
     run: dict[str, Any] = {
         "tool": {
             "driver": {
@@ -39,15 +42,12 @@ def sarif_report(report: AuditReport) -> str:
                 "rules": list(rules.values()),
             }
         },
-        "results": [_result(path, result, positions[result.rule]) for path, result in results],
+        "results": results,
         "invocations": [_invocation(report)],
         "properties": {"verdict": report.verdict, "counts": msgspec.to_builtins(report.counts)},
     }
-    if report.policy.audit_baseline:
-        for entry, (_, result) in zip(run["results"], results, strict=True):
-            entry["baselineState"] = "unchanged" if result.known else "new"
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    yield json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _invocation(report: AuditReport) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def _invocation(report: AuditReport) -> dict[str, Any]:
     texts = [f"broke down: {text}" for text in report.breakdowns]
     texts += [
         f"{subject.identity.name}: not judged, but the policy wants it: {', '.join(subject.unmet)}"
-        for subject in report.subjects
+        for subject in report.subjects.summaries
         if subject.unmet
     ]
     return {

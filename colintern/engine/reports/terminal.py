@@ -4,11 +4,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport, inconclusive_text
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import WIDTH, finding_text, one_line
-from colintern.engine.reports.missing_hints import source_of, told_together
+from colintern.engine.reports.missing_evidence import missing_evidence
 from colintern.engine.root_causes import RootCause
+from colintern.engine.subject_report import SubjectReport
 
 MAX_ROOTS: Final = 4
 """Root causes shown in full at the end, so that verdict and causes fit on a screen of 24 lines."""
@@ -16,6 +17,7 @@ MAX_SUBJECTS: Final = 8
 """Subjects listed at the end of an audit of several."""
 _SHOWN_MISSING: Final = 3
 _FIX_LINES: Final = 2
+_INDENT: Final = " " * 4
 _MOST: Final = 0.5
 """Share of the checks that a pass must rest on; under it the verdict says on how few it rests."""
 
@@ -29,18 +31,17 @@ _COLOUR: Final[dict[str, dict[str, bool]]] = {
 }
 
 
-def finding_lines(report: AuditReport, *, verbose: bool) -> Iterator[Line]:
-    """Yield every finding in full (root causes first), then what was not judged."""
-    for subject in report.subjects:
-        for result in _ordered_findings(subject):
-            first, *rest = finding_text(result).split("\n")
-            yield first, {"bold": True, "red": result.gates, "yellow": not result.gates}
-            yield from ((line, {}) for line in rest)
-            yield "", {}
-        yield from _unjudged_lines(subject, verbose=verbose)
-        if subject.identity.weights_of:
-            place = f"{subject.identity.weights_of} in {subject.identity.name}"
-            yield f"weights judged: those of {place}, whose own folder holds none", {}
+def finding_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
+    """Yield every finding on a subject in full (root causes first), then what was not judged."""
+    for result in _ordered_findings(subject):
+        first, *rest = finding_text(result).split("\n")
+        yield first, {"bold": True, "red": result.gates, "yellow": not result.gates}
+        yield from ((line, {}) for line in rest)
+        yield "", {}
+    yield from _unjudged_lines(subject, verbose=verbose)
+    if subject.identity.weights_of:
+        place = f"{subject.identity.weights_of} in {subject.identity.name}"
+        yield f"weights judged: those of {place}, whose own folder holds none", {}
 
 
 def verdict_lines(report: AuditReport) -> Iterator[Line]:
@@ -76,36 +77,47 @@ def _ordered_findings(subject: SubjectReport) -> list[CheckResult]:
 
 
 def _unjudged_lines(subject: SubjectReport, *, verbose: bool) -> Iterator[Line]:
-    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
-        results = [result for result in subject.results if result.outcome is outcome]
-        if verbose:
-            yield from ((f"{outcome.label}: {one_line(result)}", {}) for result in results)
-        elif results:
-            yield from ((line, {}) for line in _grouped(outcome, results))
     if verbose:
-        if subject.identity.ignored:
-            yield f"not judged by any rule: {subject.identity.ignored_text()}", {}
-        passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
-        yield from ((f"passed: {one_line(result)}", {}) for result in passed)
+        yield from ((line, {}) for line in _each_unjudged(subject))
+    else:
+        yield from ((line, {}) for line in (*_blocked_lines(subject), *_missing_lines(subject)))
 
 
-def _grouped(outcome: Outcome, results: list[CheckResult]) -> Iterator[str]:
-    """One line a file: `no evidence, task results (results of a task with a target): RES002`."""
-    found: dict[str, dict[str, list[str]]] = {}
-    for result in results:
-        reason = result.blocked_by or result.observed.partition(" is needed for ")[0]
-        source = reason if outcome is Outcome.BLOCKED else source_of(reason)
-        found.setdefault(source, {}).setdefault(reason, []).append(result.rule)
-    told = [
-        (source, list(reasons), sorted(rule for rules in reasons.values() for rule in rules))
-        for source, reasons in found.items()
-    ]
-    for source, reasons, rules in sorted(told, key=lambda each: (-len(each[2]), each[0])):
-        heading, parts = told_together(source, reasons)
-        by = "by " if outcome is Outcome.BLOCKED else ""
-        what = f" ({'; '.join(parts)})" if parts else ""
-        line = f"{outcome.label} {by}{heading}{what}: {', '.join(rules)}"
-        yield from textwrap.wrap(line, WIDTH, subsequent_indent="    ")
+def _each_unjudged(subject: SubjectReport) -> Iterator[str]:
+    """One line a rule, and the rules that passed."""
+    for outcome in (Outcome.BLOCKED, Outcome.NO_EVIDENCE):
+        yield from (
+            f"{outcome.label}: {one_line(result)}"
+            for result in subject.results
+            if result.outcome is outcome
+        )
+    if subject.identity.ignored:
+        yield f"not judged by any rule: {subject.identity.ignored_text()}"
+    passed = [result for result in subject.results if result.outcome is Outcome.PASSED]
+    yield from (f"passed: {one_line(result)}" for result in passed)
+
+
+def _blocked_lines(subject: SubjectReport) -> Iterator[str]:
+    """One line a rule that others wait for: `blocked by SEC003: ADP001, ADP002`."""
+    waiting: dict[str, list[str]] = {}
+    for result in subject.results:
+        if result.outcome is Outcome.BLOCKED:
+            waiting.setdefault(result.blocked_by or "", []).append(result.rule)
+    for blocker, rules in sorted(waiting.items(), key=lambda each: (-len(each[1]), each[0])):
+        yield from _wrapped(f"blocked by {blocker}: {', '.join(rules)}")
+
+
+def _missing_lines(subject: SubjectReport) -> Iterator[str]:
+    """One line a source: `    task results (a known task): RES005`."""
+    sources = missing_evidence([subject], options=True)
+    if sources:
+        yield "no evidence, by what is missing:"
+    for source in sources:
+        yield from _wrapped(f"{_INDENT}{source.short}: {', '.join(source.rules)}")
+
+
+def _wrapped(line: str) -> list[str]:
+    return textwrap.wrap(line, WIDTH, subsequent_indent=_INDENT * 2, break_on_hyphens=False)
 
 
 def _root_lines(subject: SubjectReport, most: int) -> Iterator[Line]:
@@ -137,13 +149,12 @@ def _cut(text: str, width: int) -> str:
 
 
 def _subject_table(report: AuditReport) -> Iterator[Line]:
-    worst_first = report.worst_first
+    worst_first = report.summaries
     width = max(len(subject.identity.name) for subject in worst_first[:MAX_SUBJECTS])
     for subject in worst_first[:MAX_SUBJECTS]:
-        causes = ", ".join(
-            f"{root.rule} {subject.result(root.rule).name}" for root in subject.roots[:2]
-        ) or ("no finding" if subject.verdict == "pass" else "")
-        judged = f"{subject.num_judged:>3} of {len(subject.results)} judged"
+        causes = ", ".join(f"{root.rule} {name}" for root, name in subject.roots[:2])
+        causes = causes or ("no finding" if subject.verdict == "pass" else "")
+        judged = f"{subject.num_judged:>3} of {subject.num_checks} judged"
         line = f"{subject.verdict:<12} {subject.identity.name:<{width}}  {judged}  {causes}"
         yield line.rstrip(), _COLOUR[subject.verdict] | {"bold": False}
     if len(worst_first) > MAX_SUBJECTS:
@@ -152,46 +163,44 @@ def _subject_table(report: AuditReport) -> Iterator[Line]:
 
 def _reason(report: AuditReport) -> str:
     """Say on what the verdict rests, where the findings above do not say it."""
-    if unmet := [name for subject in report.subjects for name in subject.unmet]:
+    subjects = report.subjects.summaries
+    if unmet := [name for subject in subjects for name in subject.unmet]:
         return f": not judged, but the policy wants it: {', '.join(dict.fromkeys(unmet))}"
     if unjudged := _unjudged(report):
         return unjudged
-    if not any(subject.results for subject in report.subjects):
+    judged = sum(subject.num_judged for subject in subjects)
+    total = sum(subject.num_checks for subject in subjects)
+    if not total:
         return (
             ": no checks were collected; name their folder or use `colintern audit`, and see "
             "whether --select, --skip-rules, -k or -m leave any"
         )
     if report.verdict == "inconclusive":
-        return f": nothing about the model could be judged{_help(report, 'inconclusive')}"
-    judged = sum(subject.num_judged for subject in report.subjects)
-    total = sum(len(subject.results) for subject in report.subjects)
+        return f": {inconclusive_text(report)}"
     if report.verdict == "pass" and judged < total * _MOST:
         return f", but only {judged} of {total} checks could be judged{_help(report, 'pass')}"
-    of = f" of {len(report.subjects)} subjects" if len(report.subjects) > 1 else ""
-    return f" ({judged} of {total} checks{of} judged)"
+    of = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
+    narrowed = report.verdict == "pass" and any(subject.narrowed for subject in subjects)
+    left = "; the selection leaves out some of what a pass rests on" if narrowed else ""
+    return f" ({judged} of {total} checks{of} judged{left})"
 
 
 def _unjudged(report: AuditReport) -> str:
     """Count the rules that gate for want of evidence, and say which do not."""
-    unknown = [
-        result.gates
-        for subject in report.subjects
-        for result in subject.results
-        if result.outcome is Outcome.NO_EVIDENCE
-    ]
-    if not any(unknown):
+    demanded = sum(subject.num_demanded for subject in report.subjects.summaries)
+    if not demanded:
         return ""
-    others = unknown.count(False)
+    others = report.counts.no_evidence - demanded
     left = f"; {others} more need an option that was not given" if others else ""
-    return f": {sum(unknown)} without evidence (--strict-evidence){left}"
+    return f": {demanded} without evidence (--strict-evidence){left}"
 
 
 def _help(report: AuditReport, verdict: str) -> str:
     missing = [
         name
-        for subject in report.subjects
+        for subject in report.subjects.summaries
         if subject.verdict == verdict
         for name in subject.missing
     ]
     wanted = list(dict.fromkeys(missing))[:_SHOWN_MISSING]
-    return f"; what would help: {', '.join(wanted)}" if wanted else ""
+    return f"; what would help: {'; '.join(wanted)}" if wanted else ""

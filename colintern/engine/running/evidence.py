@@ -13,9 +13,9 @@ from colintern.diagnostics.log.early_course import EarlyGradients, early_chance,
 from colintern.diagnostics.log.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.diagnostics.resource_use import resource_use as measured_use
-from colintern.engine.evidence import log
+from colintern.engine.evidence import log, sources
 from colintern.engine.resolver import Resolver, evidence
-from colintern.engine.verdict import NoEvidence, Verdict
+from colintern.engine.verdict import NoEvidence
 from colintern.facts.batch_size import BatchSize
 from colintern.facts.loss_kind import LossKind
 from colintern.facts.run_config import RunConfig
@@ -30,13 +30,15 @@ disk for the first time in the first ones (own choice, not measured)."""
 @evidence
 def layout() -> RunLayout:
     """No file is read: everything is in memory."""
-    raise NoEvidence("the files of the run", needed_for="this; the run still trains")
+    raise NoEvidence(
+        sources.RUN_FILES, detail="the run is still training", needed_for="judging what it saved"
+    )
 
 
 @evidence
 def trained_parts() -> TrainedParts:
     """The model itself, where the run hands it over."""
-    raise NoEvidence("the model in memory", needed_for="what is trained")
+    raise NoEvidence(sources.MODEL_IN_MEMORY, needed_for="the parts in training")
 
 
 @evidence
@@ -104,17 +106,3 @@ def _explosion(found: EarlyGradients, spike: float, normal: float | None) -> str
     if normal is not None and found.recent > spike * normal:
         return f"grad_norm {found.recent:,.3g}, the guide's normal is up to {normal:g}"
     return None
-
-
-def projection_is_trained(trained_parts: TrainedParts, family: Family) -> Verdict:
-    """Judge PRJ002 on the model instead of on what it saved."""
-    state = trained_parts.projection_state(family.projection)
-    if state is None:
-        raise NoEvidence(f"{family.projection} in the model", needed_for="whether it is trained")
-    trained, text = state
-    return Verdict(
-        trained,
-        observed=text,
-        expected=f"gradients that reach {family.projection} of {family.name}",
-        where="the model in memory",
-    )

@@ -9,7 +9,7 @@ from colintern.artifacts.running.run import RunningRun
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.root_causes import Finding, root_causes
 from colintern.engine.rule import Rule
-from colintern.engine.running.judge import AT_START, ON_COURSE, LiveSubject, judge_live, live_rules
+from colintern.engine.running.judge import LiveSubject, judge_live, live_rules
 from colintern.engine.verdict import ERROR, WARNING
 
 
@@ -98,7 +98,7 @@ def findings_of(run: RunningRun) -> tuple[LiveFinding, ...]:
     if run.state is None:
         return ()
     subject = LiveSubject(path=run.path.absolute(), manifest=run.manifest)
-    rules = tuple(dict.fromkeys((*AT_START, *ON_COURSE)))
     findings = LiveFindings(live_rules())
-    findings.note(judge_live(rules, subject, run.state, run.resources), run.state.global_step or 0)
+    results = judge_live(live_rules(), subject, run.state, run.resources)
+    findings.note(results, run.state.global_step or 0)
     return findings.found

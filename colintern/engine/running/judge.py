@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct, structs
 
@@ -15,36 +15,17 @@ from colintern.artifacts.model.model_config import ModelConfig
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.artifacts.run.training_args import TrainingArguments
 from colintern.diagnostics.adapter.trained_parts import TrainedParts
-from colintern.engine.catalogue import shipped_rules
+from colintern.engine.catalogue import load_check_file, merged_rules, rules_in, shipped_rules
 from colintern.engine.judge import Judge
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.policy import Policy
 from colintern.engine.providers import shipped_providers
-from colintern.engine.resolver import Provider, Resolver, providers_of
+from colintern.engine.resolver import Provider, Resolver, parameters_of, providers_of
 from colintern.engine.rule import Rule
+from colintern.engine.rule_fields import Moment
 from colintern.engine.running import evidence as live_evidence
 from colintern.engine.subjects import AuditOptions, Subject
 from colintern.engine.verdict import WARNING
-
-AT_START: Final = (
-    *("CFG001", "CFG002", "CFG003", "CFG004", "CFG005", "CFG006", "CFG007", "CFG008"),
-    *("CFG010", "CFG012", "CFG013", "CFG014", "CFG015", "ADP002", "ADP006", "ADP007", "PRJ002"),
-)
-"""What configuration, manifest and model show before the first step."""
-
-ON_COURSE: Final = (
-    *("LOG001", "LOG002", "LOG003", "LOG006", "LOG007", "LOG009", "LOG010", "LOG011", "PRJ002"),
-    *("HWU001", "HWU002", "HWU003", "HWU004"),
-)
-"""What a part of the log can show. The other LOG rules judge the shape or the end of a whole run:
-its schedule, its final loss, whether it is complete."""
-
-_MAY_RETURN: Final = frozenset({"LOG007"})
-"""Rules that warn at most while the run goes on: one of 18 healthy public logs, replayed row by
-row, had an evaluation loss that rose beyond doubt, and came back."""
-
-_LIVE_CHECKS: Final = {"PRJ002": live_evidence.projection_is_trained}
-"""Checks that ask the model where the audit asks its file."""
 
 
 class LiveSubject(Struct, frozen=True, kw_only=True):
@@ -61,6 +42,8 @@ class LiveSubject(Struct, frozen=True, kw_only=True):
     trained_parts: TrainedParts | None = None
     options: AuditOptions = AuditOptions()
     """Family and thresholds, where the user said them."""
+    checks: tuple[Path, ...] = ()
+    """A team's own check files, whose live rules are asked too."""
 
     def given(self) -> dict[str, Any]:
         """Return the evidence that is there, by its name."""
@@ -81,28 +64,50 @@ class LiveSubject(Struct, frozen=True, kw_only=True):
         }
 
 
-_LIVE_EXPLAINS: Final = {"PRJ002": frozenset({"LOG002", "LOG003"})}
-"""Symptoms that a run shows before its cause is saved: with a frozen projection the bundled recipe
-reaches chance after a tenth of the run, where it should be 3 % below."""
+def asked_at(moment: Moment, checks: tuple[Path, ...] = ()) -> tuple[str, ...]:
+    """Return the rules that are asked at a moment of a run, by id, in the order of their stages."""
+    return tuple(name for name, rule in live_rules(checks).items() if moment in rule.live)
+
+
+def asked_about(evidence: str, checks: tuple[Path, ...] = ()) -> tuple[str, ...]:
+    """Return the live rules that judge a piece of evidence, by id."""
+    return tuple(
+        name
+        for name, rule in live_rules(checks).items()
+        if any(evidence == parameter for parameter, _ in parameters_of(rule.check))
+    )
 
 
 @cache
-def live_rules() -> dict[str, Rule]:
-    """Return the rules that are judged live, by id.
+def live_rules(checks: tuple[Path, ...] = ()) -> dict[str, Rule]:
+    """Return the rules that are judged live, by id, in the order of their stages.
 
     None requires another: what a rule requires of files is not there, and rules that lack evidence
     say nothing.
+
+    Args:
+        checks: a team's own check files.
+
+    Raises:
+        ValueError: a rule of theirs has the id of another.
     """
-    shipped = shipped_rules()
-    return {
-        name: replace(
-            shipped[name],
-            requires=frozenset(),
-            explains=shipped[name].explains | _LIVE_EXPLAINS.get(name, frozenset()),
-            check=_LIVE_CHECKS.get(name, shipped[name].check),
-        )
-        for name in dict.fromkeys((*AT_START, *ON_COURSE))
-    }
+    asked = [rule for rule in _catalogue(checks).values() if rule.live]
+    return {rule.id: _as_asked_live(rule) for rule in sorted(asked, key=lambda r: (r.stage, r.id))}
+
+
+@cache
+def _catalogue(checks: tuple[Path, ...]) -> dict[str, Rule]:
+    own = (rules_in(load_check_file(path)).values() for path in checks)
+    return merged_rules([shipped_rules().values(), *own])
+
+
+def _as_asked_live(rule: Rule) -> Rule:
+    return replace(
+        rule,
+        requires=frozenset(),
+        explains=rule.explains | rule.live_explains,
+        check=rule.live_check or rule.check,
+    )
 
 
 def judge_live(
@@ -115,7 +120,7 @@ def judge_live(
     """Judge a run as it is now.
 
     Args:
-        rules: ids out of `live_rules`.
+        rules: ids out of `live_rules(subject.checks)`.
         subject: the run.
         log: what the Trainer has logged.
         resources: what the machine used, where it was measured.
@@ -127,14 +132,14 @@ def judge_live(
     given = {**subject.given(), "training_log": log}
     if resources is not None and resources.rows:
         given["resource_log"] = resources
-    judge = Judge(
-        subject.path.name, Resolver(_providers(), given), live_rules(), policy or Policy()
-    )
-    return [_softened(judge.result(live_rules()[name])) for name in rules]
+    asked = live_rules(subject.checks)
+    catalogue = _catalogue(subject.checks) | asked
+    judge = Judge(subject.path.name, Resolver(_providers(), given), catalogue, policy or Policy())
+    return [_softened(asked[name], judge.result(asked[name])) for name in rules]
 
 
-def _softened(result: CheckResult) -> CheckResult:
-    if result.rule not in _MAY_RETURN or result.outcome is not Outcome.FAILED:
+def _softened(rule: Rule, result: CheckResult) -> CheckResult:
+    if not rule.live_softened or result.outcome is not Outcome.FAILED:
         return result
     return structs.replace(result, severity=WARNING, outcome=Outcome.WARNED, gates=False)
 

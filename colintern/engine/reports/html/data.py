@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
+from colintern.engine.audit_report import AuditReport
 from colintern.engine.outcome import CheckResult, Outcome
 from colintern.engine.reports.finding_text import BROKEN_WHY
+from colintern.engine.rule_families import RULE_FAMILIES
+from colintern.engine.subject_report import SubjectReport
 from colintern.engine.verdict import Severity
 
 OUTCOME_ORDER: Final = (
@@ -21,20 +23,6 @@ OUTCOME_ORDER: Final = (
 )
 """What a reader must act on first."""
 SEVERITY_ORDER: Final = tuple(Severity)
-
-FAMILY_TITLES: Final = {
-    "SEC": "safety",
-    "ADP": "adapter",
-    "PRJ": "projection",
-    "CFG": "configuration",
-    "PRC": "processor",
-    "LOG": "training log",
-    "RES": "results",
-    "CMP": "comparison",
-    "LIV": "live model",
-    "HWU": "hardware use",
-    "ENV": "environment",
-}
 _BROKEN_FIX: Final = "Report it to the rule's author, with the text under Observed."
 _KNOWN: Final = "In the recorded audit too, so it does not gate."
 
@@ -56,10 +44,10 @@ def audit_data(report: AuditReport) -> str:
     document = {
         "outcomes": [[outcome.value, outcome.label] for outcome in OUTCOME_ORDER],
         "severities": [severity.value for severity in SEVERITY_ORDER],
-        "families": FAMILY_TITLES,
+        "families": {each.prefix: each.title for each in RULE_FAMILIES},
         "broken": {"why": BROKEN_WHY, "fix": _BROKEN_FIX},
         "known": _KNOWN,
-        "subjects": [subject.identity.name for subject in report.worst_first],
+        "subjects": [subject.identity.name for subject in report.summaries],
         "rules": rules,
         "strings": strings.values,
         "rows": rows,
@@ -85,7 +73,10 @@ class _Strings:
 
 
 def _rules(report: AuditReport) -> list[dict[str, Any]]:
-    found = {result.rule: result for subject in report.subjects for result in subject.results}
+    found: dict[str, CheckResult] = {}
+    for subject in report.subjects:
+        for result in subject.results:
+            found[result.rule] = result
     return [_rule(result) for result in sorted(found.values(), key=_rule_order)]
 
 
@@ -121,8 +112,8 @@ def _row(
         result.blocked_by,
         result.waiver,
         _KNOWN if result.known else "",
-        # A rule may tell a fix for this very case.
-        result.fix if result.fix != result.usual_fix else "",
+        # A rule may tell a fix for this very case; missing evidence has a hint instead.
+        result.remedy if result.remedy != result.usual_fix else "",
         symptoms,
     )
     return [

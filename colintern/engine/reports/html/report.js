@@ -121,7 +121,8 @@
   function detailElement(number) {
     const row = data.rows[number];
     const rule = data.rules[row[RULE]];
-    const broke = data.outcomes[row[OUTCOME]][0] === "error";
+    const [outcome] = data.outcomes[row[OUTCOME]];
+    const broke = outcome === "error";
     const list = make("dl", { class: "details" });
     described(list, "Rule", ...prose(rule.summary));
     described(list, "Observed", ...prose(textOf(row, OBSERVED)));
@@ -132,7 +133,8 @@
     described(list, "Waived", textOf(row, WAIVER));
     described(list, "Known", textOf(row, KNOWN));
     described(list, "Why", ...prose(broke ? data.broken.why : rule.why));
-    described(list, "Fix", ...prose(broke ? data.broken.fix : textOf(row, FIX) || rule.fix));
+    if (outcome === "no_evidence") described(list, "What would help", ...prose(textOf(row, FIX)));
+    else described(list, "Fix", ...prose(broke ? data.broken.fix : textOf(row, FIX) || rule.fix));
     described(list, "Evidence", ...prose(rule.evidence));
     described(list, "Source", ...prose(rule.source));
     describeFindings(list, row);

@@ -5,9 +5,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from colintern.engine.audit_report import AuditReport, SubjectReport
-from colintern.engine.outcome import OPTION_NOT_GIVEN, CheckResult, Outcome
-from colintern.engine.reports.missing_hints import hint_of, source_of, told_together
+from colintern.engine.audit_report import AuditReport, inconclusive_text
+from colintern.engine.outcome import CheckResult, Outcome
+from colintern.engine.subject_report import SubjectReport
 
 MOST_ROOTS: Final = 12
 """Root causes shown in full; a run with more has a fault that hides behind all of them."""
@@ -21,7 +21,6 @@ MOST_PRINTED: Final = 5
 MOST_FINDINGS: Final = 60
 
 VERDICT_WORDS: Final = {"pass": "Pass", "fail": "Fail", "inconclusive": "Inconclusive"}
-_SHOWN_MISSING: Final = 3
 
 
 class RootEntry(Struct, frozen=True):
@@ -35,34 +34,13 @@ class RootEntry(Struct, frozen=True):
     follows_from: tuple[str, ...]
 
 
-class RootGroup(Struct, frozen=True):
-    """A root cause with every subject that has it: its fix is told once."""
+class RootGroup(Struct):
+    """A root cause with the subjects that have it: its fix is told once."""
 
     result: CheckResult
-    entries: tuple[RootEntry, ...]
-
-
-class Missing(Struct, frozen=True):
-    """Something that was not recorded."""
-
-    name: str
-    """Where it would have stood: a file, or what was missed where that is no file."""
-    wanted: tuple[str, ...]
-    """What of it; nothing where the whole file is."""
-    hints: tuple[str, ...]
-    needed_for: tuple[str, ...]
-    rules: tuple[str, ...]
-    subjects: tuple[str, ...]
-
-    @property
-    def hint(self) -> str:
-        """What a person can do, in one line; nothing where no advice is known."""
-        return " ".join(self.hints)
-
-    @property
-    def told(self) -> str:
-        """Where it would have stood, and what of it."""
-        return f"{self.name} ({'; '.join(self.wanted)})" if self.wanted else self.name
+    entries: list[RootEntry]
+    """At most `MOST_ENTRIES` of them."""
+    num_subjects: int = 0
 
 
 class Blocked(Struct, frozen=True):
@@ -78,26 +56,28 @@ def headline(report: AuditReport) -> str:
 
 
 def _sentences(report: AuditReport) -> Iterator[str]:
-    several = len(report.subjects) > 1
+    subjects = report.subjects.summaries
+    several = len(subjects) > 1
     if report.breakdowns:
         yield f"{_count(len(report.breakdowns), 'part')} of the audit itself broke down."
-    unmet = {name for subject in report.subjects for name in subject.unmet}
+    unmet = {name for subject in subjects for name in subject.unmet}
     if unmet:
         yield f"Not judged, but the policy wants it: {', '.join(sorted(unmet))}."
     if several and report.verdict != "pass":
-        bad = sum(subject.verdict == report.verdict for subject in report.subjects)
+        bad = sum(subject.verdict == report.verdict for subject in subjects)
         verb = "could not be judged"
         if report.verdict == "fail":
             verb = "fails" if bad == 1 else "fail"
-        yield f"{bad} of {len(report.subjects)} subjects {verb}."
-    findings = sum(result.is_finding for each in report.subjects for result in each.results)
-    roots = sum(len(subject.roots) for subject in report.subjects)
+        yield f"{bad} of {len(subjects)} subjects {verb}."
+    findings = report.counts.failed + report.counts.warned
+    roots = sum(len(subject.roots) for subject in subjects)
     if findings:
         yield _findings_text(findings, roots)
-    judged = sum(subject.num_judged for subject in report.subjects)
-    total = sum(len(subject.results) for subject in report.subjects)
+    judged = sum(subject.num_judged for subject in subjects)
+    total = sum(subject.num_checks for subject in subjects)
     if report.verdict == "inconclusive" and not several:
-        yield f"Nothing about the model could be judged.{_help(report)}"
+        text = inconclusive_text(report)
+        yield f"{text[:1].upper()}{text[1:]}."
     elif not findings:
         yield f"No finding in {_count(judged, 'judged check')}."
     if judged < total:
@@ -110,27 +90,26 @@ def _findings_text(findings: int, roots: int) -> str:
     return f"{_count(findings, 'finding')} {_come(findings)} down to {_count(roots, 'root cause')}."
 
 
-def _help(report: AuditReport) -> str:
-    names = [name for subject in report.subjects for name in subject.missing]
-    wanted = list(dict.fromkeys(names))[:_SHOWN_MISSING]
-    return f" What would help: {', '.join(wanted)}." if wanted else ""
-
-
 def root_groups(report: AuditReport) -> list[RootGroup]:
     """Gather the root causes of all subjects by rule, the worst subject's gravest first."""
-    groups: dict[str, list[RootEntry]] = {}
+    groups: dict[str, RootGroup] = {}
     for index, subject in enumerate(report.worst_first):
         by_rule = {result.rule: result for result in subject.results}
         for root in subject.roots:
-            entry = RootEntry(
-                index,
-                subject.identity.name,
-                by_rule[root.rule],
-                tuple(by_rule[rule] for rule in root.explains),
-                root.follows_from,
-            )
-            groups.setdefault(root.rule, []).append(entry)
-    return [RootGroup(entries[0].result, tuple(entries)) for entries in groups.values()]
+            group = groups.setdefault(root.rule, RootGroup(by_rule[root.rule], []))
+            group.num_subjects += 1
+            if len(group.entries) < MOST_ENTRIES:
+                explained = tuple(by_rule[rule] for rule in root.explains)
+                group.entries.append(
+                    RootEntry(
+                        index,
+                        subject.identity.name,
+                        by_rule[root.rule],
+                        explained,
+                        root.follows_from,
+                    )
+                )
+    return list(groups.values())
 
 
 def broken_rules(report: AuditReport) -> list[CheckResult]:
@@ -164,38 +143,6 @@ def findings_by_subject(report: AuditReport) -> list[tuple[CheckResult, list[Out
 
 def _outcome(result: CheckResult | None) -> Outcome | None:
     return result.outcome if result else None
-
-
-def missing_evidence(subjects: Sequence[SubjectReport]) -> list[Missing]:
-    """Return what was not recorded, the most wanted first."""
-    needed: dict[str, dict[str, None]] = {}
-    wanted: dict[str, dict[str, None]] = {}
-    rules: dict[str, dict[str, None]] = {}
-    names: dict[str, dict[str, None]] = {}
-    for subject in subjects:
-        for result in subject.results:
-            if result.outcome is Outcome.NO_EVIDENCE and not _takes_an_option(result):
-                what, _, purpose = result.observed.partition(" is needed for ")
-                name = source_of(what)
-                wanted.setdefault(name, {})[what] = None
-                needed.setdefault(name, {})[purpose] = None
-                rules.setdefault(name, {})[result.rule] = None
-                names.setdefault(name, {})[subject.identity.name] = None
-    return [
-        Missing(
-            *told_together(name, wanted[name]),
-            tuple(dict.fromkeys(hint for what in wanted[name] if (hint := hint_of(what)))),
-            tuple(needed[name]),
-            tuple(rules[name]),
-            tuple(names[name]),
-        )
-        for name in sorted(rules, key=lambda name: (-len(rules[name]), name))
-    ]
-
-
-def _takes_an_option(result: CheckResult) -> bool:
-    """Whether nobody failed to record it: it needs an option, which was not given."""
-    return result.observed.startswith(OPTION_NOT_GIVEN)
 
 
 def blocked_rules(subjects: Sequence[SubjectReport]) -> list[Blocked]:

@@ -1,0 +1,85 @@
+"""Ids of rules that are to come: taken already, so that no other rule is given one of them.
+
+A rule that is written takes its entry out of here and its `explains` into its `@rule`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """An id, and what its rule will judge."""
+
+    id: str
+    subject: str
+    explains: frozenset[str] = frozenset()
+    """Rules that will fail as a consequence when it fails."""
+
+
+_POOR_RESULTS: Final = frozenset({"RES001", "RES002", "RES005"})
+_POOR_LEARNING: Final = frozenset({"LOG002", "LOG003", "LOG004"}) | _POOR_RESULTS
+
+RESERVED: Final = (
+    Reserved(
+        "ADP023",
+        "the load plan: what a loader would leave missing, ignore, refuse or draw at random",
+        _POOR_RESULTS | {"LIV004", "LIV005", "LIV006", "LIV007", "LIV009", "LIV010"},
+    ),
+    Reserved(
+        "ADP024",
+        "values that training cannot have left",
+        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "RES007"},
+    ),
+    Reserved(
+        "ADP025",
+        "a head that some common loader replaces",
+        _POOR_RESULTS | {"LIV005", "LIV006", "LIV007", "LIV010"},
+    ),
+    Reserved(
+        "CFG016",
+        "extremes of configuration",
+        _POOR_LEARNING | {"LOG001", "LOG005", "LOG006", "LOG010", "LOG011", "LOG012"},
+    ),
+    Reserved("PRC006", "the processor as a whole", frozenset({"LIV010", "RES001", "RES002"})),
+    Reserved("DAT001", "duplicates in a batch", frozenset({"LOG004", "RES001", "RES002"})),
+    Reserved("DAT002", "leakage between training and evaluation", frozenset({"LOG008", "RES010"})),
+    Reserved("DAT003", "blank or unreadable pages", _POOR_LEARNING | {"LOG005"}),
+    Reserved("DAT004", "truncated queries", _POOR_LEARNING),
+    Reserved("DAT005", "hard negatives that are answers", _POOR_LEARNING),
+    Reserved("DAT006", "unbalanced sources", frozenset({"RES002", "RES009"})),
+    Reserved("LOG018", "the reference course of the loss", frozenset({"RES001", "RES002"})),
+    Reserved(
+        "LOG019",
+        "several runs in one folder",
+        frozenset({"ADP019", "LOG012", "LOG013", "LOG014", "LOG015", "LOG017", "RES007"}),
+    ),
+    Reserved(
+        "LOG020",
+        "a leap of the loss",
+        frozenset({"LOG004", "LOG006", "LOG008", "RES001", "RES002"}),
+    ),
+    Reserved("RES013", "figures that cannot be: whole numbers, copies", _POOR_RESULTS | {"RES010"}),
+    Reserved(
+        "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
+    ),
+    Reserved("REC001", "records of the weights", frozenset({"LIV010", "RES007"})),
+    Reserved(
+        "REC002",
+        "records of the base",
+        frozenset({"ADP015", "ADP021", "ADP022", "LIV006", "LIV010"}),
+    ),
+    Reserved("REC003", "records of completion", frozenset({"LOG013"})),
+    Reserved("REC004", "records of batch and steps", frozenset({"CFG002", "CFG004", "LOG017"})),
+    Reserved(
+        "REC005", "records of optimiser and schedule", frozenset({"CFG003", "CFG005", "LOG012"})
+    ),
+    Reserved("REC006", "records of the adapter", frozenset({"ADP006", "ADP007", "ADP009"})),
+    Reserved(
+        "REC007", "records of the processor", frozenset({"PRC002", "PRC003", "PRC004", "LIV010"})
+    ),
+    Reserved("REC008", "records of versions", frozenset({"ENV001", "RES008"})),
+    Reserved("REC009", "records of results and model_meta.json", frozenset({"RES007", "RES011"})),
+    Reserved("SEC005", "code that loading reaches by other ways than `auto_map`"),
+)
+"""By stage."""
