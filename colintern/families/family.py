@@ -173,9 +173,8 @@ class Family(Struct, frozen=True, kw_only=True, eq=False):
     def dimension_in(self, config: ModelConfig | None) -> int:
         """Return the numbers in a vector of a model with this config.json."""
         numbers = config.numbers if config is not None else {}
-        return next((numbers[key] for key in self.dimension_keys if numbers.get(key)), None) or (
-            self.dimension
-        )
+        given = (numbers.get(key) for key in self.dimension_keys)
+        return next(filter(None, given), self.dimension)
 
     def prefix_in(self, engine: tuple[int, ...]) -> str | None:
         """Return the prefix of a query in that release of colpali-engine; None when unknown."""

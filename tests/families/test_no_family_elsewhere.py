@@ -15,10 +15,10 @@ ALLOWED = {
     # A framework of MTEB's, by MTEB's own name for it.
     "colintern/evaluation/model_meta.py": {"ColPali"},
     # Lines for a reader to run, which import the classes of this project's own model.
-    "colintern/training/model_card.py": {"ColIntern3_5", "ColIntern3_5Processor"},
+    "colintern/training/final_model.py": {"ColIntern3_5", "ColIntern3_5Processor"},
 }
 # A recipe says which family it trains.
-NAMING_ENTRIES = {"colintern/recipes.py": {"colintern.families.colintern"}}
+NAMING_ENTRIES = {"colintern/recipes/named.py": {"colintern.families.colintern"}}
 WITH_TEXT = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

@@ -117,7 +117,7 @@ def test_without_its_entry_nothing_knows_it(pytester, tmp_path, known, monkeypat
 
 
 def assert_usage_error(run, name):
-    with pytest.raises(CheckpointError, match=f"a family called {name}"):
+    with pytest.raises(CheckpointError, match=f"{name} is none of ColIntern3.5, "):
         find_checkpoint(str(run), family=name)
 
 
