@@ -1,16 +1,17 @@
 """What is missing where a rule could not be judged: a record from the provider to each report."""
 
-from typing import Self
-
-import msgspec
+# No msgspec: every pytest run of an installation with the plugin imports this.
+from dataclasses import dataclass
+from typing import Final
 
 from colintern.artifacts.printable import printable
 
-_MAX_TEXT_CHARACTERS = 400
+_MAX_TEXT_CHARACTERS: Final = 400
 """Of one field: a path and a few names."""
 
 
-class Source(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Source:
     """A place that evidence is read from, and how a person gets it there."""
 
     name: str
@@ -23,7 +24,8 @@ class Source(msgspec.Struct, frozen=True):
     """Whether it is an option: nobody failed to record anything where it was not given."""
 
 
-class Missing(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
     """One piece of evidence that is absent.
 
     >>> missing = Missing(
@@ -68,11 +70,17 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
             return f"{self.what} ({self.detail})"
         return self.what or self.detail
 
-    def shown(self) -> Self:
+    def shown(self) -> "Missing":
         """Make every text printable: a family, a path or a name may stem from an artefact."""
-        texts = {
-            name: printable(value, limit=_MAX_TEXT_CHARACTERS)
-            for name, value in msgspec.structs.asdict(self).items()
-            if isinstance(value, str)
-        }
-        return msgspec.structs.replace(self, **texts)
+        return Missing(
+            source=_shown(self.source),
+            what=_shown(self.what),
+            detail=_shown(self.detail),
+            purpose=_shown(self.purpose),
+            hint=_shown(self.hint),
+            is_option=self.is_option,
+        )
+
+
+def _shown(text: str) -> str:
+    return printable(text, limit=_MAX_TEXT_CHARACTERS)

