@@ -245,7 +245,7 @@ def _policy(request: AuditRequest, settings: Settings, recorded: Path | None) ->
 
 
 def _selectors(values: Sequence[str], option: str) -> tuple[str, ...]:
-    """Split `ADP,LOG002` and repeated options into one list."""
+    """Split `ADP,TEAM002` and repeated options into one list."""
     if empty := [value for value in values if not value.strip(" ,")]:
         # A variable of a CI job that is not set: the gate that it stood for would be gone.
         raise UsageMistakeError(f"{option} {empty[0]!r}: expected ids or families: LOG,ADP")

@@ -242,7 +242,9 @@ def _pages(options: AuditOptions) -> "LivePages":
 
 def _require(report: LoadReport) -> None:
     if not report.ok:
-        raise NoEvidence(sources.RUNNABLE, detail="see LIV006", needed_for=_RUNNING)
+        raise NoEvidence(
+            sources.RUNNABLE, detail="its weights were not all loaded", needed_for=_RUNNING
+        )
 
 
 def _require_finite(session: "LiveSession", report: LoadReport) -> None:
@@ -251,7 +253,7 @@ def _require_finite(session: "LiveSession", report: LoadReport) -> None:
         raise NoEvidence(
             sources.MODEL_IN_MEMORY,
             what="embeddings that are numbers",
-            detail="see LIV001",
+            detail="they are not finite",
             needed_for="comparing them",
         )
 

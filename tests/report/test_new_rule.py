@@ -13,9 +13,8 @@ from support.running_runs import log_of, manifest, subject
 from colintern.diagnostics.results.benchmarks import VIDORE_V1
 from colintern.engine import catalogue
 from colintern.engine.direct_audit import audit_directly
+from colintern.engine.request import AuditRequest, audit_setup
 from colintern.engine.running import judge
-from colintern.engine.settings import Settings
-from colintern.engine.subjects import AuditOptions, find_subjects
 from colintern.report.document_formats import document_markdown
 from colintern.report.training_report import training_report
 
@@ -58,9 +57,7 @@ def with_new_rule(tmp_path, monkeypatch):
 
 
 def sections(run="demo"):
-    subjects = find_subjects([str(run)], Path("/"))
-    options = AuditOptions(invocation_dir=Path("/"), num_subjects=1)
-    audit = audit_directly(subjects, options, Settings())
+    audit = audit_directly(audit_setup(AuditRequest(here=Path("/"), checkpoints=[str(run)])))
     text = document_markdown(training_report(audit, None, datetime(2026, 1, 1, tzinfo=UTC)))
     return dict(
         re.findall(r"^## ([^\n(]+?)(?: \(.*?)?\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)

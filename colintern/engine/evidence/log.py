@@ -171,7 +171,7 @@ def unscaled(contrastive: ContrastiveLoss, scale: LossScale | None) -> Contrasti
         raise NoEvidence(
             sources.LOG,
             what="an unscaled loss",
-            detail="found one multiplied by accumulation, see LOG016",
+            detail="found one multiplied by accumulation",
             needed_for="its true level",
         )
     return contrastive

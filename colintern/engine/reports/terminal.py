@@ -98,7 +98,7 @@ def _each_unjudged(subject: SubjectReport) -> Iterator[str]:
 
 
 def _blocked_lines(subject: SubjectReport) -> Iterator[str]:
-    """One line a rule that others wait for: `blocked by SEC003: ADP001, ADP002`."""
+    """One line a rule that others wait for: `blocked by TEAM003: TEAM001, TEAM002`."""
     waiting: dict[str, list[str]] = {}
     for result in subject.results:
         if result.outcome is Outcome.BLOCKED:
@@ -108,7 +108,7 @@ def _blocked_lines(subject: SubjectReport) -> Iterator[str]:
 
 
 def _missing_lines(subject: SubjectReport) -> Iterator[str]:
-    """One line a source: `    task results (a known task): RES005`."""
+    """One line a source: `    task results (a known task): TEAM005`."""
     sources = missing_evidence([subject], options=True)
     if sources:
         yield "no evidence, by what is missing:"
