@@ -40,15 +40,17 @@ def check_adapter_is_there(layout: RunLayout, family: Family | None) -> Verdict:
 
     Why: without `--peft` the whole model is trained at a learning rate meant for LoRA, or nothing
         that can be loaded as an adapter is saved.
-    Evidence: the names in the folder whose weights are judged. A merged model is no evidence, and
-        neither is a run that nothing shows to be a retriever's.
+    Evidence: the names in the folder whose weights are judged. Weights of a whole model are no
+        evidence (it was merged, or trained in full), and neither is a run that nothing shows to be
+        a retriever's.
     Fix: train with `--peft`, or point `--checkpoint` at the folder that holds the adapter.
     Source: the guide, checklist: "PEFT enabled".
     """
     names = layout.weights_folder.names
     found = "adapter_config.json" in names
     weights = sorted(filter(_WEIGHTS.fullmatch, names))
-    if not found and (layout.kind == "merged" or family is None or not weights):
+    whole = bool(weights) and not layout.weights_folder.has_any(_ADAPTER)
+    if not found and (layout.kind == "merged" or family is None or not weights or whole):
         raise no_adapter(layout, needed_for="telling whether LoRA was used")
     return Verdict(
         found,

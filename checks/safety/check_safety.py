@@ -4,11 +4,12 @@ from pathlib import Path
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.folder.remote_code import RemoteCode
+from colintern.artifacts.folder.walk import is_opened
 from colintern.artifacts.printable import listed, printable
 from colintern.diagnostics.pickle_safety import PickleRisk, safe_way
 from colintern.engine.evidence.safety import Integrity, too_many_files
 from colintern.engine.rule import rule
-from colintern.engine.verdict import ERROR, WARNING, Verdict
+from colintern.engine.verdict import ERROR, INFO, WARNING, Verdict
 
 
 @rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
@@ -99,17 +100,20 @@ def check_paths_stay_inside(integrity: Integrity) -> Verdict:
 
     Why: such a checkpoint is not complete by itself, and reading it reads other files of this
         machine, which may be secret. The audit does not follow such a path.
-    Evidence: every symbolic link below the folder; file names in the index of sharded weights.
+    Evidence: every symbolic link below the folder; file names in the index of sharded weights. A
+        link whose name no loader opens (wandb makes one to its own log) is a note.
     Fix: copy the files into the folder.
     Source: definition; CWE-59 and CWE-22.
     """
-    escapes = integrity.escaping
+    opened = tuple(escape for escape in integrity.escaping if is_opened(escape.path))
+    escapes = opened or integrity.escaping
     _demand_all_files(integrity, found=bool(escapes))
     return Verdict(
         not escapes,
         observed=_faults_text(escapes) if escapes else "every link and index stays inside",
         expected="paths inside the audited folder",
         where=escapes[0].path if escapes else None,
+        severity=ERROR if opened else INFO,
     )
 
 

@@ -1,6 +1,7 @@
 """Every file below a folder, without following links, and the links that lead out of it."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,14 @@ from colintern.artifacts.files import Enclosure, reason_of
 from colintern.artifacts.run.layout import KNOWN_NAMES
 
 _SKIPPED: Final = frozenset({".git", "__pycache__"})
+_OPENED: Final = re.compile(
+    r"checkpoint-\d+|\d+_\w+|adapters?|results|predictions|custom_generate"
+    r"|additional_chat_templates|.*\.(safetensors|bin|pt|pth|ckpt|pkl|pickle|npy|npz|gguf|onnx"
+    r"|msgpack|h5|json|jsonl|py|model|txt|jinja2?)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Names that some loader of models, or this audit, opens: folders of checkpoints, adapters, modules
+and results, and files of weights, settings, vocabularies and code."""
 DEEPEST: Final = 8
 """Nested folders; results of an evaluation lie four deep."""
 
@@ -53,6 +62,15 @@ def walk_folder(root: Path, enclosure: Enclosure) -> FolderWalk:
             else:
                 is_complete = False
     return FolderWalk(tuple(sorted(files)), tuple(escaping), tuple(faults), is_complete)
+
+
+def is_opened(path: Path) -> bool:
+    """Whether a loader opens what has this name: a log or a link to the data nothing does.
+
+    >>> is_opened(Path("model.safetensors")), is_opened(Path("wandb/run-1/logs/debug.log"))
+    (True, False)
+    """
+    return path.name in KNOWN_NAMES or _OPENED.fullmatch(path.name) is not None
 
 
 def _entries(folder: Path, faults: list[ArtifactError]) -> Iterator["os.DirEntry[str]"]:

@@ -142,6 +142,8 @@ class ModelConfig(Struct, frozen=True, kw_only=True):
 
 _OURS: Final = frozenset({"path", "numbers"})
 _NULLABLE: Final = ("text_config", "vision_config")
+_OF_SEVERAL_MODELS: Final = frozenset({"text_config", "vision_config"})
+"""A config with one of these describes models with sizes of their own: all that we know do."""
 
 
 def read_model_config(path: Path, enclosure: Enclosure | None) -> ModelConfig:
@@ -166,6 +168,10 @@ def as_model_config(path: Path, document: Mapping[str, Any]) -> ModelConfig:
     for key in _NULLABLE:
         if known.get(key) is None:
             known.pop(key, None)
+    if known.keys().isdisjoint(_OF_SEVERAL_MODELS):
+        # Of another kind of model, maybe: OpenELM has a list, a figure a layer, where others have
+        # a number, and SegFormer one a stage.
+        known = {key: value for key, value in known.items() if not _is_series(key, value)}
     if "text_config" not in known:
         # Before transformers 4.52 Qwen2-VL wrote the language model's sizes at the top level.
         known["text_config"] = {key: known[key] for key in _TEXT_KEYS & known.keys()}
@@ -174,3 +180,8 @@ def as_model_config(path: Path, document: Mapping[str, Any]) -> ModelConfig:
 
 
 _TEXT_KEYS: Final = frozenset(TextConfig.__struct_fields__)
+
+
+def _is_series(key: str, value: Any) -> bool:
+    """Whether a figure that is one number elsewhere is a list or a table here."""
+    return isinstance(value, list | dict) and key not in {"architectures", "auto_map"}

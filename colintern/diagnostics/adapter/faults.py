@@ -11,7 +11,9 @@ from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
 from colintern.families.catalogue import language_prefixes
 from colintern.families.module_name import place_of
 
-_SAME: Final = 1e-6
+_SCALE_BAND: Final = 0.1
+"""Distance from a scale of one that is none: with rsLoRA alpha is the root of the rank, rounded to
+a whole number (own choice: 6 / sqrt(32) is 1.06)."""
 
 _CLASSIFIER_HEADS: Final = frozenset({"classifier", "score"})
 """PEFT adds both to `modules_to_save` of a classifier; a model has one (sources M08)."""
@@ -139,7 +141,7 @@ def unscaled_modules(config: AdapterConfig, tensors: AdapterTensors) -> tuple[st
         scale = None if rank is None else scaling_of(config, name, rank)
         if scale is None:
             return None
-        if abs(scale - 1) > _SAME:
+        if abs(scale - 1) > _SCALE_BAND:
             found.append(name)
     return tuple(found)
 
