@@ -98,38 +98,30 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     advice={"whole-checklist"},
 )
 def check_loss_falls(
-    settled_loss: LossTrajectory,
-    contrastive: ContrastiveLoss | None,
-    loss_kind: LossKind | None,
-    training_log: TrainerState,
-    guide: Guide,
+    convergence: LossTrajectory | ContrastiveLoss, training_log: TrainerState, guide: Guide
 ) -> Verdict:
     """The loss hardly falls in the first epoch.
 
     Why: the guide's healthy run goes from 2.40 to 1.50 in the first epoch; 2.40 to 2.35 is its
         example of one that is too slow. Such a run ends untrained after as many GPU hours. Judged
         from a cold start only: a model that begins trained has nothing to fall. A slow first epoch
-        whose run falls by a third later is a warning. So is a loss of unknown kind that never falls
-        beyond its noise, because a warm start looks the same.
+        whose run falls by a third later is a warning. So is a loss of unknown kind, or of unknown
+        candidates, that never falls beyond its noise in twenty rows or more, because a warm start
+        looks the same; of such a loss that falls nothing is said.
     Evidence: `loss` and `epoch` in trainer_state.json; two standard errors are given in its favour.
     Fix: check that LoRA reaches the language layers, then the learning rate and the batch
         size, which CFG003 and CFG002 judge.
     Source: the guide, problematic training.
     """
-    if contrastive is None and loss_kind is not None and loss_kind.kind != "unknown":
-        raise NoEvidence(
-            sources.MANIFEST_OR_ARGUMENTS,
-            what="a contrastive loss with known candidates",
-            needed_for="spotting a cold start",
-        )
     least = guide.min_first_epoch_drop
-    slow = contrastive.slow(least) if contrastive else settled_loss.flat()
+    known = isinstance(convergence, ContrastiveLoss)
+    loss = convergence.loss if isinstance(convergence, ContrastiveLoss) else convergence
     return Verdict(
-        not slow,
-        observed=settled_loss.fall_text(first_epoch=contrastive is not None),
+        not convergence.slow(least),
+        observed=loss.fall_text(first_epoch=known),
         expected=f"a fall in epoch 1 by {least:.0%} and beyond the noise",
         where=training_log.path,
-        severity=ERROR if contrastive and not settled_loss.fell(LATE_FALL_RATIO) else WARNING,
+        severity=ERROR if known and not loss.fell(LATE_FALL_RATIO) else WARNING,
     )
 
 
@@ -232,8 +224,11 @@ def check_loss_does_not_diverge(
     Why: a run that gives back what it learned has left the region where its learning rate works;
         its last weights are worse than earlier ones. Judged on smoothed bins: the end stands above
         the lowest bin by a third of the fall, a fifth of the start and four standard errors, and
-        the last third does not fall again. Or no row ever returns to the first value while
-        gradients grew tenfold.
+        the last third does not fall again; or it stands that far above the start. Or no row ever
+        returns to twice the first rows and the end is three times as high; or the last tenth rises
+        to 2.5 times the fifth before it; or no row returns to the first value while gradients grew
+        tenfold. Of fewer than twenty rows (five at least) the end must stand above the lowest by
+        half of the start and six standard errors.
     Evidence: `loss` and `grad_norm` in trainer_state.json.
     Fix: lower the learning rate, warm up longer, set `max_grad_norm=1.0`, and take the
         checkpoint before the rise.
@@ -242,8 +237,7 @@ def check_loss_does_not_diverge(
     growth = gradient_norm.growth if gradient_norm else None
     return Verdict(
         not loss.diverged(growth),
-        observed=f"loss from {loss.start:.3g} (first row {loss.first:.3g}) to a lowest "
-        f"{loss.minimum:.3g} to {loss.end:.3g} at the end",
+        observed=loss.course_text(),
         expected=f"an end at most {loss.rise_limit:.3g} above the lowest",
         where=training_log.path,
     )

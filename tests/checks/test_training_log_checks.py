@@ -319,8 +319,8 @@ def test_step_out_of_order_is_named(tmp_path, name):
 
 
 def test_too_few_rows_say_how_many(tmp_path):
-    log = state(tmp_path, steps=50, logging_steps=10, warmup=5)
-    with pytest.raises(NoEvidence, match=r"at least 20 loss rows in .*\(found 5\)"):
+    log = state(tmp_path, steps=40, logging_steps=10, warmup=5)
+    with pytest.raises(NoEvidence, match=r"at least 5 loss rows in .*\(found 4\)"):
         log_evidence.loss(log)
 
 

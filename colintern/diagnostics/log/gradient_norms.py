@@ -17,6 +17,9 @@ _ROWS_ABOUT: Final = 10
 _BLOCK_ROWS: Final = 50
 """Rows of a block, for a first look."""
 
+MIN_SPIKE_ROWS: Final = 10
+"""Rows of the loss that a spike can stand out from."""
+
 _DEAD_ROWS: Final = 3
 """Rows without a gradient that are no accident (sources F10)."""
 
@@ -148,7 +151,7 @@ def loss_spikes(training: LogTable, *, spike: float, examples: float) -> tuple[i
     """
     rows = np.flatnonzero(np.isfinite(training.loss))
     values = training.loss[rows]
-    if len(values) < _BLOCK_ROWS // 5:
+    if len(values) < MIN_SPIKE_ROWS:
         return ()
     factor = max(spike, 1 + _SCATTER * MAX_SAMPLE_CV / math.sqrt(max(examples, 1.0)))
     early = max(_FELT_ROWS, len(values) // 20)

@@ -10,8 +10,11 @@ from colintern.artifacts.logs.log_table import LogTable
 from colintern.diagnostics.log.noise import (
     MIN_BAND_RATIO,
     Floats,
+    binned,
+    cautious_noise,
     finite_part,
     mann_kendall,
+    median,
     noise_band,
     smoothed,
     step_noise,
@@ -24,8 +27,25 @@ LATE_FALL_RATIO: Final = 1 / 3
 TELLING_FALL_RATIO: Final = 0.1
 """A fall by this share of the start shows that gradients arrived, whatever norm was logged."""
 
-MIN_ROWS: Final = 20
-"""Training rows that a trajectory needs: below, five bins of four rows cannot be had."""
+MIN_ROWS: Final = 5
+"""Training rows that a trajectory needs: below, its end is as many rows as its start."""
+
+WHOLE_ROWS: Final = 20
+"""Rows from which bins of four rows can be had; a shorter log is judged with wider margins."""
+
+_SHORT_BINS: Final = 5
+"""Bins of a shorter log: the first and the last row alone would each be a verdict."""
+
+_SHORT_END: Final = 3
+"""Rows that its end averages at least."""
+
+SHORT_START_RATIO: Final = 0.5
+"""Least rise of a shorter log, as a share of its start: warm starts of 12 rows wander from .17 to
+.23 within their noise (labelled public log)."""
+
+SHORT_ERRORS: Final = 6
+"""The same in standard errors: a noise that is itself told from few rows may be half of the true
+one (95 % point of Student's t with three degrees of freedom over that of the normal: 1.6)."""
 
 MIN_EPOCH_ROWS: Final = 10
 """Rows of the first epoch that its own noise can be told from."""
@@ -49,6 +69,22 @@ has diverged (guide: normal is 1-3; sources F10: 10 x is a spike)."""
 
 _SIGNIFICANT: Final = 0.01
 """Probability below which a trend is one."""
+
+_BLOWN_UP: Final = 2.0
+"""A loss no row of which comes back to this many times its first rows has blown up ..."""
+
+_BLOWN_UP_END: Final = 3.0
+"""... where it also ends this many times above them (public runs: 6 to 57 times)."""
+
+_BLOWN_UP_NOISE: Final = 6
+"""... and by this many standard deviations of a row."""
+
+_LATE_RISE: Final = 2.5
+"""The last tenth over the fifth before it, from which a late rise is one: half of the threefold
+rise is beyond any labelled healthy run, whose worst doubles over a quarter of the run."""
+
+_LATE_RISE_OF_START: Final = 0.03
+"""Least late rise as a share of the start: of a loss near 0 nothing is lost by tripling it."""
 
 
 class FirstEpoch(Struct, frozen=True):
@@ -101,6 +137,12 @@ class LossTrajectory(Struct, frozen=True):
     """The last third of the run still falls, beyond noise."""
     never_returned: bool
     """Every later row stands above the first by more than the band."""
+    first_rows: float
+    """Lowest of the first rows: a hundredth of them, one at least and ten at most."""
+    blown_up: bool
+    """The loss leaves its first rows upward, many times over, and no row comes back to them."""
+    late_rise: float
+    """The last tenth over the fifth of the rows before it; 1 where nothing rises."""
     trend: float
     """Theil-Sen slope over the whole run: negative when the loss falls."""
 
@@ -110,6 +152,11 @@ class LossTrajectory(Struct, frozen=True):
         return max(0.0, self.start - self.minimum)
 
     @property
+    def is_short(self) -> bool:
+        """Whether its few rows leave its noise uncertain."""
+        return self.num_rows < WHOLE_ROWS
+
+    @property
     def rise(self) -> float:
         """How far the end stands above the lowest bin."""
         return self.end - self.minimum
@@ -117,20 +164,35 @@ class LossTrajectory(Struct, frozen=True):
     @property
     def rise_limit(self) -> float:
         """The rise beyond which the loss has diverged."""
+        of_start = SHORT_START_RATIO if self.is_short else DIVERGED_START_RATIO
+        errors = SHORT_ERRORS if self.is_short else DIVERGED_ERRORS
         return max(
             DIVERGED_FALL_RATIO * self.fall,
-            DIVERGED_START_RATIO * abs(self.start),
-            DIVERGED_ERRORS * self.bin_error,
+            of_start * abs(self.start),
+            errors * self.bin_error,
             self.band,
         )
+
+    @property
+    def ends_above_start(self) -> bool:
+        """Whether the end stands above the start by as much as a divergence must rise."""
+        return self.end - self.start > self.rise_limit
 
     def fell(self, ratio: float = 0.0) -> bool:
         """Whether the run as a whole fell by `ratio` of its start and beyond its noise."""
         return self.start - self.end > max(2 * self.bin_error, ratio * abs(self.start), 0.0)
 
+    def may_have_fallen(self, ratio: float) -> bool:
+        """Whether a fall by `ratio` of the start is within two standard errors of what is seen."""
+        return self.start - self.end + 2 * self.bin_error >= ratio * abs(self.start)
+
     def flat(self) -> bool:
         """Whether the run as a whole does not fall beyond its noise, or by less than 1 %."""
         return not self.fell(MIN_BAND_RATIO)
+
+    def slow(self, _ratio: float) -> bool:
+        """Whether nothing was learned, of a loss whose chance level is unknown."""
+        return self.flat()
 
     def fall_text(self, *, first_epoch: bool) -> str:
         """Tell the fall of the run, and of its first epoch where that is judged."""
@@ -149,7 +211,19 @@ class LossTrajectory(Struct, frozen=True):
         """
         if self.rise > self.rise_limit and not self.falling_at_the_end:
             return True
+        if self.blown_up or self.ends_above_start or self.late_rise >= _LATE_RISE:
+            return True
         return self.never_returned and (gradient_growth or 0) >= GRADIENT_GROWTH
+
+    def course_text(self) -> str:
+        """Tell the course of the run: where it begins, its lowest and its end."""
+        end = f"{self.end:.3g} at the end"
+        if self.late_rise >= _LATE_RISE:
+            end = f"{self.final:.3g} at the end ({self.late_rise:.1f}x within the last tenth)"
+        if self.blown_up:
+            return f"loss from {self.first_rows:.3g} in the first rows, never back there, to {end}"
+        first = f"loss from {self.start:.3g} (first row {self.first:.3g})"
+        return f"{first} to a lowest {self.minimum:.3g} to {end}"
 
     def ends_at(self, level: float, ratio: float) -> bool:
         """Whether the last fifth lies within `ratio` of `level`."""
@@ -165,30 +239,74 @@ def chance_level(candidates: int) -> float:
     return math.log(candidates)
 
 
-def loss_trajectory(training: LogTable) -> LossTrajectory | None:
-    """Measure the training loss, or return None when fewer than `MIN_ROWS` rows are finite."""
+def loss_trajectory(training: LogTable, *, least: int = MIN_ROWS) -> LossTrajectory | None:
+    """Measure the training loss, or return None when fewer than `least` rows are finite."""
     values = finite_part(training.loss)
-    if len(values) < MIN_ROWS:
+    count = len(values)
+    if count < max(least, MIN_ROWS):
         return None
-    bins = smoothed(values)
-    noise, band = step_noise(values), noise_band(values)
-    last_third = smoothed(values[-(len(values) // 3) :])
+    short = count < WHOLE_ROWS
+    bins = binned(values, _SHORT_BINS) if short else smoothed(values)
+    noise = cautious_noise(values) if short else step_noise(values)
+    band = noise_band(values, noise)
+    last_third = values[-(count // 3) :]
+    end = values[-max(_SHORT_END if short else 1, count // 5) :]
+    final = values[-max(_SHORT_END if short else MIN_FINAL_ROWS, count // 10) :]
+    falls = (values, bins) if short else (last_third, smoothed(last_third))
+    first_rows = float(values[: max(1, min(10, count // 100))].min())
     return LossTrajectory(
-        num_rows=len(values),
+        num_rows=count,
         first=float(values[0]),
         start=float(bins[0]),
         minimum=float(bins.min()),
-        end=float(values[-(len(values) // 5) :].mean()),
-        final=float(values[-max(MIN_FINAL_ROWS, len(values) // 10) :].mean()),
+        end=float(end.mean()),
+        final=float(final.mean()),
         noise=noise,
         band=band,
-        bin_error=noise / math.sqrt(len(values) / len(bins)),
+        bin_error=noise / math.sqrt(count / len(bins)),
         bins=bins,
         first_epoch=_first_epoch(training),
-        falling_at_the_end=_falls(values[-(len(values) // 3) :], last_third, band),
+        falling_at_the_end=_falls(*falls, band),
         never_returned=bool(values[1:].min() > values[0] + band),
+        first_rows=first_rows,
+        blown_up=_blew_up(training, values, first_rows),
+        late_rise=1.0 if short else _late_rise(values, float(bins[0]), noise),
         trend=theil_sen(bins),
     )
+
+
+def _blew_up(training: LogTable, values: Floats, first: float) -> bool:
+    """Whether the loss leaves its first rows upward and no later row comes near them again.
+
+    A first row of `logging_first_step` is that of a single step, which scatters more than the
+    others: the noise is that of the later half, so it has none of the climb in it.
+    """
+    climb = max(1, min(20, len(values) // 10))
+    later = values[climb + 1 :]
+    half = values[len(values) // 2 :]
+    if first <= 0 or len(later) < _SHORT_END or _first_row_is_of_fewer_steps(training):
+        return False
+    end = median(values[-max(_SHORT_END, len(values) // 5) :])
+    noise = cautious_noise(half)
+    far = end - first > _BLOWN_UP_NOISE * noise
+    return bool(later.min() > _BLOWN_UP * first and end > _BLOWN_UP_END * first and far)
+
+
+def _first_row_is_of_fewer_steps(training: LogTable) -> bool:
+    if len(training) < 3 or not training.steps_known():  # noqa: PLR2004 - two distances
+        return False
+    return bool(training.step[0] * 2 <= median(np.diff(training.step).astype(np.float64)))
+
+
+def _late_rise(values: Floats, start: float, noise: float) -> float:
+    """Return how many times the last tenth stands above the fifth before it; 1 within noise."""
+    tenth = max(MIN_FINAL_ROWS, len(values) // 10)
+    late, before = values[-tenth:], values[-3 * tenth : -tenth]
+    low, high = float(before.mean()), float(late.mean())
+    spread = float(np.sqrt(late.var(ddof=1) / len(late) + before.var(ddof=1) / len(before)))
+    error = max(spread, noise / math.sqrt(tenth))
+    least = max(DIVERGED_ERRORS * error, _LATE_RISE_OF_START * abs(start))
+    return high / low if low > 0 and high - low > least else 1.0
 
 
 def _falls(rows: Floats, bins: Floats, band: float) -> bool:

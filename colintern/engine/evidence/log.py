@@ -17,6 +17,7 @@ from colintern.diagnostics.log.contrastive_loss import (
 from colintern.diagnostics.log.evaluation_loss import MIN_EVALUATIONS, EvaluationLoss
 from colintern.diagnostics.log.evaluation_loss import evaluation_loss as measured_evaluations
 from colintern.diagnostics.log.gradient_norms import (
+    MIN_SPIKE_ROWS,
     GradientNorms,
     Instability,
     gradient_norms,
@@ -35,6 +36,7 @@ from colintern.diagnostics.log.loss_oscillation import (
 )
 from colintern.diagnostics.log.loss_trajectory import (
     MIN_ROWS,
+    WHOLE_ROWS,
     LossTrajectory,
     chance_level,
     loss_trajectory,
@@ -101,7 +103,7 @@ def chance(
     """Where the loss would be without knowledge, and whether it is there."""
     _refuse_rewards(training_log)
     _refuse_early(training_log)
-    if loss_kind is not None and loss_kind.kind == "contrastive":
+    if loss_kind is not None and loss_kind.kind == "contrastive" and loss_kind.candidates:
         known: ContrastiveLoss = resolver.get("contrastive")
         return contrastive_chance(known.loss, known.candidates, ratio=guide.chance_ratio)
     pinned = pinned_chance(training_log.training, loss_kind, training_log.train_batch_size)
@@ -110,6 +112,30 @@ def chance(
             sources.MANIFEST, what="the kind of loss and its candidates", needed_for=_CHANCE
         )
     return pinned
+
+
+@evidence
+def convergence(
+    settled_loss: LossTrajectory, contrastive: ContrastiveLoss | None
+) -> LossTrajectory | ContrastiveLoss:
+    """The loss in shares of chance; without that, a loss that does not fall is all that tells."""
+    if contrastive is not None:
+        return contrastive
+    if settled_loss.is_short:
+        raise NoEvidence(
+            sources.LOG,
+            what=f"at least {WHOLE_ROWS} loss rows",
+            detail=f"found {settled_loss.num_rows}",
+            needed_for="the convergence of a loss whose chance level nobody recorded",
+            hint=sources.LOG_MORE,
+        )
+    if not settled_loss.flat():
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="a contrastive loss with known candidates",
+            needed_for="spotting a cold start",
+        )
+    return settled_loss
 
 
 @evidence
@@ -247,8 +273,8 @@ def instability(
 ) -> Instability:
     """Spikes of the gradient or of the loss."""
     _refuse_rewards(training_log)
-    if len(training_log.training) < MIN_ROWS:
-        raise too_few_rows(training_log, MIN_ROWS, "spikes")
+    if len(training_log.training) < MIN_SPIKE_ROWS:
+        raise too_few_rows(training_log, MIN_SPIKE_ROWS, "spikes")
     spike = guide.max_grad_norm_spike
     examples = examples_a_row(training_log.training, _least_batch(training_log, batch))
     spikes = loss_spikes(training_log.training, spike=spike, examples=examples)
