@@ -8,6 +8,7 @@ from colintern.diagnostics.log.loss_trajectory import LATE_FALL_RATIO, LossTraje
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.training_progress import TrainingProgress
 from colintern.engine.evidence import sources
+from colintern.engine.evidence.log import no_supervised_loss
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.loss_kind import LossKind
@@ -253,28 +254,35 @@ def check_loss_does_not_diverge(
 def check_loss_is_not_zero(
     loss_validity: LossValidity, loss_kind: LossKind | None, training_log: TrainerState
 ) -> Verdict:
-    """A contrastive loss is exactly zero.
+    """A loss is exactly zero, or a cross-entropy is negative.
 
     Why: with one page a batch there is nothing to tell it from, so the loss is 0 and trains
         nothing. A temperature of 0.02 on scores that are not normalised saturates the softmax
-        with the same result. In reinforcement learning a zero loss is normal.
-    Evidence: `loss` and `eval_loss` in trainer_state.json, below 1e-7 in five training rows or two
-        evaluations.
+        with the same result. A supervised loss of any kind that falls from well above zero to
+        exactly 0 at once, and stays, has overflowed in a kernel or lost its labels. No
+        cross-entropy is below zero. In reinforcement learning a zero loss is normal.
+    Evidence: `loss` and `eval_loss` in trainer_state.json: below 1e-7 in five training rows or two
+        evaluations of a contrastive loss; in the last five rows or more, after a median above 0.01,
+        of any other; below -0.01 in a twentieth of the rows of a known cross-entropy.
     Fix: `per_device_train_batch_size` and `per_device_eval_batch_size` of 2 or more, drop the last
         incomplete batch, and check temperature and normalisation.
-    Source: sources E01, A06.
+    Source: sources E01, A06; LLaMA-Factory#8004 (0.35, then 0.0 to the end).
     """
-    if training_log.is_reinforcement or loss_kind is None or loss_kind.kind != "contrastive":
+    if training_log.is_reinforcement:
+        raise no_supervised_loss()
+    found, kind = loss_validity, loss_kind.kind if loss_kind is not None else "unknown"
+    wrong = found.zero_from is not None
+    if kind in {"contrastive", "pairwise"}:
+        wrong = wrong or found.negative or (kind == "contrastive" and found.always_zero)
+    elif not wrong:
         raise NoEvidence(
             sources.MANIFEST_OR_CARD,
             what="an in-batch contrastive loss",
             needed_for="ruling out a legitimate zero",
         )
-    found = loss_validity
     return Verdict(
-        not found.always_zero,
-        observed=f"zero in {found.zero_training} of {found.num_training} training rows and "
-        f"{found.zero_evaluations} of {found.num_evaluations} evaluations",
+        not wrong,
+        observed=found.zero_text(),
         expected="a loss above zero",
         where=training_log.path,
     )

@@ -6,7 +6,7 @@ from support.log_judging import fired, judge_log, recorded
 
 from colintern.artifacts.logs.trainer_state import read_trainer_state
 from colintern.artifacts.run.layout import read_run_layout
-from colintern.diagnostics.log.evaluation_loss import evaluation_loss
+from colintern.diagnostics.log.evaluation_course import evaluation_course
 from colintern.diagnostics.log.training_progress import (
     interruption,
     kept_checkpoints,
@@ -89,7 +89,7 @@ def test_healthy_variant_is_not_accused(tmp_path, name):
 def test_healthy_log_gets_every_verdict_it_can(tmp_path):
     found = judged(tmp_path)
     # The layout of this test has no weights, so nothing tells which checkpoint was kept.
-    assert set(found) == {f"LOG{number:03}" for number in range(1, 18)} - {"LOG015"}
+    assert set(found) == {*(f"LOG{number:03}" for number in range(1, 18)), "LOG020"} - {"LOG015"}
 
 
 def test_reinforcement_log_is_not_judged(tmp_path):
@@ -299,7 +299,7 @@ def test_kept_checkpoints_include_the_tracked_best(tmp_path):
 
 
 def test_other_metric_does_not_choose_by_loss(tmp_path):
-    evaluations = evaluation_loss(state(tmp_path))
+    evaluations = evaluation_course(state(tmp_path))
     assert evaluations.is_other_metric(0.91)
     assert not evaluations.is_other_metric(evaluations.best)
     assert not evaluations.is_other_metric(None)

@@ -27,6 +27,10 @@ LATE_FALL_RATIO: Final = 1 / 3
 TELLING_FALL_RATIO: Final = 0.1
 """A fall by this share of the start shows that gradients arrived, whatever norm was logged."""
 
+LEARNED_RATIO: Final = 0.02
+"""A run that ends below this share of its start has nothing left to learn: its gradients may be
+next to zero."""
+
 MIN_ROWS: Final = 5
 """Training rows that a trajectory needs: below, its end is as many rows as its start."""
 
