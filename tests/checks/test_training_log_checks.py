@@ -194,7 +194,7 @@ SCHEDULES = {
     "a warm-up of at most 10 steps": {"warmup": 1},
     "no decay": {"learning_rate": lambda at, value: 7e-5 if at > 0.17 else value},
     "never reached": {"peak": 3e-5},
-    "leaps up": {"learning_rate": after(0.5, lambda value: value * 8)},
+    "leaps x7.65 at step 300": {"learning_rate": after(0.5, lambda value: value * 8)},
     "is 0 for the last": {"learning_rate": after(0.7, lambda _: 0.0)},
 }
 

@@ -320,6 +320,9 @@ def _falls(rows: Floats, bins: Floats, band: float) -> bool:
 
 def _first_epoch(training: LogTable) -> FirstEpoch | None:
     within = np.isfinite(training.loss) & (training.epoch <= 1)
+    # The row of `logging_first_step` is a single batch: a tenth of the epoch may be no more.
+    if len(within) and _first_row_is_of_fewer_steps(training):
+        within[0] = False
     values = finite_part(training.loss[within])
     if len(values) < MIN_EPOCH_ROWS:
         return None

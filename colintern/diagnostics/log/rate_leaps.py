@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from colintern.artifacts.logs.log_table import Integers
 from colintern.diagnostics.log.noise import Floats
@@ -15,17 +16,23 @@ _OF_SLOPE: Final = 2.0
 """A leap lies further from the change of the rows about it than this many times the smaller of
 them: the first rows of an inverse square root differ by less."""
 
-_RESTART_LOW: Final = 0.05
-"""A cosine restarts from below this share of its peak ..."""
+_RESTART_LOW: Final = 0.1
+"""A cycle restarts from below this share of its peak: a log may miss its lowest rate ..."""
 
 _RESTART_HIGH: Final = 0.1
-"""... and comes back to within this share of it."""
+"""... and comes back to within this share of it ..."""
+
+_RESTART_ROWS: Final = 3
+"""... in this many rows: a cycle may begin with a warm-up of its own."""
 
 _REGULAR: Final = 0.1
 """Share by which the distances of restarts that are sampled coarsely may differ."""
 
 _STILL: Final = 1e-6
 """Change of a rate that stands still, as a share of the peak."""
+
+_DEAD: Final = 1e-3
+"""A rate below this share of the peak trains nothing."""
 
 _WARMED_UP: Final = 0.8
 """Share of the peak that a second warm-up leads back to."""
@@ -90,27 +97,29 @@ def rate_leaps(
     climbing = np.array([top[row - 1] < (1 - LEAST_LEAP) * peak for row in places], dtype=bool)
     fallen = np.array([rates[row - 1] < top[row - 1] for row in places], dtype=bool)
     up = rates[places] > rates[places - 1]
-    places = places[~(climbing & ~fallen & up)]
+    # A rate that dies is told by how long it was dead.
+    dead = np.array([rates[row:].max() <= _DEAD * peak for row in places], dtype=bool)
+    places = places[~(climbing & ~fallen & up) & ~dead]
     places = _without_restarts(rates, steps, places, named=restarts)
     return tuple(_leap(rates, steps, row, peak) for row in places[:MOST_LEAPS].tolist())
 
 
-def _is_stair(before: Floats, after: Floats, here: Floats) -> "np.ndarray":
+def _is_stair(before: Floats, after: Floats, here: Floats) -> NDArray[np.bool_]:
     still = (np.abs(before) < _STILL) & (np.abs(after) < _STILL)
-    return still & (here < 0)
+    return np.asarray(still & (here < 0), dtype=np.bool_)
 
 
 def _without_restarts(
-    rates: Floats, steps: Integers, places: "np.ndarray", *, named: bool
-) -> "np.ndarray":
+    rates: Floats, steps: Integers, places: NDArray[np.int64], *, named: bool
+) -> NDArray[np.int64]:
     if not len(places):
         return places
     top = np.maximum.accumulate(rates)[places - 1]
     low, high = rates[places - 1], rates[places]
-    back = np.abs(high - top) < _RESTART_HIGH * top
-    up = high > low
-    restart = up & back & ((low < _RESTART_LOW * top) | named)
-    coarse = up & back
+    soon = np.array([rates[row : row + _RESTART_ROWS].max() for row in places])
+    up, least = high > low, (1 - _RESTART_HIGH) * top
+    restart = up & (soon >= least) & ((low < _RESTART_LOW * top) | named)
+    coarse = up & (high >= least)
     if coarse.sum() > 1:
         distances = np.diff(np.concatenate(([steps[0]], steps[places[coarse]])))
         usual = float(np.median(distances[1:])) if len(distances) > 2 else float(distances[-1])  # noqa: PLR2004 - the first begins with the warm-up
