@@ -291,9 +291,19 @@ def _blew_up(training: LogTable, values: Floats, first: float) -> bool:
     if first <= 0 or len(later) < _SHORT_END or _first_row_is_of_fewer_steps(training):
         return False
     end = median(values[-max(_SHORT_END, len(values) // 5) :])
-    noise = cautious_noise(half)
+    noise = _about_a_line(half)
     far = end - first > _BLOWN_UP_NOISE * noise
     return bool(later.min() > _BLOWN_UP * first and end > _BLOWN_UP_END * first and far)
+
+
+def _about_a_line(values: Floats) -> float:
+    """Return the scatter about a straight line: a blown-up loss may well come down again."""
+    if len(values) < 4:  # noqa: PLR2004 - a line takes two of them
+        return cautious_noise(values)
+    place = np.arange(len(values)) - (len(values) - 1) / 2
+    slope = float((place * values).sum() / (place * place).sum())
+    residual = values - values.mean() - slope * place
+    return float(np.sqrt((residual * residual).sum() / (len(values) - 2)))
 
 
 def _first_row_is_of_fewer_steps(training: LogTable) -> bool:

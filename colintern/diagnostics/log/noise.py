@@ -70,12 +70,12 @@ def step_noise(values: Floats) -> float:
 def cautious_noise(values: Floats) -> float:
     """Return the same from the mean difference, where few rows make a median of them a gamble.
 
-    A jump counts as noise here: what stands out all the same does so beyond doubt. The factor is
-    that of an estimate from so few differences (two standard errors of it, 0.9 / sqrt(n)).
+    The largest difference is left out: one jump is what the noise is to be compared with. The
+    factor is that of an estimate from so few differences (two standard errors, 0.9 / sqrt(n) each).
     """
     if len(values) < 3:  # noqa: PLR2004 - as above
         return 0.0
-    difference = np.abs(np.diff(values))
+    difference = np.sort(np.abs(np.diff(values)))[:-1]
     spread = _NORMAL_MEAN_DEVIATION * float(np.mean(difference)) / math.sqrt(2)
     return spread * (1 + 1.8 / math.sqrt(len(difference)))
 

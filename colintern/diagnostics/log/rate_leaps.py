@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from colintern.artifacts.logs.log_table import Integers
 from colintern.diagnostics.log.noise import Floats
 
-LEAST_LEAP: Final = 0.05
-"""Share of the peak that a leap is at least: a log may hold the rate with two digits."""
+LEAST_LEAP: Final = 0.06
+"""Share of the rate that a leap is at least: a log may hold it with two digits."""
 
 _OF_SLOPE: Final = 2.0
 """A leap lies further from the change of the rows about it than this many times the smaller of
@@ -30,6 +30,9 @@ _REGULAR: Final = 0.1
 
 _STILL: Final = 1e-6
 """Change of a rate that stands still, as a share of the peak."""
+
+_STOOD_ROWS: Final = 5
+"""Equal rates in a row that are no step of a rounded warm-up."""
 
 _DEAD: Final = 1e-3
 """A rate below this share of the peak trains nothing."""
@@ -86,7 +89,7 @@ def rate_leaps(
     # The change from row 2 on, beside the slopes of the pairs of rows before and after it.
     before, after, between = slope[:-2], slope[2:], gaps[1:-1]
     low, high = np.minimum(before, after) * between, np.maximum(before, after) * between
-    margin = LEAST_LEAP + _OF_SLOPE * np.minimum(np.abs(low), np.abs(high))
+    margin = LEAST_LEAP * rates[1:-2] / peak + _OF_SLOPE * np.minimum(np.abs(low), np.abs(high))
     here = change[1:-1]
     with np.errstate(invalid="ignore"):
         outside = (here < low - margin) | (here > high + margin)
@@ -95,13 +98,19 @@ def rate_leaps(
     # Until the rate has reached its peak, or fallen, it is warming up.
     top = np.maximum.accumulate(rates)
     climbing = np.array([top[row - 1] < (1 - LEAST_LEAP) * peak for row in places], dtype=bool)
-    fallen = np.array([rates[row - 1] < top[row - 1] for row in places], dtype=bool)
+    fallen = np.array([rates[row - 1] < top[row - 1] or _stood(rates, row) for row in places])
     up = rates[places] > rates[places - 1]
     # A rate that dies is told by how long it was dead.
     dead = np.array([rates[row:].max() <= _DEAD * peak for row in places], dtype=bool)
-    places = places[~(climbing & ~fallen & up) & ~dead]
+    places = places[~(climbing & ~fallen.astype(bool) & up) & ~dead]
     places = _without_restarts(rates, steps, places, named=restarts)
     return tuple(_leap(rates, steps, row, peak) for row in places[:MOST_LEAPS].tolist())
+
+
+def _stood(rates: Floats, row: int) -> bool:
+    """Whether the rate stood still before `row`, as no warm-up does."""
+    before = rates[max(0, row - _STOOD_ROWS) : row]
+    return len(before) == _STOOD_ROWS and bool(np.ptp(before) <= _STILL * before.max() > 0)
 
 
 def _is_stair(before: Floats, after: Floats, here: Floats) -> NDArray[np.bool_]:
