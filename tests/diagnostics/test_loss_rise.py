@@ -50,6 +50,7 @@ def test_row_of_the_first_step_alone_is_no_start():
     losses[0] = 0.4
     steps = np.concatenate(([1], np.arange(1, 40) * 20))
     assert not diverged(losses, step=steps)
+    assert loss_trajectory(table([0.4, 0.4, *(losses[2:] * 5)], step=steps)).blown_up
     assert diverged(losses + np.arange(40) * 0.2, step=steps)
 
 

@@ -7,6 +7,14 @@ import numpy as np
 from msgspec import Struct
 
 from colintern.artifacts.logs.log_table import LogTable
+from colintern.diagnostics.log.loss_rise import (
+    DIVERGED_ERRORS,
+    MIN_FINAL_ROWS,
+    SHORT_END,
+    blew_up,
+    first_row_is_of_fewer_steps,
+    late_rise,
+)
 from colintern.diagnostics.log.noise import (
     MIN_BAND_RATIO,
     Floats,
@@ -14,7 +22,6 @@ from colintern.diagnostics.log.noise import (
     cautious_noise,
     finite_part,
     mann_kendall,
-    median,
     noise_band,
     smoothed,
     step_noise,
@@ -40,9 +47,6 @@ WHOLE_ROWS: Final = 20
 _SHORT_BINS: Final = 5
 """Bins of a shorter log: the first and the last row alone would each be a verdict."""
 
-_SHORT_END: Final = 3
-"""Rows that its end averages at least."""
-
 SHORT_START_RATIO: Final = 0.5
 """Least rise of a shorter log, as a share of its start: warm starts of 12 rows wander from .17 to
 .23 within their noise (labelled public log)."""
@@ -54,18 +58,12 @@ one (95 % point of Student's t with three degrees of freedom over that of the no
 MIN_EPOCH_ROWS: Final = 10
 """Rows of the first epoch that its own noise can be told from."""
 
-MIN_FINAL_ROWS: Final = 4
-"""Rows that the final loss averages at least."""
-
 DIVERGED_FALL_RATIO: Final = 1 / 3
 """A loss that gives back a third of its fall has diverged (own choice: twice what the worst healthy
 run of sources M05 gives back)."""
 
 DIVERGED_START_RATIO: Final = 0.2
 """Least rise, as a share of the start: warm starts with a change of data rise by up to 17 %."""
-
-DIVERGED_ERRORS: Final = 4
-"""Least rise in standard errors of a bin."""
 
 GRADIENT_GROWTH: Final = 10
 """With gradients this many times those of the start, a loss that never returns to its first value
@@ -74,21 +72,9 @@ has diverged (guide: normal is 1-3; sources F10: 10 x is a spike)."""
 _SIGNIFICANT: Final = 0.01
 """Probability below which a trend is one."""
 
-_BLOWN_UP: Final = 2.0
-"""A loss no row of which comes back to this many times its first rows has blown up ..."""
-
-_BLOWN_UP_END: Final = 3.0
-"""... where it also ends this many times above them (public runs: 6 to 57 times)."""
-
-_BLOWN_UP_NOISE: Final = 6
-"""... and by this many standard deviations of a row."""
-
 _LATE_RISE: Final = 2.5
 """The last tenth over the fifth before it, from which a late rise is one: half of the threefold
 rise is beyond any labelled healthy run, whose worst doubles over a quarter of the run."""
-
-_LATE_RISE_OF_START: Final = 0.03
-"""Least late rise as a share of the start: of a loss near 0 nothing is lost by tripling it."""
 
 
 class FirstEpoch(Struct, frozen=True):
@@ -254,10 +240,11 @@ def loss_trajectory(training: LogTable, *, least: int = MIN_ROWS) -> LossTraject
     noise = cautious_noise(values) if short else step_noise(values)
     band = noise_band(values, noise)
     last_third = values[-(count // 3) :]
-    end = values[-max(_SHORT_END if short else 1, count // 5) :]
-    final = values[-max(_SHORT_END if short else MIN_FINAL_ROWS, count // 10) :]
+    end = values[-max(SHORT_END if short else 1, count // 5) :]
+    final = values[-max(SHORT_END if short else MIN_FINAL_ROWS, count // 10) :]
     falls = (values, bins) if short else (last_third, smoothed(last_third))
-    first_rows = float(values[: max(1, min(10, count // 100))].min())
+    begun = values[1:] if first_row_is_of_fewer_steps(training) else values
+    first_rows = float(begun[: max(1, min(10, count // 100))].min())
     return LossTrajectory(
         num_rows=count,
         first=float(values[0]),
@@ -273,54 +260,10 @@ def loss_trajectory(training: LogTable, *, least: int = MIN_ROWS) -> LossTraject
         falling_at_the_end=_falls(*falls, band),
         never_returned=bool(values[1:].min() > values[0] + band),
         first_rows=first_rows,
-        blown_up=_blew_up(training, values, first_rows),
-        late_rise=1.0 if short else _late_rise(values, float(bins[0]), noise),
+        blown_up=blew_up(begun, first_rows),
+        late_rise=1.0 if short else late_rise(values, float(bins[0]), noise),
         trend=theil_sen(bins),
     )
-
-
-def _blew_up(training: LogTable, values: Floats, first: float) -> bool:
-    """Whether the loss leaves its first rows upward and no later row comes near them again.
-
-    A first row of `logging_first_step` is that of a single step, which scatters more than the
-    others: the noise is that of the later half, so it has none of the climb in it.
-    """
-    climb = max(1, min(20, len(values) // 10))
-    later = values[climb + 1 :]
-    half = values[len(values) // 2 :]
-    if first <= 0 or len(later) < _SHORT_END or _first_row_is_of_fewer_steps(training):
-        return False
-    end = median(values[-max(_SHORT_END, len(values) // 5) :])
-    noise = _about_a_line(half)
-    far = end - first > _BLOWN_UP_NOISE * noise
-    return bool(later.min() > _BLOWN_UP * first and end > _BLOWN_UP_END * first and far)
-
-
-def _about_a_line(values: Floats) -> float:
-    """Return the scatter about a straight line: a blown-up loss may well come down again."""
-    if len(values) < 4:  # noqa: PLR2004 - a line takes two of them
-        return cautious_noise(values)
-    place = np.arange(len(values)) - (len(values) - 1) / 2
-    slope = float((place * values).sum() / (place * place).sum())
-    residual = values - values.mean() - slope * place
-    return float(np.sqrt((residual * residual).sum() / (len(values) - 2)))
-
-
-def _first_row_is_of_fewer_steps(training: LogTable) -> bool:
-    if len(training) < 3 or not training.steps_known():  # noqa: PLR2004 - two distances
-        return False
-    return bool(training.step[0] * 2 <= median(np.diff(training.step).astype(np.float64)))
-
-
-def _late_rise(values: Floats, start: float, noise: float) -> float:
-    """Return how many times the last tenth stands above the fifth before it; 1 within noise."""
-    tenth = max(MIN_FINAL_ROWS, len(values) // 10)
-    late, before = values[-tenth:], values[-3 * tenth : -tenth]
-    low, high = float(before.mean()), float(late.mean())
-    spread = float(np.sqrt(late.var(ddof=1) / len(late) + before.var(ddof=1) / len(before)))
-    error = max(spread, noise / math.sqrt(tenth))
-    least = max(DIVERGED_ERRORS * error, _LATE_RISE_OF_START * abs(start))
-    return high / low if low > 0 and high - low > least else 1.0
 
 
 def _falls(rows: Floats, bins: Floats, band: float) -> bool:
@@ -331,7 +274,7 @@ def _falls(rows: Floats, bins: Floats, band: float) -> bool:
 def _first_epoch(training: LogTable) -> FirstEpoch | None:
     within = np.isfinite(training.loss) & (training.epoch <= 1)
     # The row of `logging_first_step` is a single batch: a tenth of the epoch may be no more.
-    if len(within) and _first_row_is_of_fewer_steps(training):
+    if len(within) and first_row_is_of_fewer_steps(training):
         within[0] = False
     values = finite_part(training.loss[within])
     if len(values) < MIN_EPOCH_ROWS:

@@ -97,12 +97,14 @@ def rate_leaps(
     places = np.flatnonzero(outside) + 2
     # Until the rate has reached its peak, or fallen, it is warming up.
     top = np.maximum.accumulate(rates)
-    climbing = np.array([top[row - 1] < (1 - LEAST_LEAP) * peak for row in places], dtype=bool)
-    fallen = np.array([rates[row - 1] < top[row - 1] or _stood(rates, row) for row in places])
+    numbers = places.tolist()
+    climbing = np.array([top[row - 1] < (1 - LEAST_LEAP) * peak for row in numbers], dtype=bool)
+    fallen = [bool(rates[row - 1] < top[row - 1]) or _stood(rates, row) for row in numbers]
+    began = np.array(fallen, dtype=bool)
     up = rates[places] > rates[places - 1]
     # A rate that dies is told by how long it was dead.
-    dead = np.array([rates[row:].max() <= _DEAD * peak for row in places], dtype=bool)
-    places = places[~(climbing & ~fallen.astype(bool) & up) & ~dead]
+    dead = np.array([rates[row:].max() <= _DEAD * peak for row in numbers], dtype=bool)
+    places = places[~(climbing & ~began & up) & ~dead]
     places = _without_restarts(rates, steps, places, named=restarts)
     return tuple(_leap(rates, steps, row, peak) for row in places[:MOST_LEAPS].tolist())
 
