@@ -49,16 +49,6 @@ RESERVED: Final = (
     Reserved("DAT005", "hard negatives that are answers", _POOR_LEARNING),
     Reserved("DAT006", "unbalanced sources", frozenset({"RES002", "RES009"})),
     Reserved("LOG018", "the reference course of the loss", frozenset({"RES001", "RES002"})),
-    Reserved(
-        "LOG019",
-        "several runs in one folder",
-        frozenset({"ADP019", "LOG012", "LOG013", "LOG014", "LOG015", "LOG017", "RES007"}),
-    ),
-    Reserved(
-        "LOG020",
-        "a leap of the loss",
-        frozenset({"LOG004", "LOG006", "LOG008", "RES001", "RES002"}),
-    ),
     Reserved("RES013", "figures that cannot be: whole numbers, copies", _POOR_RESULTS | {"RES010"}),
     Reserved(
         "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}

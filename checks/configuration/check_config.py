@@ -77,6 +77,8 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
         "LOG005",
         "LOG006",
         "LOG010",
+        "LOG011",
+        "LOG020",
         "RES001",
         "RES002",
     },

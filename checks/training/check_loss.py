@@ -8,6 +8,7 @@ from colintern.diagnostics.log.loss_trajectory import LATE_FALL_RATIO, LossTraje
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.training_progress import TrainingProgress
 from colintern.engine.evidence import sources
+from colintern.engine.evidence.log import no_supervised_loss
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
 from colintern.facts.loss_kind import LossKind
@@ -100,38 +101,30 @@ def check_loss_leaves_chance(chance: Chance, training_log: TrainerState) -> Verd
     floor="learned",
 )
 def check_loss_falls(
-    settled_loss: LossTrajectory,
-    contrastive: ContrastiveLoss | None,
-    loss_kind: LossKind | None,
-    training_log: TrainerState,
-    guide: Guide,
+    convergence: LossTrajectory | ContrastiveLoss, training_log: TrainerState, guide: Guide
 ) -> Verdict:
     """The loss hardly falls in the first epoch.
 
     Why: the guide's healthy run goes from 2.40 to 1.50 in the first epoch; 2.40 to 2.35 is its
         example of one that is too slow. Such a run ends untrained after as many GPU hours. Judged
         from a cold start only: a model that begins trained has nothing to fall. A slow first epoch
-        whose run falls by a third later is a warning. So is a loss of unknown kind that never falls
-        beyond its noise, because a warm start looks the same.
+        whose run falls by a third later is a warning. So is a loss of unknown kind, or of unknown
+        candidates, that never falls beyond its noise in twenty rows or more, because a warm start
+        looks the same; of such a loss that falls nothing is said.
     Evidence: `loss` and `epoch` in trainer_state.json; two standard errors are given in its favour.
     Fix: check that LoRA reaches the language layers, then the learning rate and the batch
         size, which CFG003 and CFG002 judge.
     Source: the guide, problematic training.
     """
-    if contrastive is None and loss_kind is not None and loss_kind.kind != "unknown":
-        raise NoEvidence(
-            sources.MANIFEST_OR_ARGUMENTS,
-            what="a contrastive loss with known candidates",
-            needed_for="spotting a cold start",
-        )
     least = guide.min_first_epoch_drop
-    slow = contrastive.slow(least) if contrastive else settled_loss.flat()
+    known = isinstance(convergence, ContrastiveLoss)
+    loss = convergence.loss if isinstance(convergence, ContrastiveLoss) else convergence
     return Verdict(
-        not slow,
-        observed=settled_loss.fall_text(first_epoch=contrastive is not None),
+        not convergence.slow(least),
+        observed=loss.fall_text(first_epoch=known),
         expected=f"a fall in epoch 1 by {least:.0%} and beyond the noise",
         where=training_log.path,
-        severity=ERROR if contrastive and not settled_loss.fell(LATE_FALL_RATIO) else WARNING,
+        severity=ERROR if known and not loss.fell(LATE_FALL_RATIO) else WARNING,
     )
 
 
@@ -235,8 +228,11 @@ def check_loss_does_not_diverge(
     Why: a run that gives back what it learned has left the region where its learning rate works;
         its last weights are worse than earlier ones. Judged on smoothed bins: the end stands above
         the lowest bin by a third of the fall, a fifth of the start and four standard errors, and
-        the last third does not fall again. Or no row ever returns to the first value while
-        gradients grew tenfold.
+        the last third does not fall again; or it stands that far above the start. Or no row ever
+        returns to twice the first rows and the end is three times as high; or the last tenth rises
+        to 2.5 times the fifth before it; or no row returns to the first value while gradients grew
+        tenfold. Of fewer than twenty rows (five at least) the end must stand above the lowest by
+        half of the start and six standard errors.
     Evidence: `loss` and `grad_norm` in trainer_state.json.
     Fix: lower the learning rate, warm up longer, set `max_grad_norm=1.0`, and take the
         checkpoint before the rise.
@@ -245,8 +241,7 @@ def check_loss_does_not_diverge(
     growth = gradient_norm.growth if gradient_norm else None
     return Verdict(
         not loss.diverged(growth),
-        observed=f"loss from {loss.start:.3g} (first row {loss.first:.3g}) to a lowest "
-        f"{loss.minimum:.3g} to {loss.end:.3g} at the end",
+        observed=loss.course_text(),
         expected=f"an end at most {loss.rise_limit:.3g} above the lowest",
         where=training_log.path,
     )
@@ -262,28 +257,35 @@ def check_loss_does_not_diverge(
 def check_loss_is_not_zero(
     loss_validity: LossValidity, loss_kind: LossKind | None, training_log: TrainerState
 ) -> Verdict:
-    """A contrastive loss is exactly zero.
+    """A loss is exactly zero, or a cross-entropy is negative.
 
     Why: with one page a batch there is nothing to tell it from, so the loss is 0 and trains
         nothing. A temperature of 0.02 on scores that are not normalised saturates the softmax
-        with the same result. In reinforcement learning a zero loss is normal.
-    Evidence: `loss` and `eval_loss` in trainer_state.json, below 1e-7 in five training rows or two
-        evaluations.
+        with the same result. A supervised loss of any kind that falls from well above zero to
+        exactly 0 at once, and stays, has overflowed in a kernel or lost its labels. No
+        cross-entropy is below zero. In reinforcement learning a zero loss is normal.
+    Evidence: `loss` and `eval_loss` in trainer_state.json: below 1e-7 in five training rows or two
+        evaluations of a contrastive loss; in the last five rows or more, after a median above 0.01,
+        of any other; below -0.01 in a twentieth of the rows of a known cross-entropy.
     Fix: `per_device_train_batch_size` and `per_device_eval_batch_size` of 2 or more, drop the last
         incomplete batch, and check temperature and normalisation.
-    Source: sources E01, A06.
+    Source: sources E01, A06; LLaMA-Factory#8004 (0.35, then 0.0 to the end).
     """
-    if training_log.is_reinforcement or loss_kind is None or loss_kind.kind != "contrastive":
+    if training_log.is_reinforcement:
+        raise no_supervised_loss()
+    found, kind = loss_validity, loss_kind.kind if loss_kind is not None else "unknown"
+    wrong = found.zero_from is not None
+    if kind in {"contrastive", "pairwise"}:
+        wrong = wrong or found.negative or (kind == "contrastive" and found.always_zero)
+    elif not wrong:
         raise NoEvidence(
             sources.MANIFEST_OR_CARD,
             what="an in-batch contrastive loss",
             needed_for="ruling out a legitimate zero",
         )
-    found = loss_validity
     return Verdict(
-        not found.always_zero,
-        observed=f"zero in {found.zero_training} of {found.num_training} training rows and "
-        f"{found.zero_evaluations} of {found.num_evaluations} evaluations",
+        not wrong,
+        observed=found.zero_text(),
         expected="a loss above zero",
         where=training_log.path,
     )

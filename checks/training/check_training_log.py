@@ -5,7 +5,12 @@ from colintern.artifacts.run.layout import RunLayout
 from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.log.gradient_norms import GradientNorms, Instability
 from colintern.diagnostics.log.learning_rate import LearningRateSchedule
-from colintern.diagnostics.log.loss_trajectory import TELLING_FALL_RATIO, LossTrajectory
+from colintern.diagnostics.log.loss_leaps import LEAP_RATIO, LossLeaps
+from colintern.diagnostics.log.loss_trajectory import (
+    LEARNED_RATIO,
+    TELLING_FALL_RATIO,
+    LossTrajectory,
+)
 from colintern.diagnostics.log.resume_boundaries import jumps_after_resume
 from colintern.diagnostics.log.training_progress import (
     TrainingProgress,
@@ -19,8 +24,12 @@ from colintern.facts.batch_size import log_contradictions
 from colintern.facts.run_config import RunConfig
 from colintern.guide import Guide
 
-_AFTER_THE_START = ("LOG003", "LOG004", "LOG012", "RES001", "RES002")
-"""What an early end explains of a run that had begun to move its weights."""
+_AFTER_THE_START = ("LOG003", "LOG004", "RES001", "RES002")
+"""What an early end explains of a run that had begun to move its weights: neither a missing warm-up
+nor a leap of the rate, which lie before it."""
+
+_OF_A_ROUGH_RATE = ("LOG004", "LOG005", "LOG006", "LOG010", "LOG020", "RES001", "RES002")
+"""What a rate that was high too early, too late or again explains: not a loss that never fell."""
 
 _SEVERITIES = {"error": ERROR, "warning": WARNING, "info": INFO}
 
@@ -37,8 +46,8 @@ def check_gradients_are_stable(instability: Instability, training_log: TrainerSt
 
     Why: the guide's gradient norm is stable at 1 to 3. A spike beyond ten times the median about it
         that leaves the loss higher has damaged the weights; one that the loss does not feel was
-        clipped and is harmless. Gradients that stay ten times higher, and single rows of the loss
-        ten times above the rows about them, count too.
+        clipped and is harmless. Gradients that stay ten times higher, or beyond 300 in the whole
+        run, and single rows of the loss ten times above the rows about them, count too.
     Evidence: `grad_norm` and `loss` in trainer_state.json.
     Fix: `max_grad_norm=1.0`, a longer warm-up, a larger batch; look for broken pages in the data.
     Source: the guide, key metrics; sources F10.
@@ -61,12 +70,14 @@ def check_gradients_are_stable(instability: Instability, training_log: TrainerSt
 def check_gradients_live(
     gradient_norm: GradientNorms, loss: LossTrajectory | None, training_log: TrainerState
 ) -> Verdict:
-    """Gradients are zero, or no number in most rows.
+    """Gradients are zero or next to it, or no number in most rows.
 
     Why: a gradient of exactly zero in three rows means that nothing which is trained is connected
         to the loss: reentrant checkpointing without an input that requires gradients, or frozen
-        weights. NaN in most rows means that the scaler skips every step. A warning when the loss
-        falls by a tenth all the same: then only the logged norm is wrong.
+        weights. Norms that end below 1e-6 while the loss is far from zero are what rounding leaves:
+        a softmax that is saturated, or a rate that has driven the weights out of reach. NaN in most
+        rows means that the scaler skips every step. A warning when the loss falls by a tenth all
+        the same: then only the logged norm is wrong.
     Evidence: `grad_norm` in trainer_state.json.
     Fix: `gradient_checkpointing_kwargs={"use_reentrant": False}`; bf16 in place of fp16; see that
         LoRA matched its modules.
@@ -74,12 +85,15 @@ def check_gradients_live(
     """
     if training_log.is_reinforcement:
         raise no_supervised_loss()
+    learned = loss is not None and loss.end <= LEARNED_RATIO * abs(loss.start)
     return Verdict(
-        not gradient_norm.dead,
+        not (gradient_norm.dead or (gradient_norm.vanished and not learned)),
         observed=str(gradient_norm),
-        expected="fewer than 3 rows of zero in a row, and a number in most rows",
+        expected="fewer than 3 rows of zero in a row, a number in most rows, norms above 1e-6",
         where=training_log.path,
         severity=WARNING if loss is not None and loss.fell(TELLING_FALL_RATIO) else ERROR,
+        # What is left of gradients that vanish is a symptom of whatever holds the loss there.
+        explains=None if gradient_norm.dead else (),
     )
 
 
@@ -90,7 +104,7 @@ def check_gradients_live(
     up_to=ERROR,
     explains={
         "ADP011",
-        *("LOG002", "LOG003", "LOG004", "LOG005", "LOG006", "LOG010"),
+        *("LOG002", "LOG003", "LOG004", "LOG005", "LOG006", "LOG010", "LOG020"),
         *("RES001", "RES002"),
     },
     setting="Schedule",
@@ -103,7 +117,8 @@ def check_schedule(
 
     Why: the guide's learning rate warms up, then decays. Without warm-up the first steps at full
         rate damage pretrained weights; without decay the end stays noisy; a rate of zero trains
-        nothing; a leap in the middle is another schedule after a resumption. A warm-up that ended
+        nothing; a leap in the middle, up or down, is another schedule after a resumption, and so is
+        a warm-up that runs again. Staircases and restarts are schedules. A warm-up that ended
         before the first logged row cannot be seen and is not accused.
         An error when the rate is zero in every row.
     Evidence: `learning_rate` in trainer_state.json.
@@ -120,6 +135,7 @@ def check_schedule(
         expected="a warm-up, a peak and a decay, without leaps",
         where=training_log.path,
         severity=ERROR if learning_rate.always_zero else WARNING,
+        explains=None if learning_rate.starves(asked) else _OF_A_ROUGH_RATE,
     )
 
 
@@ -198,16 +214,24 @@ def check_resumption_continues(training_log: TrainerState) -> Verdict:
     )
 
 
-@rule("LOG017", "log-inconsistent", severity=WARNING)
+@rule(
+    "LOG017",
+    "log-inconsistent",
+    severity=WARNING,
+    explains={"LOG005", "LOG006", "LOG010", "LOG012", "LOG014", "LOG020"},
+)
 def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -> Verdict:
     """The log contradicts itself or the arguments of the run.
 
     Why: a log that was edited, merged, or resumed from an earlier step describes no single run, and
         the weights belong to some of its rows only. A log whose epochs, steps or batch are not
-        those of the arguments is of another run, and so is every verdict on it. A batch or a
+        those of the arguments is of another run, and so is every verdict on it. Rows that are
+        missing hide what happened there; epochs that go back while steps go on are those of other
+        data. Steps that go back make leaps of what was none. A batch or a
         number of candidates beyond what its own parts give was not counted but written; the parts
         are judged then.
-    Evidence: `step` and `global_step` in trainer_state.json (evaluations may share a step);
+    Evidence: `step`, `epoch` and `global_step` in trainer_state.json (evaluations may share a
+        step; five intervals and a twentieth of the run without a row are a gap);
         `num_train_epochs`, `max_steps` and `train_batch_size` beside the run manifest or
         training_args.bin; `effective_batch_size` and `candidates` of the manifest beside per-device
         batch, accumulation and processes.
@@ -221,5 +245,34 @@ def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -
         found.consistent,
         observed=str(found),
         expected="steps that only go up, to global_step at most, and the run's own arguments",
+        where=training_log.path,
+        explains=None if found.num_backward else (),
+    )
+
+
+@rule(
+    "LOG020",
+    "loss-leaps",
+    severity=WARNING,
+    explains={"LOG004", "LOG006", "LOG008", "RES001", "RES002"},
+    advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
+)
+def check_loss_does_not_leap(leaps: LossLeaps, training_log: TrainerState) -> Verdict:
+    """The loss leaps up within one row, and stays up.
+
+    Why: a step that was too large, broken data or weights that were lost in part undo what was
+        learned, also where the loss comes down again. All of the five rows from there on stand
+        above all of the twenty before, 1.5 times as high and six standard errors apart: a change
+        of data raises the loss by less, and what single examples scatter comes back. A leap where
+        the run was resumed is LOG014's.
+    Evidence: `loss` in trainer_state.json, ten rows or more.
+    Fix: look at the step: gradient norm, learning rate, the data that begins there; go on from the
+        checkpoint before it, with `max_grad_norm=1.0`.
+    Source: sources H05 (size and width of the windows), F10; 84 public logs (no healthy one leaps).
+    """
+    return Verdict(
+        not leaps.found,
+        observed=str(leaps),
+        expected=f"no lasting rise within one row by {LEAP_RATIO:g} times",
         where=training_log.path,
     )

@@ -174,6 +174,9 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
     "eval_steps": (("eval_steps", _not_negative),),
     "logging_steps": (("logging_steps", _not_negative),),
     "save_steps": (("save_steps", _not_negative),),
+    "load_best_model_at_end": (("load_best_model_at_end", _flag),),
+    "metric_for_best_model": (("metric_for_best_model", _text),),
+    "greater_is_better": (("greater_is_better", _flag),),
     "num_evaluations": (("num_evaluations", _natural),),
     "dataloader_num_workers": (("dataloader_num_workers", _natural),),
     "max_grad_norm": (("max_grad_norm", _clipping),),
@@ -277,7 +280,7 @@ def _of_log(log: TrainerState | None) -> ConfigSource | None:
         "logging_steps": log.logging_steps,
         "save_steps": log.save_steps,
         "eval_steps": log.eval_steps,
-        "num_evaluations": len(log.evaluations),
+        "num_evaluations": log.num_evaluations,
     }
     rates = ("train_samples_per_second", "train_steps_per_second", "train_runtime")
     values |= {key: log.summary[key] for key in rates if key in log.summary}

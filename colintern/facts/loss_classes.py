@@ -10,9 +10,14 @@ LOCAL: Final = frozenset(
         "CachedMultipleNegativesSymmetricRankingLoss",
         "GISTEmbedLoss",
         "CachedGISTEmbedLoss",
+        "MultiVectorMultipleNegativesRankingLoss",
+        "CachedMultiVectorMultipleNegativesRankingLoss",
+        "Contrastive",
+        "CachedContrastive",
     }
 )
-"""In-batch losses of sentence-transformers: each process compares within its own batch."""
+"""In-batch losses of sentence-transformers and PyLate (`losses/contrastive.py`): each process
+compares within its own batch."""
 
 GATHERED: Final = frozenset(
     {

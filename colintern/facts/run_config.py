@@ -92,6 +92,12 @@ class RunConfig(Struct, frozen=True, kw_only=True):
     """Steps between two log rows, or below one a share of the schedule."""
     save_steps: Recorded[float] | None = None
     """Steps between two checkpoints, or below one a share of the schedule."""
+    load_best_model_at_end: Recorded[bool] | None = None
+    """Whether the best checkpoint, not the last, was loaded in the end."""
+    metric_for_best_model: Recorded[str] | None = None
+    """What the best checkpoint was chosen by, as `loss` or `eval_ndcg@5`."""
+    greater_is_better: Recorded[bool] | None = None
+    """Direction of that metric."""
     num_evaluations: Recorded[int] | None = None
     """Evaluations in the log."""
     dataloader_num_workers: Recorded[int] | None = None

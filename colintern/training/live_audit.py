@@ -24,7 +24,7 @@ from colintern.artifacts.running.record import (
     this_process,
     write_live_record,
 )
-from colintern.diagnostics.log.loss_trajectory import MIN_ROWS
+from colintern.diagnostics.log.loss_trajectory import WHOLE_ROWS
 from colintern.engine.policy import Policy
 from colintern.engine.rule_fields import Moment
 from colintern.engine.running.findings import LiveFindings
@@ -189,7 +189,7 @@ class LiveAudit:
         num_rows = sum("loss" in row for row in self._rows)
         steps = self._steps
         # Those of a run that went on from a checkpoint are not its first.
-        if num_rows >= MIN_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
+        if num_rows >= WHOLE_ROWS or len(steps) <= num_rows or steps[0]["step"] != 1:
             return self._rows
         # A step that ended the run by a NaN is in the log only.
         if not all(_is_finite(row) for row in self._rows):

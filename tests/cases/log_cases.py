@@ -1,6 +1,7 @@
 """Runs whose training log shows one fault each."""
 
 import math
+import shutil
 
 from builders.manifest import write_manifest
 from builders.training_log import write_training_log
@@ -55,6 +56,26 @@ def _repeat_a_step(rows):
     rows[3]["step"] = rows[2]["step"]
 
 
+def _train_again(run):
+    """The folder of a longer run, trained into again: its later checkpoints are left."""
+    (run / "trainer_state.json").unlink()
+    for step, steps, seed in ((200, 600, 1), (400, 600, 1), (600, 600, 1), (800, 1000, 2)):
+        folder = run / f"checkpoint-{step}"
+        folder.mkdir()
+        write_training_log(folder, steps=step, max_steps=steps, save_steps=200, seed=seed)
+
+
+def _save_often(run):
+    for step in (200, 400, 600):
+        folder = run / f"checkpoint-{step}"
+        folder.mkdir()
+        shutil.copyfile(run / "trainer_state.json", folder / "trainer_state.json")
+
+
+def _leap(at, value):
+    return value + 1.5 if 0.4 <= at < 0.7 else value
+
+
 CASES = {
     "LOG001": Case(bad=_log(loss=_after(0.4, lambda _: math.nan))),
     "LOG002": Case(bad=_log(start=2.8, end=2.75, noise=0.02)),
@@ -73,4 +94,6 @@ CASES = {
     "LOG015": Case(bad=_lose_the_best, good=_keep, outcome="warned"),
     "LOG016": Case(bad=_log(start=9.6, end=3.0, eval_loss=lambda _, v: v / 4), outcome="noted"),
     "LOG017": Case(bad=_log(edit_rows=_repeat_a_step), outcome="warned"),
+    "LOG019": Case(bad=_train_again, good=_save_often, outcome="warned"),
+    "LOG020": Case(bad=_log(loss=_leap, save_steps=500), outcome="warned"),
 }

@@ -20,7 +20,7 @@ FAMILIES = {
     "ADP": 22,
     "PRJ": 3,
     "PRC": 5,
-    "LOG": 17,
+    "LOG": 19,
     "RES": 12,
     "CMP": 2,
     "SEC": 4,

@@ -38,6 +38,7 @@ def judge_log(path, *, kind=None, candidates=None, checkpoint=False, config=None
         "run_config": config or RunConfig(),
     }
     providers = {**providers_of(log, policy), "manifest": absent, "live_end": absent}
+    providers |= {"judged_weights": absent, "runs": absent}
     resolver = Resolver({k: v for k, v in providers.items() if k not in given}, given)
     found = {}
     for name, rule in RULES.items():

@@ -18,6 +18,7 @@ from colintern.artifacts.files import Enclosure
 from colintern.artifacts.json.document import convert, read_json_object
 from colintern.artifacts.json.wrong_values import wrong_value
 from colintern.artifacts.logs.log_table import MAX_STEP, LogTable, floats, log_table
+from colintern.artifacts.logs.metrics import MetricSeries, metric_series
 
 
 class EarlyStopping(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +75,8 @@ class TrainerState:
     """Rows with a training `loss`, in the order of the file."""
     evaluations: LogTable
     """Rows with an `eval_loss`."""
+    metrics: Mapping[str, MetricSeries]
+    """What else evaluations measured, by its name in the log, as `eval_ndcg@10`."""
     num_rows: int
     """All rows of `log_history`."""
     global_step: int | None
@@ -106,6 +109,11 @@ class TrainerState:
     """GRPO or the like: its loss may be zero or negative."""
     has_training_loss_summary: bool
     """Whether a closing row has `train_loss`: the Trainer writes it when training has ended."""
+
+    @property
+    def num_evaluations(self) -> int:
+        """How many evaluations the log holds, of whatever measure."""
+        return max(len(self.evaluations), *(len(series) for series in self.metrics.values()), 0)
 
 
 class _Header(msgspec.Struct, kw_only=True):
@@ -153,6 +161,7 @@ def as_trainer_state(path: Path, document: Mapping[str, Any]) -> TrainerState:
         path=path,
         training=log_table(path, rows, "loss"),
         evaluations=log_table(path, rows, "eval_loss"),
+        metrics=metric_series(rows),
         num_rows=len(rows),
         global_step=_count(path, "global_step", header.global_step),
         max_steps=_count(path, "max_steps", header.max_steps),

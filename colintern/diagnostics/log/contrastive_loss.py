@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from colintern.artifacts.logs.log_table import LogTable
 from colintern.diagnostics.log.loss_trajectory import LossTrajectory, chance_level
-from colintern.diagnostics.log.noise import finite_part, smoothed
+from colintern.diagnostics.log.noise import Floats, finite_part, smoothed
 from colintern.facts.loss_kind import LossKind
 
 COLD_START_RATIO: Final = 0.6
@@ -90,7 +90,9 @@ class ContrastiveLoss(Struct, frozen=True):
         """
         epoch = self.loss.first_epoch
         first = epoch is not None and epoch.falls_less_than(ratio)
-        return self.cold_start and (first or not self.loss.fell(ratio))
+        # Of a short log the doubt is the run's: few rows hide a small fall.
+        fell = self.loss.may_have_fallen(ratio) if self.loss.is_short else self.loss.fell(ratio)
+        return self.cold_start and (first or not fell)
 
 
 class EvaluationGap(Struct, frozen=True):
@@ -168,7 +170,9 @@ def contrastive_chance(loss: LossTrajectory, candidates: int, *, ratio: float) -
         ratio: share of the chance level from which the loss has learned nothing.
     """
     level = chance_level(candidates)
-    nothing_learned = not loss.fell(_LEARNED_RATIO) or loss.ends_at(level, COLLAPSED_RATIO)
+    may_fall = loss.may_have_fallen(_LEARNED_RATIO) if loss.is_short else False
+    fell = loss.fell(_LEARNED_RATIO) or may_fall
+    nothing_learned = not fell or loss.ends_at(level, COLLAPSED_RATIO)
     stuck = loss.ends_at(level, 1 - ratio) and nothing_learned and not loss.falling_at_the_end
     return Chance(level, f"ln({candidates})", 1 - ratio, loss.end, stuck)
 
@@ -176,21 +180,34 @@ def contrastive_chance(loss: LossTrajectory, candidates: int, *, ratio: float) -
 def pinned_chance(
     training: LogTable, kind: LossKind | None, batch_size: int | None
 ) -> Chance | None:
-    """Tell whether a pairwise loss, or one of unknown kind, stays at its chance level throughout.
+    """Tell whether a loss whose candidates nobody recorded stays at its chance level throughout.
 
-    Returns None where no chance level is known, or fewer than `MIN_PINNED_ROWS` rows are finite.
+    A pairwise loss has ln 2. An in-batch loss, or one of unknown kind, that stays at ln(batch) is
+    there by no accident; anything else that it does says nothing.
+
+    Returns None where no chance level is known or it says nothing, or fewer than `MIN_PINNED_ROWS`
+    rows are finite.
     """
     values = finite_part(training.loss)
     if len(values) < MIN_PINNED_ROWS:
         return None
-    if kind is not None and kind.kind == "pairwise":
-        level, name, tolerance = PAIRWISE_CHANCE, "ln(2)", _PAIRWISE_TOLERANCE
-    elif (kind is None or kind.kind == "unknown") and (batch_size or 0) > 1:
-        level, name = chance_level(batch_size or 0), f"ln({batch_size})"
-        tolerance = _UNKNOWN_TOLERANCE
-    else:
+    kind_name = kind.kind if kind is not None else "unknown"
+    if kind_name == "pairwise":
+        pinned = _pinned(values, PAIRWISE_CHANCE, _PAIRWISE_TOLERANCE)
+        return Chance(PAIRWISE_CHANCE, "ln(2)", _PAIRWISE_TOLERANCE, _end(values), pinned)
+    if kind_name == "other" or (batch_size or 0) < MIN_CANDIDATES:
         return None
+    level = chance_level(batch_size or 0)
+    if not _pinned(values, level, _UNKNOWN_TOLERANCE):
+        return None
+    return Chance(level, f"ln({batch_size})", _UNKNOWN_TOLERANCE, _end(values), stuck=True)
+
+
+def _pinned(values: Floats, level: float, tolerance: float) -> bool:
     # The first bin may still come down from the start.
-    bins = smoothed(values)[1:]
-    stuck = bool(np.all(np.abs(bins - level) <= tolerance * level))
-    return Chance(level, name, tolerance, float(bins[-1]), stuck)
+    bins = smoothed(values)[1:] if len(values) >= 2 * MIN_PINNED_ROWS else values
+    return bool(np.all(np.abs(bins - level) <= tolerance * level))
+
+
+def _end(values: Floats) -> float:
+    return float(smoothed(values)[-1])

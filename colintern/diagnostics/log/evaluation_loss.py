@@ -1,18 +1,18 @@
 """The evaluation loss: its minimum, its rise after that, and which checkpoint holds the best."""
 
-import math
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
 
-from colintern.artifacts.logs.log_table import NO_STEP
+from colintern.artifacts.logs.log_table import NO_STEP, Integers
 from colintern.artifacts.logs.trainer_state import TrainerState
 from colintern.diagnostics.log.noise import (
     MIN_BAND_RATIO,
     Floats,
     Trend,
+    cautious_noise,
     finite_part,
     mann_kendall,
     median,
@@ -38,8 +38,15 @@ BEYOND_DOUBT_RISE: Final = 0.10
 overfitting in the labelled logs of public runs."""
 
 
+_GAP_NOISE: Final = 3
+"""Standard deviations between the best evaluation and the lowest after it."""
+
+_LEAP_BEYOND_DOUBT: Final = 0.25
+"""Gap above the minimum, as a share of it, for an error of a loss that never comes back."""
+
+
 class Evaluation(NamedTuple):
-    """One value of `eval_loss`."""
+    """One value of `eval_loss`, or of another series."""
 
     step: int
     value: float
@@ -66,6 +73,10 @@ class EvaluationLoss(Struct, frozen=True):
     """The training loss falls over the same stretch; None where it has too few rows there."""
     by_step: tuple[Evaluation, ...]
     """Each evaluation whose step is known."""
+    gap_after_best: float = 0.0
+    """How far the lowest evaluation after the best stands above it."""
+    noise_after_best: float = 0.0
+    """Noise of the evaluations after the best."""
 
     @property
     def rise(self) -> float:
@@ -75,7 +86,21 @@ class EvaluationLoss(Struct, frozen=True):
     @property
     def rise_ratio(self) -> float:
         """The same, as a share of the lowest."""
-        return self.rise / self.best if self.best > 0 else 0.0
+        return self.rise / abs(self.best) if self.best else 0.0
+
+    def stays_above(self, ratio: float, least: int) -> bool:
+        """Whether `least` evaluations or more follow the best, and all stand `ratio` above it.
+
+        A rise at once that never comes back has no trend: it may even fall a little again.
+        """
+        beyond = max(ratio * abs(self.best), _GAP_NOISE * self.noise_after_best)
+        return self.num_after_best >= least and self.gap_after_best > beyond
+
+    @property
+    def leapt(self) -> bool:
+        """Whether the loss left its minimum for good, and training does not rise with it."""
+        stays = self.stays_above(BEYOND_DOUBT_RISE, MIN_RISING)
+        return stays and self.training_falls is not False
 
     @property
     def overfits(self) -> bool:
@@ -84,7 +109,7 @@ class EvaluationLoss(Struct, frozen=True):
         A rise that its few evaluations leave possible by chance must be twice as high.
         """
         surely = self.trend_after_best.p_rise < BEYOND_DOUBT
-        return (
+        return self.leapt or (
             self.num_after_best >= MIN_RISING
             and self.trend_after_best.p_rise < RISING
             and self.rise > (self.band if surely else 2 * self.band)
@@ -94,20 +119,25 @@ class EvaluationLoss(Struct, frozen=True):
     @property
     def overfits_beyond_doubt(self) -> bool:
         """The same with wide margins, and training was seen to fall meanwhile."""
+        is_high = self.leapt and self.stays_above(_LEAP_BEYOND_DOUBT, MIN_RISING)
+        surely = self.trend_after_best.p_rise < BEYOND_DOUBT or is_high
         return (
             self.overfits
-            and self.trend_after_best.p_rise < BEYOND_DOUBT
+            and surely
             and self.rise_ratio > BEYOND_DOUBT_RISE
             and self.training_falls is True
         )
 
-    def is_other_metric(self, best_metric: float | None) -> bool:
-        """Whether the run chose its best checkpoint by something else than this loss."""
-        return best_metric is not None and not math.isclose(best_metric, self.best, rel_tol=1e-3)
-
     def best_of(self, kept_steps: Iterable[int]) -> Evaluation | None:
-        """Return the best evaluation among the checkpoints that were kept."""
-        kept = frozenset(kept_steps)
+        """Return the best evaluation among the checkpoints that were kept.
+
+        A checkpoint after the last evaluation counts as that one: nothing is known to have become
+        worse since, and the Trainer saves at the end whether it evaluates there or not.
+        """
+        last = max(self.by_step, key=lambda evaluation: evaluation.step, default=None)
+        if last is None:
+            return None
+        kept = frozenset(min(step, last.step) for step in kept_steps)
         values = [evaluation for evaluation in self.by_step if evaluation.step in kept]
         return min(values, key=lambda evaluation: evaluation.value, default=None)
 
@@ -116,25 +146,50 @@ def evaluation_loss(log: TrainerState) -> EvaluationLoss | None:
     """Measure the evaluations, or return None for fewer than `MIN_EVALUATIONS` finite ones."""
     table = log.evaluations
     finite = np.isfinite(table.loss)
-    values, steps = table.loss[finite], table.step[finite]
+    return evaluation_series(
+        log, table.loss[finite], step=table.step[finite], row=table.row[finite]
+    )
+
+
+def evaluation_series(
+    log: TrainerState, values: Floats, *, step: Integers, row: Integers
+) -> EvaluationLoss | None:
+    """Measure a series of evaluations that gets better as it falls.
+
+    Args:
+        log: the whole log.
+        values: finite.
+        step: their optimiser steps, or `NO_STEP`.
+        row: their rows of the log.
+    """
     if len(values) < MIN_EVALUATIONS:
         return None
     best = int(np.argmin(values))
+    after = values[best + 1 :]
     return EvaluationLoss(
         num_evaluations=len(values),
         best=float(values[best]),
-        best_step=int(steps[best]),
+        best_step=int(step[best]),
         last=float(values[-1]),
         band=max(2 * _noise(values), MIN_BAND_RATIO * abs(median(values))),
-        num_after_best=len(values) - best - 1,
+        num_after_best=len(after),
         trend_after_best=mann_kendall(values[best:]),
-        training_falls=_training_falls(log, int(table.row[finite][best])),
+        training_falls=_training_falls(log, int(row[best])),
         by_step=tuple(
             Evaluation(step, value)
-            for step, value in zip(steps.tolist(), values.tolist(), strict=True)
+            for step, value in zip(step.tolist(), values.tolist(), strict=True)
             if step != NO_STEP
         ),
+        gap_after_best=float(after.min() - values[best]) if len(after) else 0.0,
+        noise_after_best=_noise_after(after),
     )
+
+
+def _noise_after(values: Floats) -> float:
+    """Noise of the evaluations after the best one: what of their gap to it may be chance."""
+    if len(values) == 2:  # noqa: PLR2004 - one difference is all there is
+        return float(abs(values[1] - values[0]))
+    return cautious_noise(values)
 
 
 def _noise(values: Floats) -> float:

@@ -17,6 +17,9 @@ _ROWS_ABOUT: Final = 10
 _BLOCK_ROWS: Final = 50
 """Rows of a block, for a first look."""
 
+MIN_SPIKE_ROWS: Final = 10
+"""Rows of the loss that a spike can stand out from."""
+
 _DEAD_ROWS: Final = 3
 """Rows without a gradient that are no accident (sources F10)."""
 
@@ -35,6 +38,14 @@ scatter: losses of single examples have long tails."""
 
 _LOSS_SPIKE_NOISE: Final = 8
 """A row of the loss this many noise deviations above its neighbourhood is a spike."""
+
+DEAD_NORM: Final = 1e-6
+"""A norm below this moves no weight that is stored in 16 or 32 bits, whatever the learning rate of
+an Adam that has divided by it: what is left is the rounding of the backward pass."""
+
+_HIGH_NORM: Final = 300.0
+"""A median beyond this is no training: a hundred times the upper end of the guide's normal; the
+medians of healthy public logs lie below 90, the one of 2,000 is a collapse."""
 
 _MOST_SPIKES: Final = 1_000
 """Spikes looked at one by one."""
@@ -59,10 +70,23 @@ class GradientNorms(Struct, frozen=True):
     """Median of the last fifth over the median of the first half."""
     felt_spikes: tuple[int, ...]
     """Steps (or row numbers) of spikes after which the loss stood higher."""
+    late: float = float("nan")
+    """Median of the last fifth, three rows at least; NaN for fewer."""
 
     def __str__(self) -> str:
         bad = f"{self.num_bad} of {self.num_rows} NaN or infinite"
-        return f"{self.longest_zero_run} rows of zero in a row, {bad}, median {self.median:.3g}"
+        zeros = f"{self.longest_zero_run} rows of zero in a row, {bad}, median {self.median:.3g}"
+        return f"{zeros}, {self.late:.2g} at the end" if self.vanished else zeros
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the norms of the last fifth are above zero in name only."""
+        return self.late < DEAD_NORM
+
+    @property
+    def high(self) -> bool:
+        """Whether the norms are beyond any training from the first row to the last."""
+        return self.median > _HIGH_NORM and self.late > _HIGH_NORM
 
     @property
     def dead(self) -> bool:
@@ -93,7 +117,8 @@ class Instability(Struct, frozen=True):
     def stable(self) -> bool:
         """Whether nothing was found."""
         felt = self.gradients.felt_spikes if self.gradients else ()
-        return not (self.loss_spikes or felt or self.lasting or self.early)
+        high = self.gradients is not None and self.gradients.high
+        return not (self.loss_spikes or felt or self.lasting or self.early or high)
 
     def __str__(self) -> str:
         found = [self.early] if self.early else []
@@ -102,6 +127,8 @@ class Instability(Struct, frozen=True):
         if self.gradients and self.lasting:
             rise = self.gradients.lasting_rise
             found.append(f"grad_norm of the last fifth is {rise:,.0f}x that of the first half")
+        if self.gradients and self.gradients.high:
+            found.append(f"grad_norm stays at {self.gradients.median:,.0f}")
         if self.loss_spikes:
             found.append(f"single rows of loss beyond {self.spike:g}x {_at(self.loss_spikes)}")
         if not found and self.gradients:
@@ -131,6 +158,9 @@ def gradient_norms(training: LogTable, *, spike: float) -> GradientNorms | None:
         growth=_ratio(values[len(values) // 2 :], values[: max(1, len(values) // 20)]),
         lasting_rise=_ratio(values[-(len(values) // 5) :], values[: len(values) // 2]),
         felt_spikes=_felt_spikes(training, recorded[finite], values, spike),
+        late=median(values[-max(_DEAD_ROWS, len(values) // 5) :])
+        if len(values) >= _DEAD_ROWS
+        else float("nan"),
     )
 
 
@@ -148,7 +178,7 @@ def loss_spikes(training: LogTable, *, spike: float, examples: float) -> tuple[i
     """
     rows = np.flatnonzero(np.isfinite(training.loss))
     values = training.loss[rows]
-    if len(values) < _BLOCK_ROWS // 5:
+    if len(values) < MIN_SPIKE_ROWS:
         return ()
     factor = max(spike, 1 + _SCATTER * MAX_SAMPLE_CV / math.sqrt(max(examples, 1.0)))
     early = max(_FELT_ROWS, len(values) // 20)

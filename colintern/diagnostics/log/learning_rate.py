@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from colintern.artifacts.logs.trainer_state import TrainerState
 from colintern.diagnostics.log.noise import Floats
+from colintern.diagnostics.log.rate_leaps import RateLeap, rate_leaps
 from colintern.families.family import Family
 
 MIN_SCHEDULE_ROWS: Final = 10
@@ -24,9 +25,6 @@ DECAYED_RATIO: Final = 0.5
 ZERO_RATIO: Final = 1e-3
 """A rate below this share of the peak trains nothing."""
 
-JUMP_FACTOR: Final = 3.0
-"""A rate that grows by this factor between two rows, once the warm-up is over, has jumped."""
-
 _NO_WARMUP_RUN_RATIO: Final = 0.02
 """A short run whose peak comes later than in its first 2 % did warm up."""
 
@@ -37,14 +35,8 @@ row may miss the peak by a few per cent (sources F08 uses 0.95 for rows at every
 MAX_ZERO_SHARE: Final = 0.05
 """Share of the run that may pass at a rate of zero (finetune-doctor's figure)."""
 
-_RESTART_LOW: Final = 0.05
-"""A cosine restarts from below this share of its peak ..."""
-
-_RESTART_HIGH: Final = 0.1
-"""... and comes back to within this share of it."""
-
-_MOST_JUMPS: Final = 100
-"""Jumps that are listed."""
+_MOST_NAMED: Final = 5
+"""Leaps that are named one by one."""
 
 _COMPLETE: Final = 0.95
 """Share of the planned steps after which a decay must have been seen."""
@@ -67,8 +59,8 @@ class LearningRateSchedule(Struct, frozen=True):
     """A run that is complete and whose rate never falls below half of its peak."""
     zero_share: float
     """Share of the planned steps, at the end, that a rate of zero wasted; 0 in a normal decay."""
-    jumps: tuple[int, ...]
-    """Steps at which the rate jumped up after it had passed its peak or stood still."""
+    leaps: tuple[RateLeap, ...]
+    """Places at which the rate is not what the rows before and after lead to."""
     complete: bool
     """The log reaches the end of the plan."""
     always_zero: bool
@@ -83,17 +75,27 @@ class LearningRateSchedule(Struct, frozen=True):
         if self.always_zero:
             return ("the rate is 0 in every row",)
         missed = asked is not None and self.complete and self.peak < PEAK_REACHED_RATIO * asked
-        steps = ", ".join(f"{step:,}" for step in self.jumps[:3])
         found = {
+            self._leap_text: bool(self.leaps),
             self._short_warmup: self.no_warmup,
             f"no decay: the last rate is {self.last:.2g}": self.no_decay,
             f"peak {self.peak:.2g} never reached {asked or 0:.2g}": missed,
-            f"the rate leaps up at step {steps}": bool(self.jumps),
             f"the rate is 0 for the last {self.zero_share:.0%} of the run": (
                 self.zero_share > MAX_ZERO_SHARE
             ),
         }
         return tuple(text for text, is_wrong in found.items() if is_wrong)
+
+    def starves(self, asked: float | None) -> bool:
+        """Whether the rate was too low, for so long, that nothing could be learned."""
+        missed = asked is not None and self.complete and self.peak < PEAK_REACHED_RATIO * asked
+        return self.always_zero or missed or self.zero_share > MAX_ZERO_SHARE
+
+    @property
+    def _leap_text(self) -> str:
+        more = len(self.leaps) - _MOST_NAMED
+        named = ", ".join(str(leap) for leap in self.leaps[:_MOST_NAMED])
+        return f"{named} and {more} more" if more > 0 else named
 
     @property
     def _short_warmup(self) -> str:
@@ -104,13 +106,14 @@ class LearningRateSchedule(Struct, frozen=True):
 
 
 def learning_rate_schedule(
-    log: TrainerState, *, min_warmup_steps: int
+    log: TrainerState, *, min_warmup_steps: int, scheduler: str | None = None
 ) -> LearningRateSchedule | None:
     """Measure the schedule, or return None when too few rows have a rate or a step.
 
     Args:
         log: the trainer's state.
         min_warmup_steps: the guide's warm-up; a peak reached within a fifth of it had none.
+        scheduler: `lr_scheduler_type`, where it is recorded.
     """
     chosen = np.isfinite(log.training.learning_rate) & (log.training.step >= 0)
     rates, steps = log.training.learning_rate[chosen], log.training.step[chosen]
@@ -129,7 +132,7 @@ def learning_rate_schedule(
         no_warmup=peak > 0 and bool(steps[reached] <= early),
         no_decay=peak > 0 and complete and float(rates[reached:].min()) > DECAYED_RATIO * peak,
         zero_share=_zero_share(rates, steps, peak, planned),
-        jumps=_jumps(rates, steps, peak),
+        leaps=rate_leaps(rates, steps, peak, restarts="restart" in (scheduler or "")),
         complete=bool(complete),
         always_zero=peak <= 0,
     )
@@ -146,20 +149,6 @@ def _zero_share(rates: Floats, steps: NDArray[np.int64], peak: float, planned: i
         return 0.0
     first = int(live[-1]) + int(after[0])
     return float(steps[-1] - steps[first]) / planned
-
-
-def _jumps(rates: Floats, steps: NDArray[np.int64], peak: float) -> tuple[int, ...]:
-    """Return the steps of upward jumps, once the rate had begun to fall or stood still.
-
-    The restart of a cosine is none: from nearly zero back to the peak of before.
-    """
-    before, after = rates[:-1], rates[1:]
-    top = np.maximum.accumulate(before)
-    grown = after > JUMP_FACTOR * np.maximum(before, ZERO_RATIO * peak)
-    stands = np.concatenate(([False], before[1:] == before[:-1])) & (before > 0)
-    restart = (before < _RESTART_LOW * top) & (np.abs(after - top) < _RESTART_HIGH * top)
-    places = np.flatnonzero(grown & ((before < top) | stands) & ~restart) + 1
-    return tuple(steps[places[:_MOST_JUMPS]].tolist())
 
 
 _BILLION: Final = 1_000_000_000

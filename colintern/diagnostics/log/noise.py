@@ -67,11 +67,25 @@ def step_noise(values: Floats) -> float:
     return spread / math.sqrt(2)
 
 
-def noise_band(values: Floats) -> float:
+def cautious_noise(values: Floats) -> float:
+    """Return the same from the mean difference, where few rows make a median of them a gamble.
+
+    The largest difference is left out: one jump is what the noise is to be compared with. The
+    factor is that of an estimate from so few differences (two standard errors, 0.9 / sqrt(n) each).
+    """
+    if len(values) < 3:  # noqa: PLR2004 - as above
+        return 0.0
+    difference = np.sort(np.abs(np.diff(values)))[:-1]
+    spread = _NORMAL_MEAN_DEVIATION * float(np.mean(difference)) / math.sqrt(2)
+    return spread * (1 + 1.8 / math.sqrt(len(difference)))
+
+
+def noise_band(values: Floats, noise: float | None = None) -> float:
     """Return the change below which nothing has happened: twice the noise, at least 1 %."""
     if not len(values):
         return 0.0
-    return max(2 * step_noise(values), MIN_BAND_RATIO * abs(median(values)))
+    deviation = step_noise(values) if noise is None else noise
+    return max(2 * deviation, MIN_BAND_RATIO * abs(median(values)))
 
 
 def binned(values: Floats, most: int) -> Floats:

@@ -71,15 +71,26 @@ class LogConsistency(Struct, frozen=True):
     """Rows whose step lies beyond `global_step`."""
     first_step: int | None
     """Step of the first such row."""
+    gaps: tuple[tuple[int, int], ...] = ()
+    """Stretches without a row where the rhythm of the log has several, as (from, to) in steps."""
+    epoch_back: int | None = None
+    """Step at which the epochs go back while the steps go on."""
     contradicted: tuple[str, ...] = ()
     """Arguments of the run that the log contradicts."""
 
     def __str__(self) -> str:
-        if self.contradicted and self.in_order:
-            return "; ".join(self.contradicted)
+        if self.in_order and not self.consistent:
+            return "; ".join((*self._course_texts(), *self.contradicted))
         first = "" if self.first_step is None else f", first at step {self.first_step:,}"
         order = f"{self.num_backward} steps back, {self.num_repeated} repeated"
-        return "; ".join((f"{order}, {self.num_beyond} beyond the end{first}", *self.contradicted))
+        order = f"{order}, {self.num_beyond} beyond the end{first}"
+        return "; ".join((order, *self._course_texts(), *self.contradicted))
+
+    def _course_texts(self) -> tuple[str, ...]:
+        gaps = tuple(f"no rows from step {low:,} to {high:,}" for low, high in self.gaps[:3])
+        if self.epoch_back is None:
+            return gaps
+        return (*gaps, f"the epochs go back at step {self.epoch_back:,} while the steps go on")
 
     @property
     def in_order(self) -> bool:
@@ -89,7 +100,7 @@ class LogConsistency(Struct, frozen=True):
     @property
     def consistent(self) -> bool:
         """Whether there is none."""
-        return self.in_order and not self.contradicted
+        return self.in_order and not (self.contradicted or self.gaps or self.epoch_back is not None)
 
 
 def training_progress(log: TrainerState) -> TrainingProgress | None:
@@ -147,10 +158,16 @@ def kept_checkpoints(layout: RunLayout, log: TrainerState) -> frozenset[int]:
     steps = {checkpoint.step for checkpoint in layout.checkpoints}
     if layout.folder.has_any(_FINAL_WEIGHTS) and log.global_step is not None:
         steps.add(log.global_step)
-        best = log.best_model_checkpoint
-        if best is not None and (match := re.search(r"checkpoint-(\d{1,12})\W*$", best)):
-            steps.add(int(match.group(1)))
+        if (best := best_step(log)) is not None:
+            steps.add(best)
     return frozenset(steps)
+
+
+def best_step(log: TrainerState) -> int | None:
+    """Return the step of the checkpoint that the run held for its best, or None."""
+    path = log.best_model_checkpoint
+    match = re.search(r"checkpoint-(\d{1,12})\W*$", path) if path is not None else None
+    return int(match.group(1)) if match else None
 
 
 def log_consistency(log: TrainerState, contradicted: tuple[str, ...] = ()) -> LogConsistency:
@@ -172,7 +189,41 @@ def log_consistency(log: TrainerState, contradicted: tuple[str, ...] = ()) -> Lo
         num_beyond=len(beyond),
         first_step=next(iter([*first, *beyond[:1].tolist()]), None),
         contradicted=contradicted,
+        gaps=_gaps(steps, log.global_step) if not (change <= 0).any() else (),
+        epoch_back=_epoch_back(log.training),
     )
+
+
+_GAP_INTERVALS: Final = 5
+"""Intervals of the log that pass without a row ..."""
+
+_GAP_OF_RUN: Final = 0.05
+"""... and share of the steps, from which rows are missing."""
+
+_MOST_GAPS: Final = 3
+"""More of them are another rhythm, of a log whose `logging_steps` were changed."""
+
+_EPOCH_ROUNDING: Final = 0.015
+"""Epochs; older transformers round them to two decimals."""
+
+
+def _gaps(steps: Integers, end: int | None) -> tuple[tuple[int, int], ...]:
+    """Find stretches without a row, at the beginning and the end too."""
+    if len(steps) < 2 * _GAP_INTERVALS:
+        return ()
+    usual = float(np.median(np.diff(steps)))
+    marks = np.concatenate(([0], steps, [max(int(steps[-1]), end or 0)]))
+    wide = np.flatnonzero(np.diff(marks) > max(_GAP_INTERVALS * usual, _GAP_OF_RUN * marks[-1]))
+    found = tuple((int(marks[place]), int(marks[place + 1])) for place in wide)
+    return found if len(found) <= _MOST_GAPS else ()
+
+
+def _epoch_back(table: LogTable) -> int | None:
+    steps, epochs = table.step[1:], table.epoch
+    with np.errstate(invalid="ignore"):
+        back = (np.diff(epochs) < -_EPOCH_ROUNDING) & (np.diff(table.step) > 0) & (steps > 0)
+    found = np.flatnonzero(back)
+    return int(steps[found[0]]) if len(found) else None
 
 
 def _known_steps(table: LogTable) -> Integers:

@@ -14,9 +14,12 @@ from colintern.diagnostics.log.contrastive_loss import (
     loss_scale,
     pinned_chance,
 )
+from colintern.diagnostics.log.evaluation_course import EvaluationCourse
+from colintern.diagnostics.log.evaluation_course import evaluation_course as course_of_evaluations
 from colintern.diagnostics.log.evaluation_loss import MIN_EVALUATIONS, EvaluationLoss
 from colintern.diagnostics.log.evaluation_loss import evaluation_loss as measured_evaluations
 from colintern.diagnostics.log.gradient_norms import (
+    MIN_SPIKE_ROWS,
     GradientNorms,
     Instability,
     gradient_norms,
@@ -27,6 +30,7 @@ from colintern.diagnostics.log.learning_rate import (
     LearningRateSchedule,
     learning_rate_schedule,
 )
+from colintern.diagnostics.log.loss_leaps import MIN_LEAP_ROWS, LossLeaps, loss_leaps
 from colintern.diagnostics.log.loss_oscillation import (
     MIN_OSCILLATION_ROWS,
     LossOscillation,
@@ -35,12 +39,14 @@ from colintern.diagnostics.log.loss_oscillation import (
 )
 from colintern.diagnostics.log.loss_trajectory import (
     MIN_ROWS,
+    WHOLE_ROWS,
     LossTrajectory,
     chance_level,
     loss_trajectory,
 )
 from colintern.diagnostics.log.loss_validity import LossValidity
 from colintern.diagnostics.log.loss_validity import loss_validity as counted_losses
+from colintern.diagnostics.log.resume_boundaries import jumps_after_resume
 from colintern.diagnostics.log.training_progress import TrainingProgress, training_progress
 from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, artifact, evidence
@@ -101,7 +107,7 @@ def chance(
     """Where the loss would be without knowledge, and whether it is there."""
     _refuse_rewards(training_log)
     _refuse_early(training_log)
-    if loss_kind is not None and loss_kind.kind == "contrastive":
+    if loss_kind is not None and loss_kind.kind == "contrastive" and loss_kind.candidates:
         known: ContrastiveLoss = resolver.get("contrastive")
         return contrastive_chance(known.loss, known.candidates, ratio=guide.chance_ratio)
     pinned = pinned_chance(training_log.training, loss_kind, training_log.train_batch_size)
@@ -110,6 +116,30 @@ def chance(
             sources.MANIFEST, what="the kind of loss and its candidates", needed_for=_CHANCE
         )
     return pinned
+
+
+@evidence
+def convergence(
+    settled_loss: LossTrajectory, contrastive: ContrastiveLoss | None
+) -> LossTrajectory | ContrastiveLoss:
+    """The loss in shares of chance; without that, a loss that does not fall is all that tells."""
+    if contrastive is not None:
+        return contrastive
+    if settled_loss.is_short:
+        raise NoEvidence(
+            sources.LOG,
+            what=f"at least {WHOLE_ROWS} loss rows",
+            detail=f"found {settled_loss.num_rows}",
+            needed_for="the convergence of a loss whose chance level nobody recorded",
+            hint=sources.LOG_MORE,
+        )
+    if not settled_loss.flat():
+        raise NoEvidence(
+            sources.MANIFEST_OR_ARGUMENTS,
+            what="a contrastive loss with known candidates",
+            needed_for="spotting a cold start",
+        )
+    return settled_loss
 
 
 @evidence
@@ -211,9 +241,38 @@ def evaluation_loss(training_log: TrainerState) -> EvaluationLoss:
 
 
 @evidence
-def learning_rate(training_log: TrainerState, guide: Guide) -> LearningRateSchedule:
+def evaluation_course(training_log: TrainerState, run_config: RunConfig | None) -> EvaluationCourse:
+    """The evaluations by the measure that the run goes by: the loss, or a metric of its own."""
+    _refuse_rewards(training_log)
+    chosen = run_config.metric_for_best_model if run_config is not None else None
+    greater = run_config.greater_is_better if run_config is not None else None
+    measured = course_of_evaluations(
+        training_log,
+        chosen=chosen.value if chosen is not None else None,
+        greater_is_better=greater.value if greater is not None else None,
+    )
+    if measured is None:
+        raise NoEvidence(
+            sources.LOG,
+            what=f"at least {MIN_EVALUATIONS} evaluations by one measure of a known direction",
+            detail=f"found {training_log.num_evaluations} evaluations",
+            needed_for="the course of the evaluations",
+            hint=sources.EVALUATE_IN_TRAINING,
+        )
+    return measured
+
+
+@evidence
+def learning_rate(
+    training_log: TrainerState, run_config: RunConfig | None, guide: Guide
+) -> LearningRateSchedule:
     """The learning rate that was really used."""
-    measured = learning_rate_schedule(training_log, min_warmup_steps=guide.min_warmup_steps)
+    named = run_config.lr_scheduler_type if run_config is not None else None
+    measured = learning_rate_schedule(
+        training_log,
+        min_warmup_steps=guide.min_warmup_steps,
+        scheduler=named.value if named is not None else None,
+    )
     if measured is None:
         raise NoEvidence(
             sources.LOG,
@@ -247,12 +306,23 @@ def instability(
 ) -> Instability:
     """Spikes of the gradient or of the loss."""
     _refuse_rewards(training_log)
-    if len(training_log.training) < MIN_ROWS:
-        raise too_few_rows(training_log, MIN_ROWS, "spikes")
+    if len(training_log.training) < MIN_SPIKE_ROWS:
+        raise too_few_rows(training_log, MIN_SPIKE_ROWS, "spikes")
     spike = guide.max_grad_norm_spike
     examples = examples_a_row(training_log.training, _least_batch(training_log, batch))
     spikes = loss_spikes(training_log.training, spike=spike, examples=examples)
     return Instability(gradient_norm, spikes, spike)
+
+
+@evidence
+def leaps(training_log: TrainerState) -> LossLeaps:
+    """Where the loss leaps up, resumptions apart."""
+    _refuse_rewards(training_log)
+    resumed = (jump.step for jump in jumps_after_resume(training_log).jumps)
+    measured = loss_leaps(training_log.training, resumed)
+    if measured is None:
+        raise too_few_rows(training_log, MIN_LEAP_ROWS, "leaps of the loss")
+    return measured
 
 
 @evidence

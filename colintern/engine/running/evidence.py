@@ -11,6 +11,7 @@ from colintern.diagnostics.adapter.trained_parts import TrainedParts
 from colintern.diagnostics.log.contrastive_loss import MIN_CANDIDATES, Chance
 from colintern.diagnostics.log.early_course import EarlyGradients, early_chance, early_gradients
 from colintern.diagnostics.log.gradient_norms import GradientNorms, Instability
+from colintern.diagnostics.log.loss_trajectory import WHOLE_ROWS
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.diagnostics.resource_use import resource_use as measured_use
 from colintern.engine.evidence import log, sources
@@ -78,11 +79,9 @@ def instability(
     follows = family is not None and family.follows_guide
     normal = guide.normal_grad_norm if follows else None
     spike = guide.max_grad_norm_spike
-    try:
+    if len(training_log.training) >= WHOLE_ROWS or training_log.is_reinforcement or first is None:
         found = log.instability(training_log, gradient_norm, batch, guide)
-    except NoEvidence:
-        if training_log.is_reinforcement or first is None:
-            raise
+    else:
         found = Instability(gradient_norm, (), spike, early=_explosion(first, spike, normal))
     if first is None or found.early or found.lasting:
         return found
