@@ -63,13 +63,6 @@ RESERVED: Final = (
     Reserved(
         "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
     ),
-    Reserved("REC001", "records of the weights", frozenset({"LIV010", "RES007"})),
-    Reserved(
-        "REC002",
-        "records of the base",
-        frozenset({"ADP015", "ADP021", "ADP022", "LIV006", "LIV010"}),
-    ),
-    Reserved("REC003", "records of completion", frozenset({"LOG013"})),
     Reserved("REC004", "records of batch and steps", frozenset({"CFG002", "CFG004", "LOG017"})),
     Reserved(
         "REC005", "records of optimiser and schedule", frozenset({"CFG003", "CFG005", "LOG012"})

@@ -1,7 +1,7 @@
 """Whether a run came to its end, by everybody who says how far it came."""
 
 from colintern.artifacts.run.layout import LIVE_RECORD, RUN_MANIFEST, TRAINER_STATE
-from colintern.facts.fact import Fact, Witness, fact_of
+from colintern.facts.fact import Fact, Records, Witness, fact_of
 
 
 def completion(
@@ -46,3 +46,12 @@ def completion(
             *further,
         ),
     )
+
+
+def went_on(records: Records) -> bool:
+    """Whether somebody besides the manifest saw the end of a run whose log stops before it.
+
+    The log is then not the last one of the run; else the run itself was ended.
+    """
+    seen = (witness.source for fact in records.contradicted for witness in fact.disagreeing)
+    return any(source != RUN_MANIFEST for source in seen)

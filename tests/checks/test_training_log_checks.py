@@ -277,7 +277,10 @@ ENDINGS = {
         {"steps": 11, "max_steps": 500, "edit_rows": closed_at(11)},
         "error",
     ),
-    "closed at a save point": ({"steps": 300, "max_steps": 600, "edit_rows": closed_at(300)}, "error"),
+    "closed at a save point": (
+        {"steps": 300, "max_steps": 600, "edit_rows": closed_at(300)},
+        "error",
+    ),
     "closed, and none better than the best": (
         {**CLOSED, "eval_steps": 30, "edit_state": tracked(240, stateful_callbacks=DROP)},
         None,

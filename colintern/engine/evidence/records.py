@@ -1,0 +1,153 @@
+"""Evidence of records: the facts that several files state, side by side."""
+
+from contextlib import suppress
+from typing import Final
+
+from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.model.adapter_config import AdapterConfig
+from colintern.artifacts.model.base_model import BaseReference
+from colintern.artifacts.model.model_card import ModelCard
+from colintern.artifacts.results.evaluation_record import EvaluationRecord
+from colintern.artifacts.run.layout import (
+    ADAPTER_PICKLE,
+    ADAPTER_WEIGHTS,
+    RUN_MANIFEST,
+    RunLayout,
+)
+from colintern.artifacts.run.manifest import RunManifest, read_run_manifest
+from colintern.artifacts.running.record import LiveRecord
+from colintern.artifacts.tensors.weights_hash import weights_files, weights_sha256
+from colintern.diagnostics.log.training_progress import TrainingProgress, log_is_older
+from colintern.diagnostics.weights.base_identity import layers_sha256
+from colintern.engine.evidence import sources
+from colintern.engine.missing import Source
+from colintern.engine.resolver import Resolver, evidence
+from colintern.engine.verdict import NoEvidence
+from colintern.facts.base_records import base_records as compare_bases
+from colintern.facts.completion import completion
+from colintern.facts.fact import Fact, Records, records_of
+from colintern.facts.weights_records import weights_fact
+from colintern.guide import Guide
+
+ADAPTER_FILES: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE)
+
+
+@evidence
+def completion_records(
+    progress: TrainingProgress,
+    layout: RunLayout,
+    manifest: RunManifest | None,
+    live_record: LiveRecord | None,
+    guide: Guide,
+) -> Records:
+    """How far the run came, by everybody who says so.
+
+    A checkpoint's own log, beside final weights, is older than what else the folder says.
+    """
+    if layout.is_checkpoint or log_is_older(layout):
+        raise NoEvidence(
+            sources.LOG, what="the log of the whole run", needed_for="comparing the records"
+        )
+    found = completion(
+        step=progress.global_step,
+        max_steps=progress.max_steps,
+        enough=guide.min_completed_ratio * progress.max_steps,
+        is_complete=progress.complete(guide.min_completed_ratio),
+        status=manifest.status if manifest is not None else None,
+        newest_checkpoint=layout.checkpoints[-1].step if layout.checkpoints else None,
+        live_step=live_record.step if live_record is not None else None,
+    )
+    return _compared(found, source=sources.MANIFEST, what="the end of the run")
+
+
+@evidence
+def weights_hash(layout: RunLayout) -> str:
+    """The hash of the judged weights' file."""
+    found = weights_sha256(layout.weights_folder, layout.enclosure)
+    if found is None:
+        raise NoEvidence(sources.WEIGHTS, needed_for="the hash of the weights")
+    return found
+
+
+@evidence
+def weights_records(
+    layout: RunLayout,
+    evaluation_records: tuple[EvaluationRecord, ...] | None,
+    resolver: Resolver,
+) -> Records:
+    """The judged weights beside what training recorded of them.
+
+    A root manifest speaks of the root's weights once the run is completed, and of the newest
+    checkpoint's until then; that one has its own copy. One that was carried along with a merged
+    model speaks of its adapter.
+    """
+    with suppress(NoEvidence):
+        # Broken weights are nobody's: a rule of its own reports them.
+        resolver.get("tensors")
+    manifest = _manifest_of_weights(layout)
+    saved = manifest.weights_sha256 if manifest is not None else None
+    files = weights_files(layout.weights_folder)
+    is_adapter = any(path.name in ADAPTER_FILES for path in files)
+    if manifest is None or saved is None or not files or (manifest.lora and not is_adapter):
+        raise NoEvidence(
+            sources.MANIFEST, what="`weights_sha256`", needed_for="telling these weights"
+        )
+    evaluated = [each.weights_sha256 for each in evaluation_records or () if each.weights_sha256]
+    actual: str = resolver.get("weights_hash")
+    return _compared(
+        weights_fact(files[0].name, actual, saved, evaluated),
+        source=sources.MANIFEST,
+        what="`weights_sha256`",
+    )
+
+
+@evidence
+def base_records(  # noqa: PLR0917 - the resolver calls it by name
+    adapter: AdapterConfig | None,
+    base_reference: BaseReference | None,
+    manifest: RunManifest | None,
+    evaluation_record: EvaluationRecord | None,
+    model_card: ModelCard | None,
+    resolver: Resolver,
+) -> Records:
+    """The base of training, of the adapter and of the evaluation."""
+    evaluated = evaluation_record.base if evaluation_record is not None else None
+    trained = manifest.base if manifest is not None else None
+    found = compare_bases(
+        trained=trained,
+        adapter=base_reference if adapter is not None else None,
+        adapter_revision=adapter.revision if adapter is not None else None,
+        evaluated=evaluated,
+        card=model_card.front_matter.get("base_model", ()) if model_card is not None else (),
+        layers_here=_layers_here(resolver) if evaluated and evaluated.layers_sha256 else None,
+    )
+    if not found.facts:
+        raise NoEvidence(
+            sources.RECORDS, what="the Hub id or a hash of the base", needed_for="comparing them"
+        )
+    return found
+
+
+def _layers_here(resolver: Resolver) -> str | None:
+    with suppress(NoEvidence, ArtifactError):
+        return layers_sha256(resolver.get("base_tensors"))
+    return None
+
+
+def _manifest_of_weights(layout: RunLayout) -> RunManifest | None:
+    """Return the manifest that speaks of the judged weights."""
+    folder = layout.weights_folder
+    path = folder.get(RUN_MANIFEST)
+    if path is None:
+        return None
+    found = read_run_manifest(path, layout.enclosure)
+    is_of_root = folder is layout.folder and not layout.is_checkpoint
+    return found if found.status == "completed" or not is_of_root else None
+
+
+def _compared(*facts: Fact | None, source: Source, what: str) -> Records:  # type: ignore[type-arg]
+    """Return the facts with two witnesses at least."""
+    found = records_of(*facts)
+    if not found.facts:
+        raise NoEvidence(source, what=what, needed_for="comparing it with what other files say")
+    return found
