@@ -7,6 +7,7 @@ from colintern.engine.verdict import ERROR, WARNING, Verdict
 from colintern.facts.base_records import is_other_model
 from colintern.facts.completion import went_on
 from colintern.facts.fact import Records
+from colintern.facts.run_config import RunConfig
 
 _ONE_RECORD = "every file that states it says the same"
 
@@ -79,4 +80,97 @@ def check_completion_is_agreed(completion_records: Records, training_log: Traine
         expected=_ONE_RECORD,
         where=training_log.path,
         explains=None if went_on(completion_records) else (),
+    )
+
+
+@rule(
+    "REC004",
+    "batch-or-steps-contradicted",
+    severity=WARNING,
+    explains={"CFG001", "CFG002", "CFG004", "LOG017"},
+)
+def check_batch_and_steps_are_agreed(batch_records: Records, run_config: RunConfig) -> Verdict:
+    """Batch, epochs and steps do not add up, or two files name different ones.
+
+    Why: effective batch, negatives and epochs are judged by these figures. Where rows / batch are
+        not the steps of an epoch, one of the records is of another run, and nobody can train this
+        one again.
+    Evidence: colintern_run.json (rows, batch, processes), training_args.bin and the model card side
+        by side; rows / batch beside the logged steps an epoch; the product of the parts beside the
+        samples a step of the Trainer's closing row. What the log says of single arguments LOG017
+        judges. A sampler may leave out rows, and no batch may have more than there are.
+    Fix: keep the records of one run together; correct the one that was edited.
+    Source: sources N01, N20; transformers, `Trainer.set_initial_training_values`.
+    """
+    return Verdict(
+        batch_records.agreed,
+        observed=str(batch_records),
+        expected=_ONE_RECORD,
+        where=run_config.per_device_train_batch_size.where
+        if run_config.per_device_train_batch_size
+        else None,
+    )
+
+
+@rule(
+    "REC005",
+    "optimiser-contradicted",
+    severity=WARNING,
+    explains={"CFG003", "CFG005", "LOG012"},
+)
+def check_optimiser_is_agreed(optimiser_records: Records, run_config: RunConfig) -> Verdict:
+    """Learning rate, schedule or optimiser differ between two files, or from what was logged.
+
+    Why: a rate in the manifest that was not the one used makes every judgement of the rate one of
+        another run; a resumption with new arguments goes on with the old schedule.
+    Evidence: colintern_run.json, training_args.bin and the model card side by side, with a warm-up
+        in steps whichever way it was asked for; the largest `learning_rate` of the log, with what
+        its rows may miss of the peak.
+    Fix: keep the records of one run together; correct the one that was edited.
+    Source: sources F08, N20.
+    """
+    return Verdict(
+        optimiser_records.agreed,
+        observed=str(optimiser_records),
+        expected=_ONE_RECORD,
+        where=run_config.learning_rate.where if run_config.learning_rate else None,
+    )
+
+
+@rule("REC006", "adapter-contradicts-manifest", severity=WARNING, explains={"ADP006", "ADP007"})
+def check_adapter_is_the_recorded_one(adapter_records: Records, layout: RunLayout) -> Verdict:
+    """The adapter has other modules, targets or parameters than training recorded.
+
+    Why: modules were lost, added or renamed after training, or the settings were edited: PEFT then
+        leaves a part of the adapter out, or draws one anew, and raises no error.
+    Evidence: `lora` in colintern_run.json (targets, matched modules, trainable parameters) beside
+        `target_modules` in adapter_config.json and the tensors of the adapter. A list is compared
+        in any order, and not with an expression.
+    Fix: restore the adapter that training saved, with its settings.
+    Source: PEFT, `set_peft_model_state_dict`; sources B10, N20.
+    """
+    return Verdict(
+        adapter_records.agreed,
+        observed=str(adapter_records),
+        expected="the modules, targets and parameters of the manifest",
+        where=layout.weights_folder.path,
+    )
+
+
+@rule("REC008", "versions-contradicted", severity=WARNING, explains={"ENV001"})
+def check_versions_are_agreed(version_records: Records, layout: RunLayout) -> Verdict:
+    """Two files name different versions of a package that trained.
+
+    Why: the query format and the loading of adapters depend on versions, and the audit tells them
+        by these records; one of them is of another run, or the adapter was saved again.
+    Evidence: `versions` in colintern_run.json, `peft_version` in adapter_config.json, "Framework
+        versions" in the model card; by release, local suffixes left out.
+    Fix: keep the records of one run together.
+    Source: sources N20, K01.
+    """
+    return Verdict(
+        version_records.agreed,
+        observed=str(version_records),
+        expected=_ONE_RECORD,
+        where=layout.weights_folder.path,
     )

@@ -235,6 +235,14 @@ def recorded_config(
     return merged_config([source for source in sources if source is not None])
 
 
+def stated_configs(
+    manifest: RunManifest | None, arguments: Mapping[str, Any] | None, card: ModelCard | None
+) -> dict[str, RunConfig]:
+    """Return what each file that states arguments says by itself, by its name."""
+    sources = (_of_manifest(manifest), _of_arguments(arguments), _of_card(card))
+    return {source.name: merged_config([source]) for source in sources if source is not None}
+
+
 def _of_manifest(manifest: RunManifest | None) -> ConfigSource | None:
     if manifest is None:
         return None

@@ -4,31 +4,49 @@ from contextlib import suppress
 from typing import Final
 
 from colintern.artifacts.errors import ArtifactError
+from colintern.artifacts.logs.trainer_state import TrainerState
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.model.base_model import BaseReference
 from colintern.artifacts.model.model_card import ModelCard
 from colintern.artifacts.results.evaluation_record import EvaluationRecord
 from colintern.artifacts.run.layout import (
+    ADAPTER_CONFIG,
     ADAPTER_PICKLE,
     ADAPTER_WEIGHTS,
+    MODEL_CARD,
     RUN_MANIFEST,
+    TRAINING_ARGS,
     RunLayout,
 )
 from colintern.artifacts.run.manifest import RunManifest, read_run_manifest
+from colintern.artifacts.run.training_args import TrainingArguments
 from colintern.artifacts.running.record import LiveRecord
+from colintern.artifacts.tensors.store import TensorStore
 from colintern.artifacts.tensors.weights_hash import weights_files, weights_sha256
+from colintern.diagnostics.adapter.tensors import sort_adapter_tensors
 from colintern.diagnostics.log.training_progress import TrainingProgress, log_is_older
 from colintern.diagnostics.weights.base_identity import layers_sha256
 from colintern.engine.evidence import sources
 from colintern.engine.missing import Source
 from colintern.engine.resolver import Resolver, evidence
 from colintern.engine.verdict import NoEvidence
+from colintern.facts.adapter_records import adapter_facts
 from colintern.facts.base_records import base_records as compare_bases
+from colintern.facts.batch_records import asked_facts, effective_batch_fact, epoch_steps_fact
+from colintern.facts.batch_size import BatchSize, shares_batches
 from colintern.facts.completion import completion
+from colintern.facts.config_sources import stated_configs as configs_by_file
 from colintern.facts.fact import Fact, Records, records_of
+from colintern.facts.optimiser_records import optimiser_facts
+from colintern.facts.peak_rate import logged_peak
+from colintern.facts.run_config import RunConfig
+from colintern.facts.version_records import version_facts
 from colintern.facts.weights_records import weights_fact
 from colintern.guide import Guide
 
+BASE_LAYER: Final = ".base_layer."
+"""In the name of a tensor of the base that was saved along."""
+_MOST_TENSORS: Final = 50_000
 ADAPTER_FILES: Final = (ADAPTER_WEIGHTS, ADAPTER_PICKLE)
 
 
@@ -126,6 +144,104 @@ def base_records(  # noqa: PLR0917 - the resolver calls it by name
             sources.RECORDS, what="the Hub id or a hash of the base", needed_for="comparing them"
         )
     return found
+
+
+@evidence
+def stated_configs(
+    manifest: RunManifest | None,
+    training_args: TrainingArguments | None,
+    model_card: ModelCard | None,
+) -> dict[str, RunConfig]:
+    """The configuration as each file states it by itself."""
+    arguments = training_args.values if training_args is not None else None
+    return configs_by_file(manifest, arguments, model_card)
+
+
+@evidence
+def batch_records(
+    stated_configs: dict[str, RunConfig],
+    run_config: RunConfig,
+    batch: BatchSize,
+    manifest: RunManifest | None,
+    training_args: TrainingArguments | None,
+) -> Records:
+    """Batch, epochs and steps, as everybody asked for, counted or logged them."""
+    datasets = (manifest.datasets or ()) if manifest is not None else ()
+    divides_itself = training_args is not None and shares_batches(training_args.values)
+    return _compared(
+        *asked_facts(stated_configs),
+        None if divides_itself else effective_batch_fact(run_config, batch, stated_configs),
+        None if divides_itself else epoch_steps_fact(run_config, batch, datasets),
+        source=sources.MANIFEST_OR_ARGUMENTS,
+        what="batch, epochs or steps",
+    )
+
+
+@evidence
+def optimiser_records(
+    stated_configs: dict[str, RunConfig],
+    run_config: RunConfig,
+    training_log: TrainerState | None,
+    manifest: RunManifest | None,
+    training_args: TrainingArguments | None,
+) -> Records:
+    """Rate, schedule and optimiser, as everybody asked for them and as the log shows them."""
+    arguments = {
+        RUN_MANIFEST: (manifest.arguments or {}) if manifest is not None else {},
+        TRAINING_ARGS: training_args.values if training_args is not None else {},
+    }
+    logged = logged_peak(training_log) if training_log is not None else None
+    return _compared(
+        *optimiser_facts(stated_configs, run_config, logged, arguments),
+        source=sources.MANIFEST_OR_ARGUMENTS,
+        what="the settings of the optimiser",
+    )
+
+
+@evidence
+def adapter_records(
+    manifest: RunManifest, adapter: AdapterConfig | None, adapter_tensors: TensorStore
+) -> Records:
+    """What LoRA was put on, as the manifest, the settings and the tensors have it."""
+    if manifest.lora is None:
+        raise NoEvidence(
+            sources.MANIFEST, what="`lora`", needed_for="comparing it with the adapter"
+        )
+    if len(adapter_tensors.entries) > _MOST_TENSORS:
+        raise NoEvidence(
+            sources.ADAPTER_WEIGHTS,
+            what=f"at most {_MOST_TENSORS:,} tensors",
+            needed_for="comparing them with the manifest",
+        )
+    found = sort_adapter_tensors(adapter_tensors.entries)
+    trained = [e for name, e in adapter_tensors.entries.items() if BASE_LAYER not in name]
+    return _compared(
+        *adapter_facts(
+            manifest.lora,
+            adapter,
+            frozenset(name for name, module in found.modules.items() if module.a is not None),
+            sum(entry.num_values for entry in trained),
+        ),
+        source=sources.MANIFEST,
+        what="`lora`",
+    )
+
+
+@evidence
+def version_records(
+    layout: RunLayout, adapter: AdapterConfig | None, model_card: ModelCard | None
+) -> Records:
+    """The versions that trained, as manifest, adapter and card have them."""
+    path = layout.beside_weights(RUN_MANIFEST)
+    manifest = read_run_manifest(path, layout.enclosure) if path is not None else None
+    recorded = {
+        RUN_MANIFEST: (manifest.versions or {}) if manifest is not None else {},
+        ADAPTER_CONFIG: {"peft": adapter.peft_version} if adapter is not None else {},
+        MODEL_CARD: model_card.versions if model_card is not None else {},
+    }
+    return _compared(
+        *version_facts(recorded), source=sources.MANIFEST_OR_CARD, what="versions of the packages"
+    )
 
 
 def _layers_here(resolver: Resolver) -> str | None:
