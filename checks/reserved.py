@@ -29,7 +29,7 @@ RESERVED: Final = (
     Reserved(
         "ADP024",
         "values that training cannot have left",
-        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "RES007"},
+        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "REC001", "RES007"},
     ),
     Reserved(
         "ADP025",

@@ -1,7 +1,8 @@
 """REC: what several files of one run say of the same thing, and whether they agree."""
 
 from colintern.artifacts.logs.trainer_state import TrainerState
-from colintern.artifacts.run.layout import RunLayout
+from colintern.artifacts.run.layout import LIVE_RECORD, TRAINER_STATE, RunLayout
+from colintern.diagnostics.live_findings import LiveFindings
 from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, WARNING, Verdict
 from colintern.facts.base_records import is_other_model
@@ -109,6 +110,7 @@ def check_batch_and_steps_are_agreed(batch_records: Records, run_config: RunConf
         where=run_config.per_device_train_batch_size.where
         if run_config.per_device_train_batch_size
         else None,
+        explains=None if batch_records.contradicts(TRAINER_STATE) else {"LOG017"},
     )
 
 
@@ -122,7 +124,8 @@ def check_optimiser_is_agreed(optimiser_records: Records, run_config: RunConfig)
     """Learning rate, schedule or optimiser differ between two files, or from what was logged.
 
     Why: a rate in the manifest that was not the one used makes every judgement of the rate one of
-        another run; a resumption with new arguments goes on with the old schedule.
+        another run; a resumption with new arguments goes on with the old schedule. Only where the
+        log itself contradicts what was asked for may a finding on the rate follow from this one.
     Evidence: colintern_run.json, training_args.bin and the model card side by side, with a warm-up
         in steps whichever way it was asked for; the largest `learning_rate` of the log, with what
         its rows may miss of the peak.
@@ -134,10 +137,11 @@ def check_optimiser_is_agreed(optimiser_records: Records, run_config: RunConfig)
         observed=str(optimiser_records),
         expected=_ONE_RECORD,
         where=run_config.learning_rate.where if run_config.learning_rate else None,
+        explains=None if optimiser_records.contradicts(TRAINER_STATE) else (),
     )
 
 
-@rule("REC006", "adapter-contradicts-manifest", severity=WARNING, explains={"ADP006", "ADP007"})
+@rule("REC006", "adapter-contradicts-manifest", severity=WARNING)
 def check_adapter_is_the_recorded_one(adapter_records: Records, layout: RunLayout) -> Verdict:
     """The adapter has other modules, targets or parameters than training recorded.
 
@@ -173,4 +177,27 @@ def check_versions_are_agreed(version_records: Records, layout: RunLayout) -> Ve
         observed=str(version_records),
         expected=_ONE_RECORD,
         where=layout.weights_folder.path,
+    )
+
+
+@rule("REC010", "live-finding-open", severity=WARNING, up_to=ERROR)
+def check_live_findings_are_closed(live_findings: LiveFindings, layout: RunLayout) -> Verdict:
+    """The audit of the running training ended with a finding that nothing has answered since.
+
+    Why: the live audit sees what is not kept: every step, the model in memory, a team's own rules.
+        What it wrote next to the run is lost if nobody reads it there.
+    Evidence: findings of colintern_live.json that held when it was last written, by rules that
+        cannot be judged from the files (an error if it was one), or that pass on them although the
+        log goes no further than the live audit saw (a warning). A finding that this audit makes
+        itself is reported by its own rule; one that is judged better by more steps is closed.
+    Fix: `colintern watch RUN` shows the findings with their fixes; audit with the rules of the
+        team (`--checks`) to judge theirs again.
+    Source: sources N20.
+    """
+    return Verdict(
+        not live_findings.any,
+        observed=str(live_findings),
+        expected="no finding that held at the end",
+        where=layout.folder.get(LIVE_RECORD),
+        severity=ERROR if live_findings.is_error else WARNING,
     )

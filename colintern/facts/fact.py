@@ -135,6 +135,13 @@ class Records(Struct, frozen=True):
         """Whether all places agree on all of them."""
         return not self.contradicted
 
+    def contradicts(self, source: str) -> bool:
+        """Whether `source` is on one side and the most direct of the others on the other."""
+        return any(
+            source in {fact.witnesses[0].source, *(each.source for each in fact.disagreeing)}
+            for fact in self.contradicted
+        )
+
     def __str__(self) -> str:
         if self.agreed:
             return f"{', '.join(fact.name for fact in self.facts)}: every record says the same"

@@ -24,12 +24,14 @@ from colintern.artifacts.running.record import LiveRecord
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.artifacts.tensors.weights_hash import weights_files, weights_sha256
 from colintern.diagnostics.adapter.tensors import sort_adapter_tensors
+from colintern.diagnostics.live_findings import LiveFindings
 from colintern.diagnostics.log.training_progress import TrainingProgress, log_is_older
 from colintern.diagnostics.weights.base_identity import layers_sha256
+from colintern.engine.catalogue import shipped_rules
 from colintern.engine.evidence import sources
 from colintern.engine.missing import Source
 from colintern.engine.resolver import Resolver, evidence
-from colintern.engine.verdict import NoEvidence
+from colintern.engine.verdict import NoEvidence, Verdict
 from colintern.facts.adapter_records import adapter_facts
 from colintern.facts.base_records import base_records as compare_bases
 from colintern.facts.batch_records import asked_facts, effective_batch_fact, epoch_steps_fact
@@ -44,6 +46,7 @@ from colintern.facts.version_records import version_facts
 from colintern.facts.weights_records import weights_fact
 from colintern.guide import Guide
 
+_RECORDS: Final = "REC"
 BASE_LAYER: Final = ".base_layer."
 """In the name of a tensor of the base that was saved along."""
 _MOST_TENSORS: Final = 50_000
@@ -242,6 +245,46 @@ def version_records(
     return _compared(
         *version_facts(recorded), source=sources.MANIFEST_OR_CARD, what="versions of the packages"
     )
+
+
+@evidence
+def live_findings(live_record: LiveRecord, resolver: Resolver) -> LiveFindings:
+    """What the live audit found, still held at its end, and this audit does not judge better.
+
+    A rule that fails here too is reported by itself. Of one that passes here, what was found in the
+    course of the run is a contradiction if this audit sees no more of the run than that one saw.
+    """
+    held = [finding for finding in live_record.findings if finding.holds]
+    log = _log_of(resolver)
+    same_end = log is None or (log.global_step or 0) <= live_record.step
+    outcomes = {finding.rule: _passes(finding.rule, resolver) for finding in held}
+    return LiveFindings(
+        num_judged=len(live_record.judged),
+        open=tuple(each for each in held if outcomes[each.rule] is None),
+        contradicted=tuple(
+            each for each in held if outcomes[each.rule] and each.last_step and same_end
+        ),
+    )
+
+
+def _log_of(resolver: Resolver) -> TrainerState | None:
+    with suppress(NoEvidence, ArtifactError):
+        log: TrainerState = resolver.get("training_log")
+        return log
+    return None
+
+
+def _passes(rule_id: str, resolver: Resolver) -> bool | None:
+    """Judge a shipped rule on the whole evidence; None where it cannot be, or is a team's own."""
+    found = shipped_rules().get(rule_id)
+    # The record is a stranger's text: it may name the very rule that reads it.
+    if found is None or found.family == _RECORDS:
+        return None
+    try:
+        verdict: Verdict = resolver.call(found.check)
+    except (NoEvidence, ArtifactError, LookupError):
+        return None
+    return verdict.ok
 
 
 def _layers_here(resolver: Resolver) -> str | None:
