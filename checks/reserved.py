@@ -29,7 +29,7 @@ RESERVED: Final = (
     Reserved(
         "ADP024",
         "values that training cannot have left",
-        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "RES007"},
+        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "REC001", "RES007"},
     ),
     Reserved(
         "ADP025",
@@ -53,22 +53,9 @@ RESERVED: Final = (
     Reserved(
         "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
     ),
-    Reserved("REC001", "records of the weights", frozenset({"LIV010", "RES007"})),
-    Reserved(
-        "REC002",
-        "records of the base",
-        frozenset({"ADP015", "ADP021", "ADP022", "LIV006", "LIV010"}),
-    ),
-    Reserved("REC003", "records of completion", frozenset({"LOG013"})),
-    Reserved("REC004", "records of batch and steps", frozenset({"CFG002", "CFG004", "LOG017"})),
-    Reserved(
-        "REC005", "records of optimiser and schedule", frozenset({"CFG003", "CFG005", "LOG012"})
-    ),
-    Reserved("REC006", "records of the adapter", frozenset({"ADP006", "ADP007", "ADP009"})),
     Reserved(
         "REC007", "records of the processor", frozenset({"PRC002", "PRC003", "PRC004", "LIV010"})
     ),
-    Reserved("REC008", "records of versions", frozenset({"ENV001", "RES008"})),
     Reserved("REC009", "records of results and model_meta.json", frozenset({"RES007", "RES011"})),
     Reserved("SEC005", "code that loading reaches by other ways than `auto_map`"),
 )

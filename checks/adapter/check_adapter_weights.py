@@ -21,7 +21,7 @@ COLLAPSED_SHARE: Final = 0.05
     "ADP010",
     "non-finite-weights",
     severity=ERROR,
-    explains={"LIV001", "LIV010", "RES001", "RES004", "RES007"},
+    explains={"LIV001", "LIV010", "RES001", "RES004", "REC001", "RES007"},
     advice={"load-with-wrapper"},
     floor="finite",
 )
@@ -64,6 +64,7 @@ def check_weights_are_finite(weight_statistics: WeightStatistics) -> Verdict:
         "RES001",
         "RES002",
         "RES005",
+        "REC001",
         "RES007",
     },
     advice={"load-with-wrapper"},
@@ -101,7 +102,7 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     "part-never-trained",
     severity=ERROR,
     requires={"ADP001", "ADP010"},
-    explains={"ADP013", "RES001", "RES002", "RES007"},
+    explains={"ADP013", "RES001", "RES002", "REC001", "RES007"},
     advice={"load-with-wrapper"},
     fails_if_stopped=True,
     floor="trained",
@@ -135,7 +136,7 @@ def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) 
     "update-outlier",
     severity=WARNING,
     requires={"ADP001", "ADP010"},
-    explains={"RES007"},
+    explains={"REC001", "RES007"},
 )
 def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     """One module's update is far larger or smaller than those of its kind.
@@ -167,7 +168,7 @@ def check_updates_are_alike(updates: LoraUpdates) -> Verdict:
     "rank-collapsed",
     severity=WARNING,
     requires={"ADP001", "ADP010"},
-    explains={"RES007"},
+    explains={"REC001", "RES007"},
 )
 def check_rank_is_used(updates: LoraUpdates) -> Verdict:
     """Most updates use one direction of the many that their rank allows.

@@ -79,7 +79,7 @@ def judge_projection_in_memory(trained_parts: TrainedParts, family: Family) -> V
     "projection-untrained",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002", "RES007"},
+    explains={"LIV007", "LIV009", "LIV010", "RES001", "RES002", "REC001", "RES007"},
     live={"start", "course"},
     live_explains={"LOG002", "LOG003"},
     live_check=judge_projection_in_memory,

@@ -95,8 +95,9 @@ def check_learning_rate(
     Why: too high a rate diverges or collapses, too low a rate leaves the adapter near its start.
         The guide gives several figures for one size; all of them are accepted, and a factor of two
         around them. Beyond a factor of ten it is an error for ColIntern3.5.
-    Evidence: `learning_rate` of the run manifest, training_args.bin or the model card; the
-        number of parameters from the base's configuration or its name.
+    Evidence: `learning_rate` of the run manifest, training_args.bin or the model card, else the
+        largest in the log, where its rows are close enough about the peak; the number of parameters
+        from the base's configuration or its name.
     Fix: train with a rate inside the interval for the size of the base.
     Source: the guide, learning rate scaling and selection; sources F09.
     """

@@ -159,12 +159,13 @@ def check_training_is_complete(  # noqa: PLR0917 - the resolver calls it by name
 
     Why: a schedule that was cut leaves the weights at a high learning rate, before the steps that
         settle them. Judged by optimiser steps, for epochs are rounded. Fine are: the last step at
-        which the run saves, early stopping that used up its patience, and a log that the Trainer
-        closed itself. A snapshot is only noted: a folder `checkpoint-N`, or a log that ends at a
-        save point without checkpoints beside it, which is a copy of one. A warning when final
-        weights lie beside the checkpoints (then only the log may be unfinished), or when four
-        fifths of the steps were done. Weights that never moved follow from an end after the first
-        step, which a warm-up takes at a rate of zero.
+        which the run saves, and early stopping that used up its patience. The row that the Trainer
+        closes its log with, and a manifest that says "completed", are written wherever a run ends,
+        and make no 11 of 500 steps complete. A snapshot is only noted: a folder `checkpoint-N`, or
+        a log that ends at a save point without checkpoints beside it, which is a copy of one. A
+        warning when final weights lie beside the checkpoints (then only the log may be unfinished),
+        or when four fifths of the steps were done. Weights that never moved follow from an end
+        after the first step, which a warm-up takes at a rate of zero.
     Evidence: `global_step`, `max_steps`, `save_steps` and `stateful_callbacks` in
         trainer_state.json; `status` in the run manifest; `stopped_by` in colintern_live.json, the
         rule by which a live audit ended the run.

@@ -18,6 +18,7 @@ from colintern.artifacts.limits import TOKENIZER_JSON_BYTES
 from colintern.artifacts.model.base_model import BaseReference
 from colintern.artifacts.model.processor_config import ProcessorConfig, read_processor_config
 from colintern.artifacts.printable import printable
+from colintern.artifacts.results.evaluation_record import EvaluatedBase
 from colintern.artifacts.run.layout import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -66,6 +67,8 @@ class Checkpoint:
     """Folder or Hub id of the base below an adapter; None for a whole model."""
     base_name: str | None
     """The base as the adapter records it."""
+    evaluated_base: EvaluatedBase | None
+    """The base that is really loaded below an adapter, which `--base` may have named."""
     processor: Path
     """The folder that the processor is loaded from."""
     manifest: RunManifest | None
@@ -196,6 +199,7 @@ def checkpoint_of(resolver: Resolver) -> Checkpoint:
         name=results_name(layout),
         base=_base_to_load(reference) if reference else None,
         base_name=reference.recorded if reference else None,
+        evaluated_base=_evaluated_base(reference, base) if reference else None,
         processor=processor,
         manifest=_or_none(resolver, "manifest"),
         # Our processor is saved with its format; the engine's leaves it to its version.
@@ -233,6 +237,12 @@ def _base_to_load(reference: BaseReference) -> str:
             "--base DIR names it"
         )
     return reference.recorded
+
+
+def _evaluated_base(reference: BaseReference, base: TensorStore | None) -> EvaluatedBase:
+    is_other = reference.by_option or reference.recorded is None
+    named = str(reference.folder) if is_other else reference.recorded
+    return EvaluatedBase(id=named, by_option=reference.by_option, layers_sha256=_layers(base))
 
 
 def _processor_folder(layout: RunLayout, reference: BaseReference | None) -> Path:

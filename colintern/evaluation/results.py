@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 from mteb.cache import ResultCache
 from mteb.models.model_meta import ModelMeta
 from mteb.results import TaskResult
@@ -33,10 +34,11 @@ from colintern.model.versions import installed_versions
 
 def evaluation_record(retriever: Retriever) -> dict[str, Any]:
     """Describe how the results are made: `colintern_eval.json`, not yet ended."""
-    processor = retriever.processor
+    processor, base = retriever.processor, retriever.checkpoint.evaluated_base
     return {
         "weights_sha256": retriever.checkpoint.weights_sha256,
         "settings_sha256": retriever.checkpoint.settings_sha256,
+        "base": msgspec.to_builtins(base),
         "query_prefix": retriever.query_prefix,
         "query_suffix": retriever.query_suffix,
         "padding_side": processor.tokenizer.padding_side,

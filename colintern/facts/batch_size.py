@@ -1,8 +1,8 @@
 """The effective batch size of a run and the pages each query is compared with."""
 
 import math
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -56,6 +56,18 @@ def _exact_rate(config: RunConfig, slowest: float, fastest: float) -> float | No
     counts = [count.value for count in (config.total_steps, config.global_step) if count]
     rates = (count / config.train_runtime.value for count in counts)
     return next((rate for rate in rates if slowest <= rate <= fastest), None)
+
+
+def shares_batches(arguments: Mapping[str, Any]) -> bool:
+    """Whether a step has other rows than per-device batch x accumulation x processes.
+
+    `split_batches` shares one batch among the processes; sentence-transformers' round robin ends an
+    epoch with its smallest dataset.
+    """
+    settings = arguments.get("accelerator_config")
+    is_split = isinstance(settings, Mapping) and settings.get("split_batches") is True
+    sampler = str(arguments.get("multi_dataset_batch_sampler") or "").lower()
+    return is_split or "round" in sampler
 
 
 def counted_processes(

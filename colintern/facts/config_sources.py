@@ -11,6 +11,7 @@ from colintern.artifacts.logs.trainer_state import TrainerState
 from colintern.artifacts.model.model_card import ModelCard
 from colintern.artifacts.run.layout import MODEL_CARD, RUN_MANIFEST, TRAINER_STATE, TRAINING_ARGS
 from colintern.artifacts.run.manifest import RunManifest
+from colintern.facts.peak_rate import LOGGED_RATE, logged_peak
 from colintern.facts.run_config import Recorded, RunConfig
 
 
@@ -153,7 +154,7 @@ _FIELDS: Final[dict[str, tuple[_Spelling, ...]]] = {
     "train_samples_per_second": (("train_samples_per_second", _not_negative),),
     "train_steps_per_second": (("train_steps_per_second", _not_negative),),
     "train_runtime": (("train_runtime", _not_negative),),
-    "learning_rate": (("learning_rate", _not_negative),),
+    "learning_rate": (("learning_rate", _not_negative), (LOGGED_RATE, _not_negative)),
     "lr_scheduler_type": (("lr_scheduler_type", _strategy),),
     "warmup_ratio": (
         ("warmup_steps", _fraction),
@@ -206,6 +207,10 @@ _CARD_DEFAULTS: Final = {
 }
 """What Trainer leaves out of a card because it is the default."""
 
+_CERTAIN_RATE: Final = 0.25
+"""Share that a peak may lie above the largest row, well inside the factor of two that the guide's
+interval allows on either side."""
+
 _NOT_DISTRIBUTED: Final = -1
 _PROCESS_NAMES: Final = {"world_size": "num_processes", "device": "device"}
 """What accelerate's state, pickled with the arguments, knows of the run's processes."""
@@ -219,14 +224,26 @@ def recorded_config(
     log: TrainerState | None,
     card: ModelCard | None,
 ) -> RunConfig:
-    """Merge what was found: the manifest first, then the arguments, the log and the card."""
+    """Merge what was found: the manifest first, then the arguments, the log and the card.
+
+    A rate that only the rows of the log show is a rate too, but everybody who states it goes first.
+    """
     sources = (
         _of_manifest(manifest),
         _of_arguments(arguments),
         _of_log(log),
         _of_card(card),
+        _of_log_rows(log),
     )
     return merged_config([source for source in sources if source is not None])
+
+
+def stated_configs(
+    manifest: RunManifest | None, arguments: Mapping[str, Any] | None, card: ModelCard | None
+) -> dict[str, RunConfig]:
+    """Return what each file that states arguments says by itself, by its name."""
+    sources = (_of_manifest(manifest), _of_arguments(arguments), _of_card(card))
+    return {source.name: merged_config([source]) for source in sources if source is not None}
 
 
 def _of_manifest(manifest: RunManifest | None) -> ConfigSource | None:
@@ -285,6 +302,13 @@ def _of_log(log: TrainerState | None) -> ConfigSource | None:
     rates = ("train_samples_per_second", "train_steps_per_second", "train_runtime")
     values |= {key: log.summary[key] for key in rates if key in log.summary}
     return ConfigSource(TRAINER_STATE, values)
+
+
+def _of_log_rows(log: TrainerState | None) -> ConfigSource | None:
+    peak = logged_peak(log) if log is not None else None
+    if peak is None or peak.margin > _CERTAIN_RATE * peak.value:
+        return None
+    return ConfigSource(TRAINER_STATE, {LOGGED_RATE: peak.value})
 
 
 def _of_card(card: ModelCard | None) -> ConfigSource | None:

@@ -30,6 +30,7 @@ def training_log(
     eval_steps=100,
     save_steps=100,
     batch_size=16,
+    accumulation=4,
     start=2.4,
     end=0.75,
     noise=0.04,
@@ -93,7 +94,7 @@ def training_log(
                 "total_flos": 1.5e17,
                 "train_loss": sum(losses) / len(losses) if losses else 0.0,
                 "train_runtime": steps * 2.5,
-                "train_samples_per_second": round(64 / 2.5, 3),
+                "train_samples_per_second": round(batch_size * accumulation / 2.5, 3),
                 "train_steps_per_second": round(1 / 2.5, 3),
             }
         )

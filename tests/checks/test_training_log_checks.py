@@ -6,6 +6,7 @@ from support.log_judging import RULES, fired, judge_log, recorded
 
 from colintern.artifacts.logs.trainer_state import read_trainer_state
 from colintern.artifacts.run.layout import read_run_layout
+from colintern.artifacts.run.manifest import RunManifest
 from colintern.diagnostics.log.evaluation_course import evaluation_course
 from colintern.diagnostics.log.training_progress import (
     interruption,
@@ -233,26 +234,60 @@ def test_snapshot_inside_a_checkpoint_is_noted(tmp_path):
     assert "LOG013" in fired(found, "info")
 
 
+def patience(counter, name="EarlyStoppingCallback", used=3):
+    saved = {
+        "args": {"early_stopping_patience": used},
+        "attributes": {"early_stopping_patience_counter": counter},
+    }
+    return {"stateful_callbacks": {"TrainerControl": {"args": {}}, name: saved}}
+
+
+def closed_at(step):
+    def close(rows):
+        rows.append({"step": step, "train_loss": 1.5, "train_runtime": 60.0})
+
+    return close
+
+
+def tracked(step, **changes):
+    return {"best_metric": 0.4, "best_model_checkpoint": f"out/checkpoint-{step}", **changes}
+
+
+CUT = {"steps": 330, "max_steps": 600}
+CLOSED = {**CUT, "edit_rows": closed_at(330)}
 ENDINGS = {
     "complete": ({}, None),
     "cut": ({"steps": 330, "max_steps": 600}, "error"),
     "a checkpoint copied": ({"steps": 300, "max_steps": 600}, "info"),
     "nearly done": ({"steps": 520, "max_steps": 600}, "warning"),
     "last save": ({"steps": 900, "max_steps": 990}, None),
-    "stopped early": (
-        {
-            "steps": 330,
-            "max_steps": 600,
-            "edit_state": {
-                "stateful_callbacks": {
-                    "EarlyStoppingCallback": {
-                        "args": {"early_stopping_patience": 3},
-                        "attributes": {"early_stopping_patience_counter": 3},
-                    }
-                }
-            },
-        },
+    "half a run that saves once": ({"steps": 500, "max_steps": 990, "save_steps": 500}, "info"),
+    "stopped early": ({**CUT, "edit_state": patience(3)}, None),
+    "stopped by a callback made of it": ({**CUT, "edit_state": patience(3, "MyStopping")}, None),
+    "patience left": ({**CUT, "edit_state": patience(2)}, "error"),
+    "patience used up after the last save": (
+        {**CUT, "eval_steps": 30, "edit_state": patience(1) | tracked(240)},
         None,
+    ),
+    "patience not used up since": (
+        {**CUT, "eval_steps": 30, "edit_state": patience(1) | tracked(270)},
+        "error",
+    ),
+    "2 % and closed by the Trainer": (
+        {"steps": 11, "max_steps": 500, "edit_rows": closed_at(11)},
+        "error",
+    ),
+    "closed at a save point": (
+        {"steps": 300, "max_steps": 600, "edit_rows": closed_at(300)},
+        "error",
+    ),
+    "closed, and none better than the best": (
+        {**CLOSED, "eval_steps": 30, "edit_state": tracked(240, stateful_callbacks=DROP)},
+        None,
+    ),
+    "closed right after the best": (
+        {**CLOSED, "eval_steps": 30, "edit_state": tracked(330, stateful_callbacks=DROP)},
+        "error",
     ),
 }
 
@@ -271,6 +306,28 @@ def test_final_weights_beside_a_cut_checkpoint_log_are_a_warning(tmp_path):
     assert interruption(cut, read_run_layout(tmp_path), None, 0.95) == "error"
     (tmp_path / "adapter_model.safetensors").touch()
     assert interruption(cut, read_run_layout(tmp_path), None, 0.95) == "warning"
+
+
+@pytest.mark.parametrize("changes", [{"max_steps": 380}, {"edit_state": tracked(300)}])
+def test_newest_checkpoint_beside_final_weights_is_no_cut(tmp_path, changes):
+    folder = tmp_path / "checkpoint-300"
+    folder.mkdir()
+    log = state(folder, **{"steps": 300, "max_steps": 600, **changes})
+    (tmp_path / "adapter_model.safetensors").touch()
+    assert interruption(training_progress(log), read_run_layout(tmp_path), None, 0.95) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "in_root", "expected"),
+    [("completed", True, "error"), ("started", True, "error"), ("completed", False, None)],
+)
+def test_manifest_completes_no_log_of_its_own_run(tmp_path, status, in_root, expected):
+    folder = tmp_path / ("" if in_root else "checkpoint-300")
+    folder.mkdir(exist_ok=True)
+    cut = training_progress(state(folder, **CUT))
+    (tmp_path / "adapter_model.safetensors").touch()
+    said = RunManifest(schema="colintern.run/1", status=status)
+    assert interruption(cut, read_run_layout(tmp_path), said, 0.95) == expected
 
 
 def test_run_that_stopped_at_a_save_point_is_no_copied_checkpoint(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 from builders.adapter import PROJECTION, base_tensors, outline, write_adapter, write_tensors
 from builders.manifest import write_manifest
+from builders.model_card import write_model_card
 from builders.results import write_record, write_results
 from builders.training_args import write_training_args
 from builders.training_log import write_training_log
@@ -120,20 +121,42 @@ def overflows_in_half_precision(run):
     not_a_number(run)
 
 
+IN_CARD = {
+    "learning_rate": "learning_rate",
+    "num_train_epochs": "num_epochs",
+    "warmup_steps": "lr_scheduler_warmup_steps",
+    "per_device_train_batch_size": "train_batch_size",
+    "gradient_accumulation_steps": "gradient_accumulation_steps",
+}
+
+
+def asked(run, arguments, **changes):
+    """Change what was asked for in every record of it."""
+    write_manifest(run, arguments=arguments, **changes)
+    write_training_args(run, **arguments)
+    lines = {IN_CARD[key]: str(value) for key, value in arguments.items() if key in IN_CARD}
+    is_of_batch = "train_batch_size" in lines
+    write_model_card(run, **lines, **({"total_train_batch_size": None} if is_of_batch else {}))
+
+
+def trained_on(rows):
+    return {"datasets": [{"name": "vidore/colpali_train_set", "split": "train", "rows": rows}]}
+
+
 def too_fast(run):
-    write_manifest(run, arguments={"learning_rate": 7e-3})
+    asked(run, {"learning_rate": 7e-3})
     write_training_log(run, peak=7e-3, loss=collapsing, eval_loss=collapsing)
     scored(run, 0.02)
 
 
 def too_slow(run):
-    write_manifest(run, arguments={"learning_rate": 7e-8})
+    asked(run, {"learning_rate": 7e-8})
     at_chance(run, peak=7e-8)
     scored(run, 0.05)
 
 
 def one_epoch(run):
-    write_manifest(run, arguments={"num_train_epochs": 1, "warmup_steps": 12})
+    asked(run, {"num_train_epochs": 1, "warmup_steps": 12})
     write_training_log(run, steps=120, epochs=1, eval_steps=20, end=1.8, warmup=12, logging_steps=2)
     scored(run, 0.11)
 
@@ -144,22 +167,23 @@ def one_epoch_at_chance(run):
 
 
 def third_of_an_epoch(run):
-    write_manifest(run, arguments={"num_train_epochs": 0.3, "warmup_steps": 100})
+    asked(run, {"num_train_epochs": 0.3, "warmup_steps": 100}, **trained_on(85_333))
     write_training_log(run, steps=400, epochs=0.3, eval_steps=100, end=1.8, warmup=100)
     scored(run, 0.005)
 
 
 def batch_of(run, size, **log):
-    write_manifest(
+    asked(
         run,
-        arguments={
+        {
             "per_device_train_batch_size": size,
             "per_device_eval_batch_size": size,
             "gradient_accumulation_steps": 1,
         },
         **dict.fromkeys(("effective_batch_size", "contrastive_batch_size", "candidates")),
+        **trained_on(120 * size),
     )
-    write_training_log(run, batch_size=size, **log)
+    write_training_log(run, batch_size=size, accumulation=1, **log)
     scored(run, 0.05)
 
 
@@ -237,14 +261,14 @@ def rate_of_zero(run):
 
 
 def reentrant(run):
-    write_manifest(run, arguments={"gradient_checkpointing_kwargs": {"use_reentrant": True}})
+    asked(run, {"gradient_checkpointing_kwargs": {"use_reentrant": True}})
     write_adapter(run, edit=zero_b)
     at_chance(run, grad_norm=lambda *_: 0.0)
     scored(run, 0.01)
 
 
 def no_warmup(run):
-    write_manifest(run, arguments={"warmup_steps": 0})
+    asked(run, {"warmup_steps": 0})
     write_training_log(run, warmup=0, loss=rising, eval_loss=rising)
 
 
@@ -276,8 +300,14 @@ def one_epoch_in_batches_of_two(run):
         "gradient_accumulation_steps": 1,
     }
     unrecorded = ("effective_batch_size", "contrastive_batch_size", "candidates")
-    write_manifest(run, arguments=arguments, **dict.fromkeys(unrecorded))
-    log = {"start": math.log(2) + 0.01, "end": math.log(2), "noise": 0.01, "shape": 0}
+    asked(run, arguments, **dict.fromkeys(unrecorded), **trained_on(240))
+    log = {
+        "accumulation": 1,
+        "start": math.log(2) + 0.01,
+        "end": math.log(2),
+        "noise": 0.01,
+        "shape": 0,
+    }
     write_training_log(run, steps=120, epochs=1, warmup=12, logging_steps=2, batch_size=2, **log)
 
 
@@ -346,7 +376,7 @@ def projection_zeroed_after_evaluation(run):
 
 
 def ended_on_purpose(run, by="CFG003"):
-    write_manifest(run, arguments={"learning_rate": 0.5}, status="interrupted")
+    asked(run, {"learning_rate": 0.5}, status="interrupted")
     write_training_log(run, steps=1, max_steps=600, eval_steps=None, logging_steps=1)
     write_adapter(run, edit=zero_b)
     shutil.rmtree(run / "results")
@@ -438,7 +468,7 @@ CFG009 = {reason = "no processes to spare"}
 
 def test_a_waived_cause_is_named_by_its_symptom(pytester, healthy_run):
     too_fast(healthy_run)
-    write_manifest(healthy_run, arguments={"learning_rate": 7e-3, "dataloader_num_workers": 0})
+    asked(healthy_run, {"learning_rate": 7e-3, "dataloader_num_workers": 0})
     pytester.makepyprojecttoml(POLICY)
     result = audit(pytester, "--checkpoint", healthy_run)
     assert result.of_outcome("waived") == ["CFG003", "CFG009"]

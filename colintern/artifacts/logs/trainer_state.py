@@ -40,18 +40,34 @@ class _Callback(msgspec.Struct, kw_only=True):
     attributes: dict[str, Any] = {}
 
 
+_EARLY_STOPPING: Final = "EarlyStoppingCallback"
+_PATIENCE: Final = "early_stopping_patience"
+
+
 def read_early_stopping(path: Path, callbacks: Mapping[str, Any]) -> EarlyStopping | None:
-    """Read the callback's state; several instances are a list, of which the first counts."""
-    saved = callbacks.get("EarlyStoppingCallback")
-    saved = saved[0] if isinstance(saved, list) and saved else saved
+    """Read the state of the callback, or of one that is made of it and has a name of its own.
+
+    Several instances are a list, of which the first counts.
+    """
+    own = [name for name, saved in callbacks.items() if _has_patience(_first(saved))]
+    saved = _first(callbacks.get(_EARLY_STOPPING, callbacks[own[0]] if own else None))
     if not isinstance(saved, dict):
         return None
     callback = convert(path, saved, _Callback)
-    patience = callback.args.get("early_stopping_patience")
+    patience = callback.args.get(_PATIENCE)
     counter = callback.attributes.get("early_stopping_patience_counter")
     if not (isinstance(patience, int) and isinstance(counter, int)):
         return None
     return EarlyStopping(patience=patience, counter=counter)
+
+
+def _first(saved: Any) -> Any:
+    return saved[0] if isinstance(saved, list) and saved else saved
+
+
+def _has_patience(saved: Any) -> bool:
+    arguments = saved.get("args") if isinstance(saved, dict) else None
+    return isinstance(arguments, dict) and _PATIENCE in arguments
 
 
 _SUMMARY_KEYS: Final = frozenset(

@@ -21,11 +21,24 @@ class ResultRecord(Struct, frozen=True, kw_only=True):
     """When it was evaluated, in seconds since 1970 UTC, as in the result."""
 
 
+class EvaluatedBase(Struct, frozen=True, kw_only=True):
+    """The base that was loaded below the adapter."""
+
+    id: str | None = None
+    """Hub id or path: as the adapter names it, or the folder that `--base` named instead."""
+    by_option: bool = False
+    """Whether `--base` named it."""
+    layers_sha256: Annotated[str, Meta(max_length=128)] | None = None
+    """Hash of a sample of its layers, as in the run manifest."""
+
+
 class EvaluationRecord(Struct, frozen=True, kw_only=True):
     """How the results were made; what was not recorded is None."""
 
     weights_sha256: Annotated[str, Meta(max_length=128)] | None = None
     """Hash of the weights, as `colintern.artifacts.tensors.weights_hash` defines it."""
+    base: EvaluatedBase | None = None
+    """The base below an adapter; None for a whole model."""
     query_prefix: str | None = None
     """Text before each query."""
     query_suffix: str | None = None

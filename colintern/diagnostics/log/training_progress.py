@@ -33,11 +33,13 @@ class TrainingProgress(Struct, frozen=True):
     last_save_point: int | None
     """The last step at or before `max_steps` at which a checkpoint is due, or None if unknown."""
     stopped_early: bool
-    """Early stopping used up its patience."""
+    """Early stopping used up its patience, by its state or by the evaluations since the best."""
     closed: bool
-    """The log has the closing row that the Trainer writes when training ends."""
+    """The log has the closing row that the Trainer writes when training ends, wherever it ends."""
     at_save_point: bool
     """The log ends at a step at which a checkpoint is due."""
+    at_best: bool = False
+    """The log is that of the checkpoint that the run tracked as its best."""
 
     @property
     def ratio(self) -> float:
@@ -52,12 +54,19 @@ class TrainingProgress(Struct, frozen=True):
     def text(self, ended_by: str | None) -> str:
         """Say how far the run came, and which rule of a live audit ended it."""
         done = f"{self.global_step:,} of {self.max_steps:,} steps ({self.ratio:.1%})"
+        if self.stopped_early:
+            done += ", ended by early stopping"
         return f"{done}; ended by {printable(ended_by, limit=20)} (--stop-on)" if ended_by else done
 
     def complete(self, min_ratio: float) -> bool:
         """Whether the run reached its end, or the last step at which it saves."""
-        at_last_save = self.last_save_point is not None and self.global_step >= self.last_save_point
-        return self.ratio >= min_ratio or at_last_save or self.stopped_early
+        nearly = self.ratio >= NEARLY_DONE and self.at_last_save
+        return self.ratio >= min_ratio or nearly or self.stopped_early
+
+    @property
+    def at_last_save(self) -> bool:
+        """Whether no further checkpoint was due: of a run that saves rarely, that is half of it."""
+        return self.last_save_point is not None and self.global_step >= self.last_save_point
 
 
 class LogConsistency(Struct, frozen=True):
@@ -111,12 +120,45 @@ def training_progress(log: TrainerState) -> TrainingProgress | None:
         global_step=log.global_step,
         max_steps=log.max_steps,
         last_save_point=_last_save_point(log.save_steps, log.max_steps, log.max_steps),
-        stopped_early=log.early_stopping is not None and log.early_stopping.used_up,
+        stopped_early=_stopped_early(log),
         closed=log.has_training_loss_summary,
         at_save_point=_last_save_point(log.save_steps, log.max_steps, log.global_step)
         == log.global_step,
+        at_best=best_step(log) == log.global_step,
     )
 
+
+_FEWEST_WITHOUT_GAIN: Final = 2
+"""Evaluations after the best one that tell an early end from a chance low, where no callback left
+its state: transformers before 4.41, or a callback of one's own."""
+
+
+def _stopped_early(log: TrainerState) -> bool:
+    """Whether training ended because the tracked metric no longer improved.
+
+    The state of the callback is that of the last checkpoint, so evaluations after it are counted.
+    """
+    stopping, without_gain = log.early_stopping, _evaluations_without_gain(log)
+    if stopping is not None:
+        return stopping.used_up or without_gain >= stopping.patience > 0
+    return log.has_training_loss_summary and without_gain >= _FEWEST_WITHOUT_GAIN
+
+
+def _evaluations_without_gain(log: TrainerState) -> int:
+    """Count the evaluations after the best one; 0 where no best one was tracked."""
+    best = best_step(log)
+    if best is None:
+        return 0
+    return len({step for step in _known_steps(log.evaluations).tolist() if step > best})
+
+
+def best_step(log: TrainerState) -> int | None:
+    """Return the step of the best checkpoint, where the run tracked it."""
+    match = _BEST.search(log.best_model_checkpoint or "")
+    return int(match.group(1)) if match else None
+
+
+_BEST: Final = re.compile(r"checkpoint-(\d{1,12})\W*$")
 
 Interruption = Literal["error", "warning", "info"]
 
@@ -137,17 +179,26 @@ def interruption(
     `info`: the folder is a snapshot from the middle by design: a `checkpoint-N`, or a copy of one
     under another name, which has no checkpoints of its own. `warning`: the log is that of a
     checkpoint and final weights lie beside it, so only the log may be unfinished, or the run is
-    nearly done. `error`: neither.
+    nearly done. `error`: neither. What the Trainer writes last, and what the manifest says, only
+    tell that nothing more will come.
     """
-    closed = progress.closed or (manifest is not None and manifest.status == "completed")
-    if closed or progress.complete(min_ratio):
+    if progress.complete(min_ratio):
         return None
-    is_copy = progress.at_save_point and not layout.checkpoints
+    closed = progress.closed or (manifest is not None and manifest.status == "completed")
+    is_copy = progress.at_save_point and not layout.checkpoints and not closed
     if layout.is_checkpoint or is_copy:
         return "info"
-    log_is_snapshot = layout.folder.get(TRAINER_STATE) is None
-    has_end = log_is_snapshot and layout.folder.has_any(_FINAL_WEIGHTS)
-    return "warning" if has_end or progress.ratio >= NEARLY_DONE else "error"
+    if log_is_older(layout):
+        # `save_total_limit=1` with `load_best_model_at_end` keeps the best checkpoint alone.
+        ended = closed or progress.at_last_save or progress.at_best
+        return None if ended else "warning"
+    return "warning" if progress.ratio >= NEARLY_DONE else "error"
+
+
+def log_is_older(layout: RunLayout) -> bool:
+    """Whether final weights lie in the folder and the log is only that of a checkpoint."""
+    is_snapshot = layout.folder.get(TRAINER_STATE) is None
+    return is_snapshot and layout.folder.has_any(_FINAL_WEIGHTS)
 
 
 def kept_checkpoints(layout: RunLayout, log: TrainerState) -> frozenset[int]:
@@ -161,13 +212,6 @@ def kept_checkpoints(layout: RunLayout, log: TrainerState) -> frozenset[int]:
         if (best := best_step(log)) is not None:
             steps.add(best)
     return frozenset(steps)
-
-
-def best_step(log: TrainerState) -> int | None:
-    """Return the step of the checkpoint that the run held for its best, or None."""
-    path = log.best_model_checkpoint
-    match = re.search(r"checkpoint-(\d{1,12})\W*$", path) if path is not None else None
-    return int(match.group(1)) if match else None
 
 
 def log_consistency(log: TrainerState, contradicted: tuple[str, ...] = ()) -> LogConsistency:

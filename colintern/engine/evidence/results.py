@@ -20,7 +20,6 @@ from colintern.artifacts.results.search import RESULTS, find_results, find_resul
 from colintern.artifacts.results.task_result import epoch_seconds
 from colintern.artifacts.run.layout import RunLayout
 from colintern.artifacts.run.manifest import RunManifest
-from colintern.artifacts.tensors.weights_hash import weights_sha256
 from colintern.diagnostics.results.comparison import Comparison, Evaluated, compare
 from colintern.diagnostics.results.evaluated_weights import ChangedResults, EvaluatedWeights
 from colintern.diagnostics.results.evaluated_weights import changed_results as compare_with_records
@@ -106,7 +105,6 @@ def result_table(task_results: TaskResults) -> ResultTable:
 
 @evidence
 def evaluated_weights(
-    layout: RunLayout,
     task_results: TaskResults,
     evaluation_records: tuple[EvaluationRecord, ...] | None,
     manifest: RunManifest | None,
@@ -120,7 +118,7 @@ def evaluated_weights(
     with suppress(NoEvidence):
         resolver.get("tensors")
     recorded = [r.weights_sha256 for r in evaluation_records or () if r.weights_sha256]
-    actual = _actual_hash(layout, manifest) if recorded else None
+    actual = _actual_hash(resolver, manifest) if recorded else None
     dates = [
         result.date
         for result in task_results.tasks.values()
@@ -148,13 +146,11 @@ def _nearest_records(task_results: TaskResults) -> list[Path]:
     return list(found)
 
 
-def _actual_hash(layout: RunLayout, manifest: RunManifest | None) -> str | None:
+def _actual_hash(resolver: Resolver, manifest: RunManifest | None) -> str | None:
     """The manifest answers for weights that are not here or cannot be read."""
-    try:
-        actual = weights_sha256(layout.weights_folder, layout.enclosure)
-    except ArtifactError:
-        actual = None
-    return actual or (manifest.weights_sha256 if manifest else None)
+    with suppress(NoEvidence, ArtifactError):
+        return str(resolver.get("weights_hash"))
+    return manifest.weights_sha256 if manifest else None
 
 
 @artifact

@@ -17,7 +17,7 @@ from colintern.artifacts.run.layout import (
     read_run_layout,
 )
 from colintern.artifacts.run.trace import RunTrace, read_run_trace
-from colintern.artifacts.running.record import read_live_record
+from colintern.artifacts.running.record import LiveRecord, read_live_record
 from colintern.diagnostics.resource_use import ResourceUse
 from colintern.diagnostics.resource_use import resource_use as measured_use
 from colintern.engine.evidence import sources
@@ -73,15 +73,20 @@ def _trace(whole: RunLayout, folder: Folder, step: int | None) -> RunTrace:
 
 
 @evidence
-def live_end(layout: RunLayout) -> str:
-    """The rule by which the audit of the running training ended it on purpose."""
+def live_record(layout: RunLayout) -> LiveRecord:
+    """What the audit of the running training found; a record of another version says nothing."""
     path = layout.folder.get(LIVE_RECORD)
     if path is not None:
-        # A record of another version ended nothing that we know of.
         with suppress(ArtifactError):
-            record = read_live_record(path, layout.enclosure)
-            if record.status == "stopped" and record.stopped_by:
-                return record.stopped_by
+            return read_live_record(path, layout.enclosure)
+    raise NoEvidence(sources.LIVE_RECORD, needed_for="what was found while the run trained")
+
+
+@evidence
+def live_end(live_record: LiveRecord) -> str:
+    """The rule by which the audit of the running training ended it on purpose."""
+    if live_record.status == "stopped" and live_record.stopped_by:
+        return live_record.stopped_by
     raise NoEvidence(sources.LIVE_RECORD, needed_for="the rule that ended the run")
 
 
