@@ -44,7 +44,7 @@ def evidence(run, name, **options):
     ("names", "outcome"),
     [
         (["adapter_model.safetensors"], "error"),
-        (["pytorch_model-00001-of-00002.bin"], "error"),
+        (["pytorch_model-00001-of-00002.bin"], "no evidence"),
         (["training_args.bin"], "no evidence"),
         ([], "no evidence"),
         (["README.md"], "no evidence"),

@@ -121,7 +121,7 @@ def test_truncated_weights_are_nobodys(run):
 def test_weights_are_not_hashed_without_a_recorded_hash(run, monkeypatch):
     write_results(run)
     write_record(run, weights_sha256=None)
-    monkeypatch.setattr("colintern.engine.evidence.results.weights_sha256", None)
+    monkeypatch.setattr("colintern.engine.evidence.records.weights_sha256", None)
     assert evidence(run, "evaluated_weights").same is None
 
 
