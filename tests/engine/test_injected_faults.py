@@ -277,7 +277,7 @@ def another_base_unrecorded(run):
 
 def projection_drawn_again_unrecorded(run):
     projection_drawn_again(run)
-    edit_json(run / "colintern_run.json", base=None)
+    edit_json(run / "colintern_run.json", base=None, weights_sha256=None)
 
 
 LIVE = {

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from support.vidore_copies import write_copy
 
 from colintern.artifacts.files import Enclosure
+from colintern.artifacts.model.base_model import resolve_base
 from colintern.artifacts.results.evaluation_record import read_evaluation_record
 from colintern.artifacts.results.folder import read_results_folder
 from colintern.artifacts.results.predictions import read_task_queries
@@ -97,6 +98,25 @@ def test_the_record_names_the_weights(evaluated):
     assert record.weights_sha256 == find_checkpoint(str(HEALTHY)).weights_sha256
     assert record.started < record.ended
     assert record.versions["mteb"]
+
+
+def test_the_record_names_the_base(evaluated):
+    record = read_evaluation_record(evaluated / "colintern_eval.json", Enclosure.around(evaluated))
+    trained = json.loads((HEALTHY / "colintern_run.json").read_text())["base"]
+    assert record.base.layers_sha256 == trained["layers_sha256"]
+    assert (record.base.id, record.base.by_option) == (trained["id"], False)
+
+
+def test_another_base_leaves_its_trace(tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(resolve_base("colintern/tiny-base"), other)
+    tensors = load_file(other / "model.safetensors")
+    changed = {name: value * (2 if ".layers." in name else 1) for name, value in tensors.items()}
+    save_file(changed, other / "model.safetensors", metadata={"format": "pt"})
+    base = find_checkpoint(str(HEALTHY), base=str(other)).evaluated_base
+    own = find_checkpoint(str(HEALTHY)).evaluated_base
+    assert (base.id, base.by_option) == (str(other), True)
+    assert base.layers_sha256 not in {None, own.layers_sha256}
 
 
 def test_the_record_knows_its_own_results(evaluated):
