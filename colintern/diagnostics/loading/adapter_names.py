@@ -34,7 +34,7 @@ class Parameter(NamedTuple):
 
     module: str
     name: str
-    """Below the module, without the adapter's name: `lora_A.weight`, `weight`, `base_layer.bias`."""
+    """Below the module, without the adapter's name: `lora_A.weight`, `base_layer.bias`."""
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"

@@ -28,6 +28,16 @@ from colintern.diagnostics.loading.settings import refused_settings
 Shapes = Mapping[Parameter, tuple[int, ...] | None]
 
 
+class Mismatch(Struct, frozen=True):
+    """A tensor of another shape than the model's parameter."""
+
+    name: str
+    """In the file."""
+    parameter: Parameter
+    found: tuple[int, ...]
+    expected: tuple[int, ...]
+
+
 class LoaderPlan(Struct, frozen=True):
     """One loader's way with the file."""
 
@@ -36,7 +46,7 @@ class LoaderPlan(Struct, frozen=True):
     """Parameters that the adapted model has and the file does not: they stay as they were drawn."""
     unexpected: tuple[str, ...] = ()
     """Tensors, by their name in the file, that fit nothing: they are dropped."""
-    mismatched: tuple[str, ...] = ()
+    mismatched: tuple["Mismatch", ...] = ()
     """Tensors of another shape: the loader raises an error."""
     lost: tuple[str, ...] = ()
     """Unexpected tensors whose values reach the model by no other name."""
@@ -145,15 +155,15 @@ class _Reach(Struct, frozen=True, dict=True):
     def _lora(self, name: str) -> Shapes:
         out, into, *kernel = self.base.shapes[name]
         rank = rank_of(self.config, name) or self.config.r
+        shapes: dict[str, tuple[int, ...] | None]
         if self.base.is_embedding(name):
-            parts = {"lora_embedding_A": (rank, out), "lora_embedding_B": (into, rank)}
+            shapes = {"lora_embedding_A": (rank, out), "lora_embedding_B": (into, rank)}
         else:
             ones = (1,) * len(kernel)
-            parts = {
+            shapes = {
                 "lora_A.weight": (rank, into, *kernel),
                 "lora_B.weight": (out, rank, *ones),
             }
-        shapes: dict[str, tuple[int, ...] | None] = dict(parts)
         if self.config.lora_bias:
             shapes["lora_B.bias"] = (out,)
         if self.config.use_dora:
@@ -197,7 +207,7 @@ class _Reach(Struct, frozen=True, dict=True):
 def _plan(loader: Loader, entries: tuple[TensorEntry, ...], reach: _Reach) -> LoaderPlan:
     filled: set[Parameter] = set()
     unexpected: list[TensorEntry] = []
-    mismatched: list[str] = []
+    mismatched: list[Mismatch] = []
     for entry in entries:
         read = read_name(loader, entry.name)
         place = reach.place(read) if read is not None else None
@@ -207,7 +217,7 @@ def _plan(loader: Loader, entries: tuple[TensorEntry, ...], reach: _Reach) -> Lo
         filled.add(place)
         shape = reach.shape(place)
         if shape is not None and shape != entry.shape:
-            mismatched.append(entry.name)
+            mismatched.append(Mismatch(entry.name, place, entry.shape, shape))
     return LoaderPlan(
         loader,
         missing=tuple(name for name in reach.expected if name not in filled),

@@ -7,10 +7,17 @@ from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import printable
 
 _KINDS: Final = frozenset(
-    "PROMPT_TUNING MULTITASK_PROMPT_TUNING P_TUNING PREFIX_TUNING LORA ADALORA ADAMSS BOFT"
-    " ADAPTION_PROMPT IA3 BEFT LILY LOHA LOKR OFT POLY LN_TUNING VERA FROD PVERA FOURIERFT GLORA"
-    " XLORA HRA VBLORA UNILORA CPT MISS RANDLORA ROAD TRAINABLE_TOKENS HIRA SHIRA C3A WAVEFT OSF"
-    " DELORA GRALORA CARTRIDGE TINYLORA PSOFT PEANUT DEFT BONE".split()  # noqa: SIM905 - 40 names
+    {
+        *("PROMPT_TUNING", "MULTITASK_PROMPT_TUNING", "P_TUNING", "PREFIX_TUNING", "LORA"),
+        "ADALORA",
+        *("ADAMSS", "BOFT", "ADAPTION_PROMPT", "IA3", "BEFT", "LILY"),
+        *("LOHA", "LOKR", "OFT", "POLY", "LN_TUNING", "VERA"),
+        *("FROD", "PVERA", "FOURIERFT", "GLORA", "XLORA", "HRA"),
+        *("VBLORA", "UNILORA", "CPT", "MISS", "RANDLORA", "ROAD"),
+        *("TRAINABLE_TOKENS", "HIRA", "SHIRA", "C3A", "WAVEFT", "OSF"),
+        *("DELORA", "GRALORA", "CARTRIDGE", "TINYLORA", "PSOFT", "PEANUT"),
+        *("DEFT", "BONE"),
+    }
 )
 """`PeftType` of PEFT 0.20, and `BONE`, which releases before 0.19 knew."""
 _TASKS: Final = frozenset(
