@@ -116,6 +116,15 @@ def _base_replaced(run):
     write_adapter(run, base={"seed": 1})
 
 
+def _without_a_tensor(tensors):
+    tensors.clear()
+
+
+def _copied_layer(tensors):
+    for name in [name for name in tensors if "layers.0." in name]:
+        tensors[name.replace("layers.0.", "layers.1.")] = tensors[name]
+
+
 CASES = {
     "ADP001": Case(bad=_without_adapter),
     "ADP002": Case(bad=_adapter(config={"modules_to_save": None}, projection=None)),
@@ -163,4 +172,6 @@ CASES = {
         outcome="warned",
     ),
     "ADP022": Case(bad=_base_replaced, good=_base_recorded),
+    "ADP023": Case(bad=_adapter(edit=_without_a_tensor)),
+    "ADP024": Case(bad=_adapter(edit=_copied_layer)),
 }

@@ -27,7 +27,7 @@ class Answer:
 
 def plain(name):
     """The same name for what a file, a plan and a loader call one tensor."""
-    name = re.sub(r"^(base_model\.model\.)+", PREFIX, name).removeprefix(PREFIX)
+    name = name.replace(PREFIX, "")
     name = name.replace("model.language_model.model.", "model.language_model.")
     name = name.replace(".default", "").replace(".modules_to_save", "")
     return re.sub(r"magnitude_vector\.weight$", "magnitude_vector", name)

@@ -50,6 +50,9 @@ class LoaderPlan(Struct, frozen=True):
     """Tensors of another shape: the loader raises an error."""
     lost: tuple[str, ...] = ()
     """Unexpected tensors whose values reach the model by no other name."""
+    replaced: tuple[tuple[str, Parameter], ...] = ()
+    """Tensors that take the place of the base's own, though `modules_to_save` does not name them:
+    by their name in the file, and what they replace."""
     refusals: tuple[str, ...] = ()
     """Why loading ends with an error before a tensor is looked at."""
 
@@ -208,6 +211,7 @@ def _plan(loader: Loader, entries: tuple[TensorEntry, ...], reach: _Reach) -> Lo
     filled: set[Parameter] = set()
     unexpected: list[TensorEntry] = []
     mismatched: list[Mismatch] = []
+    replaced: list[tuple[str, Parameter]] = []
     for entry in entries:
         read = read_name(loader, entry.name)
         place = reach.place(read) if read is not None else None
@@ -215,6 +219,8 @@ def _plan(loader: Loader, entries: tuple[TensorEntry, ...], reach: _Reach) -> Lo
             unexpected.append(entry)
             continue
         filled.add(place)
+        if place not in reach.expected and not place.name.startswith("original_module"):
+            replaced.append((entry.name, place))
         shape = reach.shape(place)
         if shape is not None and shape != entry.shape:
             mismatched.append(Mismatch(entry.name, place, entry.shape, shape))
@@ -223,6 +229,7 @@ def _plan(loader: Loader, entries: tuple[TensorEntry, ...], reach: _Reach) -> Lo
         missing=tuple(name for name in reach.expected if name not in filled),
         unexpected=tuple(entry.name for entry in unexpected),
         mismatched=tuple(mismatched),
+        replaced=tuple(replaced),
         lost=tuple(entry.name for entry in unexpected if not _is_copy(entry.name, filled)),
     )
 

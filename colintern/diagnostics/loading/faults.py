@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed, printable
@@ -22,7 +24,8 @@ from colintern.diagnostics.loading.adapter_plan import LoaderPlan, Mismatch, pla
 from colintern.diagnostics.loading.base_modules import BaseModules
 from colintern.diagnostics.loading.model_plan import ModelPlan
 from colintern.diagnostics.loading.settings import refused_settings
-from colintern.diagnostics.weights.tensor_names import is_dropped, is_embedding
+from colintern.artifacts.tensors.store import TensorStore
+from colintern.diagnostics.weights.tensor_names import TensorNames, is_dropped, is_embedding
 
 Gravity = Literal["error", "warning", "info"]
 
@@ -37,6 +40,12 @@ _SAVE_UNWRAPPED: Final = (
 )
 _RENAME: Final = "take `default` out of the names: `save_pretrained` of PEFT writes none."
 _WITH_PEFT: Final = "load it with `PeftModel.from_pretrained`, not with `model.load_adapter`."
+_NAME_SAVED: Final = (
+    "name the modules in `modules_to_save`, or take their tensors out of the file if they were not "
+    "trained."
+)
+_MOST_COMPARED: Final = 100
+"""Tensors that replace the base's own and are compared with them."""
 _CORRECT_SETTING: Final = "correct adapter_config.json: take the one that `save_pretrained` wrote."
 
 
@@ -69,9 +78,10 @@ def empty_file(entries: Mapping[str, TensorEntry]) -> LoadFault | None:
 
 def adapter_faults(
     config: AdapterConfig,
-    entries: Mapping[str, TensorEntry],
+    store: TensorStore,
     coverage: AdapterCoverage | None,
     base: BaseModules | None,
+    base_store: TensorStore | None = None,
 ) -> tuple[LoadFault, ...]:
     """List what PEFT and transformers would lose of an adapter.
 
@@ -79,10 +89,15 @@ def adapter_faults(
 
     Args:
         config: of the adapter, of any kind.
-        entries: the tensors of its file.
+        store: the tensors of its file.
         coverage: where it is LoRA: what it reaches.
         base: the model that it is loaded on, where that is known.
+        base_store: its weights.
+
+    Raises:
+        ArtifactError: a tensor that takes the place of the base's own cannot be read.
     """
+    entries = store.entries
     refused = tuple(
         LoadFault(f"PEFT refuses to load it: {text}", fix=_CORRECT_SETTING)
         for text in refused_settings(config)
@@ -98,7 +113,37 @@ def adapter_faults(
     if plans is None or base is None or not base.is_exact:
         named = _named_otherwise(entries, coverage)
         return (*named, *(_other_shapes(plans[0], coverage) if plans is not None else ()))
-    return tuple(_lost_by_loader(plans, coverage))
+    replaced = _replaced(plans[0], coverage, store, base_store)
+    return (*_lost_by_loader(plans, coverage), *replaced)
+
+
+def _replaced(
+    plan: LoaderPlan,
+    coverage: AdapterCoverage,
+    store: TensorStore,
+    base_store: TensorStore | None,
+) -> Iterable[LoadFault]:
+    """Name tensors that quietly replace other ones of the base; its own values are a copy."""
+    if base_store is None or plan.is_refused:
+        return
+    names = TensorNames(base_store.entries.values())
+    other: list[str] = []
+    for name, place in plan.replaced[:_MOST_COMPARED]:
+        parameter = place.name.removeprefix("base_layer.")
+        trained = parameter == "bias" and coverage.config.bias != "none"
+        own = names.find(f"{place.module}.{parameter}")
+        if trained or own is None or coverage.is_projection(place.module):
+            continue
+        if not _is_same(store.read_float32(name), base_store.read_float32(own.name)):
+            other.append(name)
+    if other:
+        text = f"{_tensors(other)} replace the base's own, which modules_to_save does not name"
+        yield LoadFault(text, gravity="warning", fix=_NAME_SAVED)
+
+
+def _is_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    """Whether two tensors agree within the rounding of bf16."""
+    return one.shape == other.shape and bool(np.allclose(one, other, rtol=2**-7, atol=1e-6))
 
 
 def _without_lora(entries: Mapping[str, TensorEntry], coverage: AdapterCoverage) -> LoadFault:

@@ -60,6 +60,8 @@ def plan_model(
     outline: ModuleOutline | None,
     family: Family | None,
     base: Mapping[str, TensorEntry] | None = None,
+    *,
+    vocabulary: int | None = None,
 ) -> ModelPlan:
     """Plan how the class of `family` loads the weights of a whole model.
 
@@ -68,12 +70,15 @@ def plan_model(
         outline: the linear modules that config.json asks for.
         family: tells the names that its class takes.
         base: the weights of the model that this one was made from.
+        vocabulary: rows of the embedding that config.json asks for.
     """
     tensors = _Tensors(entries, family)
     found = _Expectation(tensors)
     if outline is not None:
         found.linear_layers(outline)
         found.common_parts(outline)
+        if family is not None and family.is_ours and vocabulary:
+            found.embedding_of(vocabulary, outline.hidden_size)
         found.projection(outline)
     if base is not None:
         found.like_base(base)
@@ -192,6 +197,8 @@ class _Expectation:
         for layers in kinds.values():
             for name in _absent(layers):
                 self._expect(name, None)
+        for name in _further(kinds.get("language", {}), outline):
+            self._expect(name, None)
         self._expect_embedding(outline)
 
     def _expect_embedding(self, outline: ModuleOutline) -> None:
@@ -201,6 +208,12 @@ class _Expectation:
         if not named and not tied and outline.language:
             head = outline.language[0].name.partition("layers.")[0]
             self._expect(f"{head}embed_tokens.weight", None)
+
+    def embedding_of(self, vocabulary: int, width: int) -> None:
+        """The embedding has a row for each token that config.json counts."""
+        for entry in self.tensors.by_key.values():
+            if is_embedding(entry.name) and entry.shape != (vocabulary, width):
+                self.mismatched[entry.name] = None
 
     def projection(self, outline: ModuleOutline) -> None:
         """The projection has a matrix and a bias in every class of colpali-engine."""
@@ -222,6 +235,19 @@ class _Expectation:
         for name, entry in base.items():
             if not is_dropped(name):
                 self._expect(name, None if is_embedding(name) else entry.shape)
+
+
+def _further(layers: Mapping[int, Mapping[str, str]], outline: ModuleOutline) -> Iterable[str]:
+    """Yield names of a layer that config.json asks for and no tensor is of: those of its like."""
+    wanted: dict[int, set[str]] = {}
+    for module in outline.language:
+        wanted.setdefault(module.place.layer or 0, set()).add(f"{module.place.kind}.weight")
+    for layer in wanted.keys() - layers.keys():
+        like = (one for one, kinds in layers.items() if wanted[layer] <= kinds.keys())
+        other = next(like, None)
+        if other is not None:
+            for kind, name in layers[other].items():
+                yield name.replace(f".{other}.{kind}", f".{layer}.{kind}")
 
 
 def _absent(layers: Mapping[int, Mapping[str, str]]) -> Iterable[str]:

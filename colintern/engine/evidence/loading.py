@@ -43,16 +43,16 @@ def load_plan(  # noqa: PLR0917 - the resolver calls it by name
     """What each loader would leave missing, drop, refuse or draw at random."""
     is_adapter = tensors.path.name == ADAPTER_WEIGHTS
     if not is_adapter:
-        plan = plan_model(
-            tensors.entries, outline, family, base_tensors.entries if base_tensors else None
-        )
+        base_entries = base_tensors.entries if base_tensors else None
+        words = model_config.text.vocab_size if model_config is not None else None
+        plan = plan_model(tensors.entries, outline, family, base_entries, vocabulary=words)
         projections = family.projections if family is not None else frozenset()
         faults = model_faults(plan, tensors.entries, projections)
         return LoadPlan(tensors, faults, is_adapter, _known(outline, base_tensors))
     if adapter_settings is None:
         raise NoEvidence(sources.ADAPTER_CONFIG, needed_for=_LOADING)
     base = base_modules(outline, base_tensors, family, model_config)
-    faults = adapter_faults(adapter_settings, tensors.entries, coverage, base)
+    faults = adapter_faults(adapter_settings, tensors, coverage, base, base_tensors)
     return LoadPlan(tensors, faults, is_adapter, _known(outline, base_tensors))
 
 
