@@ -116,7 +116,8 @@ def _adapter_mutations():
         yield Mutation(f"without {part} of layer 1", without("layers.1.", part))
         yield Mutation(f"a row less in {part}", changed(part, _rows_off))
         yield Mutation(f"no values in {part}", changed(part, _hollow))
-        yield Mutation(f"{part} turned", changed(part, lambda v: v.T if v.dim() > 1 else v))
+        if part != "custom_text_proj":  # which is square here
+            yield Mutation(f"{part} turned", changed(part, lambda v: v.T if v.dim() > 1 else v))
         for kind in (torch.bfloat16, torch.float16, torch.int8):
             yield Mutation(f"{part} as {kind}", changed(part, lambda v, kind=kind: v.to(kind)))
     yield Mutation("nothing", lambda _: {})

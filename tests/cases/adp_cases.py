@@ -131,8 +131,10 @@ CASES = {
     "ADP003": Case(
         bad=_adapter(
             config={
-                "target_modules": ["language_model.layers.*.self_attn.q_proj", "custom_text_proj"]
+                "target_modules": ["language_model.layers.*.self_attn.q_proj", "custom_text_proj"],
+                "modules_to_save": None,
             },
+            projection="lora",
             edit=_only_projection,
         )
     ),

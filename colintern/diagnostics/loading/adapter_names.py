@@ -1,10 +1,10 @@
 """How each loader reads the name of a tensor in an adapter's file.
 
-PEFT takes off its prefix and puts the adapter's name in; on a model of transformers it also takes a
-name that says `default` already. transformers' `load_adapter`, which colpali-engine and
-sentence-transformers go through when they open an adapter's folder, needs no prefix, but would put
-a second `default` in. Source: peft 0.20, `set_peft_model_state_dict`; transformers 5.24,
-`integrations/peft.py`.
+PEFT expects its prefix and puts the adapter's name in; on a model of transformers it also takes a
+name of LoRA that lacks the prefix or says `default` already. transformers' `load_adapter`, which
+colpali-engine and sentence-transformers go through when they open an adapter's folder, needs no
+prefix, but would put a second `default` in. Source: peft 0.20, `set_peft_model_state_dict`;
+transformers 5.24, `integrations/peft.py`.
 """
 
 import re
@@ -53,12 +53,10 @@ def read_name(loader: Loader, name: str) -> Parameter | None:
 
 
 def _read_by_peft(name: str) -> Parameter | None:
-    if not name.startswith(PREFIX):
-        return None
     short = name.removeprefix(PREFIX)
     match = _LORA.fullmatch(short)
     if match is None:
-        return _own_parameter(short)
+        return _own_parameter(short) if short != name else None
     if match["adapter"] not in {None, _DEFAULT}:
         return None
     return _lora_parameter(match)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from colintern.artifacts.model.adapter_config import AdapterConfig
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.tensors.safetensors_file import TensorEntry
+from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.adapter.faults import disagreements, unknown_layouts
 from colintern.diagnostics.loading.adapter_names import (
@@ -24,7 +25,6 @@ from colintern.diagnostics.loading.adapter_plan import LoaderPlan, Mismatch, pla
 from colintern.diagnostics.loading.base_modules import BaseModules
 from colintern.diagnostics.loading.model_plan import ModelPlan
 from colintern.diagnostics.loading.settings import refused_settings
-from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.weights.tensor_names import TensorNames, is_dropped, is_embedding
 
 Gravity = Literal["error", "warning", "info"]

@@ -225,8 +225,8 @@ class _Expectation:
             self.missing[f"{family.projection}.weight"] = None
             return
         if family.is_ours:
-            self._expect(f"{family.projection}.bias", None)
             width = self.tensors.by_key.get(key_of(f"{family.projection}.weight"))
+            self._expect(f"{family.projection}.bias", width.shape[:1] if width else None)
             if width is not None and len(width.shape) > 1 and width.shape[1] != outline.hidden_size:
                 self.mismatched[width.name] = None
 

@@ -43,6 +43,8 @@ def refused_settings(config: AdapterConfig) -> tuple[str, ...]:
         return tuple(unknown)
     if config.bias not in _BIASES:
         unknown.append(f"`bias` {_shown(config.bias)} is none of none, all and lora_only")
+    if config.lora_bias and config.use_dora:
+        unknown.append("`lora_bias` stands beside `use_dora`")
     return (*unknown, *_refused_starts(config), *_refused_targets(config))
 
 
