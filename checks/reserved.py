@@ -22,16 +22,6 @@ _POOR_LEARNING: Final = frozenset({"LOG002", "LOG003", "LOG004"}) | _POOR_RESULT
 
 RESERVED: Final = (
     Reserved(
-        "ADP023",
-        "the load plan: what a loader would leave missing, ignore, refuse or draw at random",
-        _POOR_RESULTS | {"LIV004", "LIV005", "LIV006", "LIV007", "LIV009", "LIV010"},
-    ),
-    Reserved(
-        "ADP024",
-        "values that training cannot have left",
-        _POOR_RESULTS | {"ADP013", "LIV001", "LIV007", "LIV010", "REC001", "RES007"},
-    ),
-    Reserved(
         "ADP025",
         "a head that some common loader replaces",
         _POOR_RESULTS | {"LIV005", "LIV006", "LIV007", "LIV010"},

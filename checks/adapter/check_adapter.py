@@ -96,6 +96,12 @@ def check_targets_match(coverage: AdapterCoverage) -> Verdict:
     """
     if coverage.problem == INVALID:
         return _unreadable_pattern(coverage)
+    if coverage.is_silent:
+        raise NoEvidence(
+            sources.ADAPTER_WEIGHTS,
+            what="a tensor of LoRA",
+            needed_for="which modules an entry has reached",
+        )
     if not coverage.entries or coverage.problem:
         what = "a pattern that can be tried safely" if coverage.problem else "`target_modules`"
         raise NoEvidence(
@@ -236,7 +242,10 @@ def check_tensors_fit_config(
     "key-layout-unknown",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP009", "REC006", "LIV004", "LIV006", "LIV007", "LIV010", "RES001", "RES005"},
+    explains={
+        *("ADP009", "LIV004", "LIV006", "LIV007", "LIV010"),
+        *("PRJ002", "REC006", "RES001", "RES005"),
+    },
     advice={"load-with-wrapper"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:

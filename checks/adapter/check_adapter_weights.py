@@ -108,16 +108,16 @@ def check_adapter_was_trained(untrained: UntrainedParts, adapter: AdapterConfig)
     floor="trained",
 )
 def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) -> Verdict:
-    """Every `lora_B` of a tower or of a layer is zero: that part was not trained.
+    """Every `lora_B` of a tower, a layer or a kind of module is zero: it was not trained.
 
     Why: with gradient checkpointing the hook that lets gradients in often sits on one tower only;
         the others get none. A single module that the loss does not reach, such as a pooler, is a
         note.
-    Evidence: the values of every `lora_B`, by tower and layer.
+    Evidence: the values of every `lora_B`, by tower, layer and kind (`v_proj` in every layer).
     Fix: enable input gradients on each tower, or leave the part out of `target_modules`.
     Source: sources B11, B12; unsloth issue 5039; sources M09: an unused `pooler.dense`.
     """
-    parts = (*untrained.towers, *untrained.layers)
+    parts = (*untrained.towers, *untrained.layers) or untrained.kinds
     idle = list(parts or untrained.alone)
     where = adapter.path.with_name("adapter_model.safetensors")
     return Verdict(
@@ -125,7 +125,7 @@ def check_parts_were_trained(untrained: UntrainedParts, adapter: AdapterConfig) 
         observed=f"lora_B is zero throughout {listed(idle, most=3)}"
         if idle
         else f"all {len(untrained.pairs)} modules moved",
-        expected="every tower and layer with LoRA moved",
+        expected="every tower, layer and kind with LoRA moved",
         where=where,
         severity=ERROR if parts else INFO,
     )

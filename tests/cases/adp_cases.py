@@ -116,14 +116,25 @@ def _base_replaced(run):
     write_adapter(run, base={"seed": 1})
 
 
+def _without_a_tensor(tensors):
+    tensors.clear()
+
+
+def _copied_layer(tensors):
+    for name in [name for name in tensors if "layers.0." in name]:
+        tensors[name.replace("layers.0.", "layers.1.")] = tensors[name]
+
+
 CASES = {
     "ADP001": Case(bad=_without_adapter),
     "ADP002": Case(bad=_adapter(config={"modules_to_save": None}, projection=None)),
     "ADP003": Case(
         bad=_adapter(
             config={
-                "target_modules": ["language_model.layers.*.self_attn.q_proj", "custom_text_proj"]
+                "target_modules": ["language_model.layers.*.self_attn.q_proj", "custom_text_proj"],
+                "modules_to_save": None,
             },
+            projection="lora",
             edit=_only_projection,
         )
     ),
@@ -163,4 +174,6 @@ CASES = {
         outcome="warned",
     ),
     "ADP022": Case(bad=_base_replaced, good=_base_recorded),
+    "ADP023": Case(bad=_adapter(edit=_without_a_tensor)),
+    "ADP024": Case(bad=_adapter(edit=_copied_layer)),
 }

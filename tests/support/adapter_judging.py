@@ -15,7 +15,7 @@ CHECKS = Path(__file__).parents[2] / "checks" / "adapter"
 
 @cache
 def adapter_rules():
-    files = (*CHECKS.glob("check_adapter*.py"), CHECKS / "check_projection.py")
+    files = sorted(CHECKS.glob("check_*.py"))
     return {rule.id: rule for file in files for rule in rules_in(load_check_file(file)).values()}
 
 

@@ -55,6 +55,11 @@ class AdapterCoverage:
             return "a regular expression that takes too long on these names"
         return self._matcher.problem
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the file has no tensor of LoRA, so that it does not show what was reached."""
+        return not self.tensors.modules
+
     @cached_property
     def unmatched(self) -> tuple[str, ...]:
         """Entries that match no module: neither among the tensors, nor one of the base's outline.
@@ -153,19 +158,19 @@ class AdapterCoverage:
     @cached_property
     def projection_module(self) -> LoraModule | None:
         """LoRA on the family's projection."""
-        return next((m for m in self.tensors.modules.values() if self._is_projection(m.name)), None)
+        return next((m for m in self.tensors.modules.values() if self.is_projection(m.name)), None)
 
     @cached_property
     def projection_name(self) -> str | None:
         """Name under which the file holds the projection, with LoRA or in full."""
         names = (*self.tensors.modules, *self.tensors.full)
-        return next((name for name in names if self._is_projection(name)), None)
+        return next((name for name in names if self.is_projection(name)), None)
 
     @property
     def projection_saved(self) -> bool:
         """Whether the file holds the projection's whole matrix."""
         return any(
-            self._is_projection(name) and self.tensors.full_matrix(name) is not None
+            self.is_projection(name) and self.tensors.full_matrix(name) is not None
             for name in self.tensors.full
         )
 
@@ -209,7 +214,8 @@ class AdapterCoverage:
         projection = () if self.projection is None or self.outline is None else (self.projection,)
         return (*self.tensors.modules, *self.tensors.full, *outline, *projection)
 
-    def _is_projection(self, name: str) -> bool:
+    def is_projection(self, name: str) -> bool:
+        """Whether the module called `name` is the family's projection."""
         return self.projection is not None and name.removeprefix("model.") == self.projection
 
 

@@ -1,6 +1,6 @@
 """Contradictions of an adapter, each with the modules that it is in."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from colintern.artifacts.model.adapter_config import AdapterConfig
@@ -8,6 +8,7 @@ from colintern.artifacts.printable import listed
 from colintern.diagnostics.adapter.coverage import AdapterCoverage
 from colintern.diagnostics.adapter.targets import rank_of, scaling_of
 from colintern.diagnostics.adapter.tensors import AdapterTensors, LoraModule
+from colintern.diagnostics.loading.adapter_names import LOADERS, read_name
 from colintern.families.catalogue import language_prefixes
 from colintern.families.module_name import place_of
 
@@ -34,6 +35,8 @@ def disagreements(coverage: AdapterCoverage, base_names: Collection[str] = ()) -
     found: tuple[Fault, ...] = (
         ("without their A or B", unpaired(coverage.tensors)),
         ("without DoRA's magnitude", without_magnitude(coverage)),
+        ("with a magnitude, without use_dora", with_magnitude(coverage)),
+        ("whose bias of B is not as lora_bias says", odd_biases(coverage)),
         (f"of another rank than {coverage.config.r}", wrong_ranks(coverage)),
         ("of another shape than the base", wrong_shapes(coverage)),
         ("targeted but without tensors", coverage.missing),
@@ -56,6 +59,24 @@ def without_magnitude(coverage: AdapterCoverage) -> tuple[str, ...]:
     """Modules that lack the vector which DoRA learns beside A and B."""
     pairs = coverage.tensors.pairs if coverage.config.use_dora else ()
     return tuple(module.name for module in pairs if module.magnitude is None)
+
+
+def with_magnitude(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Modules with DoRA's vector in an adapter that is none: PEFT drops it."""
+    pairs = () if coverage.config.use_dora else coverage.tensors.pairs
+    return tuple(module.name for module in pairs if module.magnitude is not None)
+
+
+def odd_biases(coverage: AdapterCoverage) -> tuple[str, ...]:
+    """Modules whose B has a bias that PEFT drops, or lacks one that PEFT makes."""
+    if coverage.config.is_variant:
+        return ()
+    wanted = bool(coverage.config.lora_bias)
+    return tuple(
+        module.name
+        for module in coverage.tensors.pairs
+        if not module.is_embedding and (module.b_bias is not None) is not wanted
+    )
 
 
 def wrong_ranks(coverage: AdapterCoverage) -> tuple[str, ...]:
@@ -160,7 +181,7 @@ def unknown_layouts(tensors: AdapterTensors, *, judge_layers: bool) -> tuple[str
         tensors: the adapter.
         judge_layers: whether the base is one whose names of the language model are known.
     """
-    strangers = [*tensors.unprefixed, *tensors.nested]
+    strangers = [*tensors.unprefixed, *tensors.nested, *tensors.mangled, *_unread(tensors)]
     if judge_layers:
         known = tuple(f"{prefix}layers." for prefix in language_prefixes())
         strangers += [
@@ -171,3 +192,12 @@ def unknown_layouts(tensors: AdapterTensors, *, judge_layers: bool) -> tuple[str
             and not name.startswith(known)
         ]
     return tuple(strangers)
+
+
+def _unread(tensors: AdapterTensors) -> Iterator[str]:
+    """Yield LoRA's tensors whose names no loader reads, as those of another adapter name."""
+    known = {*tensors.unprefixed, *tensors.nested}
+    for module in tensors.modules.values():
+        for entry in module.entries:
+            if entry.name not in known and not any(read_name(one, entry.name) for one in LOADERS):
+                yield entry.name

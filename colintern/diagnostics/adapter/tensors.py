@@ -20,6 +20,11 @@ _PART: Final = re.compile(
     r"(?:\.(?P<adapter>(?!weight$|bias$)[^.]+))?(?:\.(?P<kind>weight|bias))?$",
     re.DOTALL,
 )
+_MANGLED: Final = re.compile(
+    r"(?:_|[._]lora[._]?)(?:A|B|a|b|down|up)(?:\.[^.]{1,40})?(?:\.weight)?$", re.DOTALL
+)
+"""LoRA's matrices under other names: PEFT cuts ".lora" out of those of an adapter that is called
+`lora` (PEFT issue 2699); kohya's and diffusers' end in `lora_down` or `lora.down`."""
 _FULL: Final = re.compile(
     r"^(?P<module>.*?)(?:\.modules_to_save(?:\.(?!weight$|bias$)[^.]+)?"
     r"|\.original_module|\.base_layer)?"
@@ -41,8 +46,16 @@ class LoraModule:
     """(out features, rank)."""
     magnitude: TensorEntry | None = None
     """DoRA's vector."""
+    b_bias: TensorEntry | None = None
+    """The bias of B, with `lora_bias`."""
     is_embedding: bool = False
     """Saved as `lora_embedding_A`: (rank, rows)."""
+
+    @property
+    def entries(self) -> tuple[TensorEntry, ...]:
+        """The tensors that there are."""
+        found = (self.a, self.b, self.magnitude, self.b_bias)
+        return tuple(entry for entry in found if entry is not None)
 
     @property
     def is_pair(self) -> bool:
@@ -79,6 +92,12 @@ class AdapterTensors:
     """LoRA tensors with PEFT's prefix twice: an adapter of an adapter."""
     parameters: int = field(default=0)
     """Values in all tensors."""
+
+    @cached_property
+    def mangled(self) -> tuple[str, ...]:
+        """Tensors that are LoRA's by the end of their name, and that no loader takes for it."""
+        names = (entry.name for entries in self.full.values() for entry in entries)
+        return tuple(name for name in names if _MANGLED.search(name))
 
     @cached_property
     def pairs(self) -> tuple[LoraModule, ...]:
@@ -126,8 +145,9 @@ def _add_part(modules: dict[str, LoraModule], match: re.Match[str], entry: Tenso
         module.is_embedding = True
     if match["part"] == "magnitude_vector":
         module.magnitude = entry
-    elif match["kind"] != "bias":
-        if match["part"] == "A":
-            module.a = entry
-        else:
-            module.b = entry
+    elif match["kind"] == "bias":
+        module.b_bias = entry if match["part"] == "B" else module.b_bias
+    elif match["part"] == "A":
+        module.a = entry
+    else:
+        module.b = entry

@@ -50,6 +50,11 @@ class UntrainedParts:
         )
 
     @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds of module, as `self_attn.v_proj`, of which none moved, in towers that did."""
+        return self._untouched(_kind_name)
+
+    @cached_property
     def alone(self) -> tuple[str, ...]:
         """Single modules that did not move, the projection aside, which has a rule of its own."""
         projections = projection_names()
@@ -91,6 +96,12 @@ def _layer_name(module: LoraModule) -> str | None:
     if module.place.layer is None:
         return None
     return f"{module.place.tower} layer {module.place.layer}"
+
+
+def _kind_name(module: LoraModule) -> str | None:
+    if module.place.layer is None:
+        return None
+    return f"{module.place.kind} of the {module.place.tower} layers"
 
 
 MIN_GRADIENT_STEPS: Final = 3

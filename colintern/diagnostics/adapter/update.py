@@ -140,7 +140,8 @@ def _by_rank(modules: Iterable[LoraModule]) -> Iterator[tuple[int, list[LoraModu
     for module in modules:
         rank = module.rank
         fits = module.b is not None and len(module.b.shape) > 1 and module.b.shape[1] == rank
-        if rank is not None and 0 < rank <= MAX_RANK and fits:
+        holds = all(entry.num_bytes for entry in module.entries)
+        if rank is not None and 0 < rank <= MAX_RANK and fits and holds:
             groups.setdefault(rank, []).append(module)
     yield from groups.items()
 

@@ -94,20 +94,25 @@ _MOVED: Final = "the movement in training"
 
 
 @artifact
-def adapter(layout: RunLayout) -> AdapterConfig:
-    """The configuration of the judged LoRA adapter."""
+def adapter_settings(layout: RunLayout) -> AdapterConfig:
+    """The configuration of the judged adapter, of whatever kind it is."""
     path = layout.weights_folder.get(ADAPTER_CONFIG)
     if path is None:
         raise no_adapter(layout, needed_for="the LoRA settings")
-    config = read_adapter_config(path, layout.enclosure)
-    if not config.is_lora:
+    return read_adapter_config(path, layout.enclosure)
+
+
+@artifact
+def adapter(adapter_settings: AdapterConfig) -> AdapterConfig:
+    """The configuration of the judged LoRA adapter."""
+    if not adapter_settings.is_lora:
         raise NoEvidence(
             sources.ADAPTER_CONFIG,
             what="`peft_type` LORA",
-            detail=f"found {printable(config.peft_type, limit=40)}",
+            detail=f"found {printable(adapter_settings.peft_type, limit=40)}",
             needed_for=_LORA,
         )
-    return config
+    return adapter_settings
 
 
 @evidence
