@@ -88,18 +88,24 @@ def check_epochs(run_config: RunConfig, family: Family, guide: Guide) -> Verdict
     satisfies={"hyperparameters"},
 )
 def check_learning_rate(
-    run_config: RunConfig, learning_rate_target: LearningRateTarget, family: Family, guide: Guide
+    run_config: RunConfig,
+    learning_rate_target: LearningRateTarget | None,
+    rate_limit: LearningRateTarget | None,
+    family: Family | None,
+    guide: Guide,
 ) -> Verdict:
-    """The peak learning rate is far from what works for this family and size.
+    """The peak learning rate is far from what works for this family and size, or for any.
 
     Why: too high a rate diverges or collapses, too low a rate leaves the adapter near its start.
         The guide gives several figures for one size; all of them are accepted, and a factor of two
-        around them. Beyond a factor of ten it is an error for ColIntern3.5.
+        around them. Beyond a factor of ten it is an error for ColIntern3.5. Where the family is not
+        known and the loss rises, a rate above 0.1 is an error under any optimiser of Adam's kind:
+        its step is the rate itself.
     Evidence: `learning_rate` of the run manifest, training_args.bin or the model card, else the
         largest in the log, where its rows are close enough about the peak; the number of parameters
-        from the base's configuration or its name.
+        from the base's configuration or its name; `optim`, and the loss.
     Fix: train with a rate inside the interval for the size of the base.
-    Source: the guide, learning rate scaling and selection; sources F09.
+    Source: the guide, learning rate scaling and selection; sources F09; arXiv:1412.6980, 2.1.
     """
     rate = needed(
         run_config.learning_rate,
@@ -107,13 +113,18 @@ def check_learning_rate(
         "`learning_rate`",
         needed_for="comparing it with the recommended rates",
     )
-    factor = learning_rate_target.factor_off(rate.value)
-    is_error = family.follows_guide and factor > guide.learning_rate_error_factor
+    target = learning_rate_target or rate_limit
+    if target is None:
+        raise NoEvidence(sources.FAMILY, needed_for="the rates that suit it")
+    factor = target.factor_off(rate.value)
+    is_error = target is rate_limit or (
+        family is not None and family.follows_guide and factor > guide.learning_rate_error_factor
+    )
     return Verdict(
-        factor <= guide.learning_rate_warning_factor,
+        factor <= (1 if target is rate_limit else guide.learning_rate_warning_factor),
         observed=f"learning rate {rate.value:g}"
         + (f", a factor {factor:.3g} outside" if factor > 1 else ""),
-        expected=str(learning_rate_target),
+        expected=str(target),
         where=rate.where,
         severity=ERROR if is_error else WARNING,
     )

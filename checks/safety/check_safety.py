@@ -12,7 +12,14 @@ from colintern.engine.rule import rule
 from colintern.engine.verdict import ERROR, INFO, WARNING, Verdict
 
 
-@rule("SEC001", "unsafe-pickle", severity=WARNING, up_to=ERROR, explains={"SEC003"})
+@rule(
+    "SEC001",
+    "unsafe-pickle",
+    severity=WARNING,
+    up_to=ERROR,
+    explains={"SEC003"},
+    per_file=True,
+)
 def check_pickles_are_harmless(pickle_risks: tuple[PickleRisk, ...]) -> Verdict:
     """A pickle in the folder would run code that has nothing to do with training when loaded.
 
@@ -66,6 +73,7 @@ def check_loading_runs_no_code(remote_code: RemoteCode) -> Verdict:
     "file-malformed",
     severity=ERROR,
     explains={"ADP009", "PRJ001", "PRC001"},
+    per_file=True,
     role="malformed-files",
 )
 def check_files_are_sound(integrity: Integrity) -> Verdict:
@@ -93,6 +101,7 @@ def check_files_are_sound(integrity: Integrity) -> Verdict:
     "SEC004",
     "path-escapes",
     severity=ERROR,
+    per_file=True,
     role="escaping-files",
 )
 def check_paths_stay_inside(integrity: Integrity) -> Verdict:

@@ -96,7 +96,10 @@ ENUMS: Final = re.compile(
 """Enums of the training libraries: made by calling the class with a value."""
 RECORDS: Final = re.compile(
     r"(transformers|trl|accelerate|peft|deepspeed|sentence_transformers|pylate|colpali_engine"
-    r"|colintern|torch\.nn|torch\.optim)(\.\w+)*\.[A-Z]\w*"
+    r"|colintern|llamafactory|llmtuner|torch\.nn|torch\.optim"
+    r"|torch\.distributed\.(checkpoint|tensor|_shard))(\.\w+)*\.[A-Z]\w*"
+    # A script's own subclass of transformers' arguments, as its examples declare one.
+    r"|__main__\.TrainingArguments"
 )
 """Classes of the training libraries: harmless where an instance only gets its state."""
 

@@ -81,6 +81,8 @@ class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What of the guide's troubleshooting a finding of its rule calls for."""
     satisfies: tuple[str, ...] = ()
     """What of the guide's checklist is done where its rule passes."""
+    per_file: bool = False
+    """Whether its rule is about single files, of which `where` is one."""
     floor: str | None = None
     """What of the floor of a pass its rule shows, where it comes to a verdict."""
     missing: Missing | None = None
@@ -167,6 +169,7 @@ def _catalogued(rule: Rule) -> dict[str, Any]:
         "may_explain": tuple(sorted(rule.explains)),
         "usual_fix": rule.fix,
         "floor": rule.floor,
+        "per_file": rule.per_file,
         "setting": rule.setting,
         "advice": rule.advice,
         "satisfies": rule.satisfies,

@@ -48,6 +48,8 @@ class Rule:
     """Entries of the guide's checklist that are done where the rule passes."""
     fails_if_stopped: bool
     """Whether a run that was ended in its first steps fails it, whatever ended the run."""
+    per_file: bool
+    """Whether it is about single files: it explains another such rule only on the same file."""
     floor: Floor | None
     """What of the floor of a pass it shows, where it comes to a verdict."""
     role: Role | None
@@ -86,6 +88,7 @@ def rule(
     advice: Iterable[Advice] = (),
     satisfies: Iterable[Advice] = (),
     fails_if_stopped: bool = False,
+    per_file: bool = False,
     floor: Floor | None = None,
     role: Role | None = None,
 ) -> Callable[[F], F]:
@@ -109,6 +112,8 @@ def rule(
         advice: what of the guide's troubleshooting a finding calls for.
         satisfies: what of the guide's checklist is done where the rule passes.
         fails_if_stopped: any run that was ended in its first steps fails the rule.
+        per_file: the rule is about single files, and explains another such rule only where both
+            verdicts name the same file in `where`.
         floor: what of the floor of a pass the rule shows where it comes to a verdict.
         role: what the audit itself needs the rule for.
 
@@ -151,6 +156,7 @@ def rule(
             advice=advised,
             satisfies=done,
             fails_if_stopped=fails_if_stopped,
+            per_file=per_file,
             floor=floor,
             role=role,
             summary=sections["Summary"],

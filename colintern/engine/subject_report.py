@@ -188,16 +188,31 @@ def _verdict(results: Sequence[CheckResult]) -> VerdictName:
 
 
 def _roots(results: Sequence[CheckResult]) -> tuple[RootCause, ...]:
-    explains: Mapping[str, Iterable[str]] = {result.rule: result.explains for result in results}
+    explains: Mapping[str, Iterable[str]] = {
+        result.rule: _of_this_file(result, results) for result in results
+    }
     findings = [
         Finding(result.rule, result.severity.rank, result.stage, waived=not result.is_finding)
         for result in results
         if result.is_finding or result.is_waived_finding
     ]
+    # A rule that was never judged is no link in a chain of causes: it may well hold.
     refuted = {
-        result.rule for result in results if result.outcome is Outcome.PASSED or result.independent
+        result.rule
+        for result in results
+        if result.outcome in (Outcome.PASSED, Outcome.BLOCKED) or result.independent
     }
     return root_causes(findings, explains, refuted)
+
+
+def _of_this_file(result: CheckResult, results: Sequence[CheckResult]) -> frozenset[str]:
+    """What a finding explains; of rules about single files, only what is about the same one."""
+    if not result.per_file:
+        return frozenset(result.explains)
+    other_files = {
+        other.rule for other in results if other.per_file and other.where != result.where
+    }
+    return frozenset(result.explains) - other_files
 
 
 def subject_identity(subject: Subject, resolver: Resolver) -> SubjectIdentity:

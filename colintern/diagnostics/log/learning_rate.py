@@ -172,7 +172,31 @@ class LearningRateTarget(Struct, frozen=True):
 
     def __str__(self) -> str:
         interval = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+        interval = interval if self.low else f"at most {self.high:g}"
         return f"{interval} for {self.label}"
+
+
+_ADAM_LIKE: Final = re.compile(r"adam|lamb|lion|rmsprop|ademamix", re.IGNORECASE)
+"""Optimisers whose step is the rate itself, whatever the gradient; Prodigy's and D-Adaptation's
+rate of 1.0 is a factor, SGD's and Adafactor's steps follow the gradient or the weights."""
+_LARGEST: Final = 0.1
+"""Such a step moves every weight of a trained model, some 0.02 large, by several times itself."""
+
+
+def rate_bound(
+    optimiser: str | None, first_loss: float, last_loss: float
+) -> LearningRateTarget | None:
+    """Return what no rate may exceed, whatever the family; None where that cannot be said.
+
+    Args:
+        optimiser: `optim` of the arguments; None where nobody recorded it.
+        first_loss: at the start of the log.
+        last_loss: at its end: only a run that gets worse shows that the rate is one.
+    """
+    is_adam_like = optimiser is None or _ADAM_LIKE.search(optimiser) is not None
+    if not is_adam_like or not last_loss > first_loss:
+        return None
+    return LearningRateTarget(0.0, _LARGEST, "any model, by the step that Adam takes")
 
 
 def learning_rates_of(family: Family, num_parameters: int | None) -> LearningRateTarget:

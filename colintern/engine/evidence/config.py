@@ -14,8 +14,10 @@ from colintern.artifacts.run.training_args import TrainingArguments, read_traini
 from colintern.diagnostics.log.learning_rate import (
     LearningRateTarget,
     learning_rates_of,
+    rate_bound,
     size_in_name,
 )
+from colintern.diagnostics.log.noise import finite_part
 from colintern.engine.evidence import sources
 from colintern.engine.resolver import artifact, evidence
 from colintern.engine.subjects import AuditOptions
@@ -132,6 +134,24 @@ def learning_rate_target(
     named = recorded or (adapter.base_model_name_or_path if adapter is not None else None)
     counted = outline.num_parameters if outline is not None else size_in_name(named or "")
     return learning_rates_of(family, counted)
+
+
+@evidence
+def rate_limit(
+    training_log: TrainerState,
+    training_args: TrainingArguments | None,
+    manifest: RunManifest | None,
+) -> LearningRateTarget:
+    """What no learning rate may exceed, where the loss shows that this one is too high."""
+    losses = finite_part(training_log.training.loss)
+    arguments = (manifest.arguments if manifest else None) or (
+        training_args.values if training_args else {}
+    )
+    named = arguments.get("optim")
+    found = rate_bound(str(named) if named else None, *losses[[0, -1]]) if len(losses) else None
+    if found is None:
+        raise NoEvidence(sources.LOG, what="a loss that rises", needed_for="a limit of any rate")
+    return found
 
 
 @evidence
