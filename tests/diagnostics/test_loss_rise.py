@@ -102,11 +102,13 @@ def test_leap_in_the_middle_is_named_by_its_step(rows):
     assert f"from step {(rows // 2 + 1) * 10:,} on (2.5x)" in text
 
 
-@pytest.mark.parametrize("shape", ["ramp", "spike", "data change", "fall", "tiny"])
+@pytest.mark.parametrize("shape", ["ramp", "sine", "steps", "spike", "data change", "fall", "tiny"])
 def test_what_is_no_leap(shape):
     level = np.full(200, 1.0)
     rise = {
         "ramp": np.linspace(0, 3, 200),
+        "sine": 0.6 + 0.8 * np.sin(np.arange(200) / 8),
+        "steps": np.clip(np.arange(200) - 100, 0, 6) / 3,
         "spike": np.where(np.arange(200) % 50 == 40, 5.0, 0.0),
         "data change": np.where(np.arange(200) < 90, 0.0, 0.3),
         "fall": np.where(np.arange(200) < 90, 2.0, 0.0),

@@ -29,6 +29,9 @@ _ERRORS: Final = 6
 _OF_START: Final = 0.03
 """Least leap as a share of the first rows: near 0 nothing is lost by a leap."""
 
+_WITHIN_ONE_ROW: Final = 0.5
+"""Share of the leap that the one row makes."""
+
 _MOST_TRIED: Final = 10_000
 """Places that are looked at one by one."""
 
@@ -103,7 +106,8 @@ def _leap(values: Floats, place: int, least: float) -> tuple[float, float] | Non
     low, high = float(before.mean()), float(after.mean())
     if not (low > 0 and high > LEAP_RATIO * low and high - low > least):
         return None
-    if after.min() <= before.max():
+    # The upward half of a swing stands above what came before it too, but gets there by degrees.
+    if after.min() <= before.max() or after[0] - before[-1] < _WITHIN_ONE_ROW * (high - low):
         return None
     error = math.sqrt(before.var(ddof=1) / len(before) + after.var(ddof=1) / len(after))
     return (low, high) if high - low > _ERRORS * error else None
