@@ -66,6 +66,7 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
         "ADP004",
         "ADP009",
         "ADP012",
+        "ADP023",
         "LIV004",
         "LIV007",
         "LIV009",

@@ -62,7 +62,7 @@ def check_rank_fits_size(
     up_to=ERROR,
     requires={"ADP001"},
     explains={
-        *("ADP011", "ADP012", "LIV004", "LIV007", "LIV009", "LIV010"),
+        *("ADP011", "ADP012", "ADP024", "LIV004", "LIV007", "LIV009", "LIV010"),
         *("LOG002", "LOG003", "LOG004", "LOG006", "LOG011"),
         *("PRJ002", "RES001", "RES002", "RES005"),
     },

@@ -213,6 +213,7 @@ def check_loss_is_steady(oscillation: LossOscillation, training_log: TrainerStat
         "LOG008",
         "LOG010",
         "LOG015",
+        "LOG020",
         "RES001",
         "RES002",
     },

@@ -255,7 +255,7 @@ def check_log_is_consistent(training_log: TrainerState, run_config: RunConfig) -
     "LOG020",
     "loss-leaps",
     severity=WARNING,
-    explains={"LOG004", "LOG006", "LOG008", "RES001", "RES002"},
+    explains={"LOG004", "LOG008", "RES001", "RES002"},
     advice={"lower-learning-rate", "longer-warmup", "clip-gradients"},
 )
 def check_loss_does_not_leap(leaps: LossLeaps, training_log: TrainerState) -> Verdict:

@@ -1,11 +1,11 @@
 """One run of `colintern audit`: judge, write the reports, say the verdict. No pytest in it."""
 
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
@@ -20,12 +20,11 @@ from colintern.engine.reports.terminal import Line, finding_lines, verdict_lines
 from colintern.engine.request import AuditRequest, AuditSetup, UsageMistakeError, audit_setup
 from colintern.engine.resolver import Provider, providers_of
 from colintern.engine.subject_report import SubjectReport
-from colintern.engine.workers import reports_in_turn, reports_of_workers
+from colintern.engine.workers import WorkersLostError, reports_in_turn, reports_of_workers
 from colintern.live import evidence as live_evidence
 
 PASSED: Final = 0
 FAILED: Final = 1
-INTERRUPTED: Final = 2
 INTERNAL_ERROR: Final = 3
 USAGE_ERROR: Final = 4
 INCONCLUSIVE: Final = 5
@@ -43,19 +42,22 @@ def run_audit(
         num_processes: how many judge at once.
         verbose: show passed checks too.
     """
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         setup = audit_setup(request)
         files = list(_check_files(checks, request.here))
         providers = providers_of(live_evidence)
         audit = loaded_audit(setup, providers, files)
+        return _Run(audit, verbose=verbose).finish(files, providers, num_processes)
     except UsageMistakeError as mistake:
         click.echo(f"ERROR: {mistake}", err=True)
         return USAGE_ERROR
-    try:
-        return _Run(audit, verbose=verbose).finish(files, providers, num_processes)
-    except KeyboardInterrupt:
-        click.echo("interrupted: no verdict, no report written", err=True)
-        return INTERRUPTED
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    """What a cancelled job sends ends the audit like Ctrl-C: in order, and without a verdict."""
+    del number, frame
+    raise KeyboardInterrupt
 
 
 class _Run:
@@ -92,8 +94,8 @@ class _Run:
             for report in _with_progress(reports, setup):
                 store.append(report)
                 self._tell(report)
-        except BrokenProcessPool:
-            self._audit.breakdowns.append("a process of the audit was killed: memory, maybe")
+        except WorkersLostError as error:
+            self._audit.breakdowns.append(str(error))
         return self._conclude(self._audit.report(store))
 
     def _tell(self, report: SubjectReport) -> None:
@@ -151,7 +153,10 @@ def _check_files(named: Sequence[str], here: Path) -> Iterator[Path]:
     for name in named:
         path = Path(os.path.abspath(here / Path(name).expanduser()))  # noqa: PTH100 - keeps links
         if path.is_dir():
-            yield from sorted(path.rglob(CHECK_FILES))
+            found = sorted(path.rglob(CHECK_FILES))
+            if not found:
+                raise UsageMistakeError(f"--checks {printable(name)}: holds no {CHECK_FILES}")
+            yield from found
         elif path.is_file():
             yield path
         else:

@@ -84,7 +84,7 @@ class Audit:
         """
         try:
             module = load_check_file(path)
-        except Exception as error:  # noqa: BLE001 - whatever a team's own code raises
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a team's own code
             reason = printable(f"{type(error).__name__}: {error}")
             self.breakdowns.append(f"{printable(path)}: {reason}")
             return

@@ -95,7 +95,8 @@ class Judge:
                 where=error.path,
                 blocked_by=self._in_role("escaping-files" if error.escapes else "malformed-files"),
             )
-        except Exception as error:  # noqa: BLE001 - a broken rule must not hide the other rules
+        # Not to be taken for an end of the audit, either: that would be an exit without a verdict.
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - one broken rule
             return check_result(
                 rule,
                 self.subject,
@@ -191,7 +192,7 @@ class Judge:
         return waiver.shown() if waiver and waiver.counts_on(self._policy.today) else None
 
 
-def _raised_at(error: Exception) -> str:
+def _raised_at(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

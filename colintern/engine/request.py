@@ -198,6 +198,10 @@ def _place(request: AuditRequest, name: str) -> Path | None:
 
 def _output(request: AuditRequest, name: str) -> Path:
     value = request.outputs[name]
+    if twin := [
+        other for other in OUTPUTS if other != name and request.outputs.get(other) == value
+    ]:
+        raise UsageMistakeError(f"{flag(name)} and {flag(twin[0])}: both name {printable(value)}")
     if not value:
         raise UsageMistakeError(f"{flag(name)}: expected a path, found nothing")
     path = request.here / Path(value).expanduser()

@@ -17,7 +17,7 @@ from pytest_colintern import ERROR, Verdict, rule
 RULES = shipped_rules()
 FAMILIES = {
     "CFG": 15,
-    "ADP": 22,
+    "ADP": 24,
     "PRJ": 3,
     "PRC": 5,
     "LOG": 19,

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -191,3 +193,97 @@ def test_many_subjects_are_told_apart(tmp_path):
     assert {root["subject"] for root in document["root_causes"]} == {"run-18"}
     assert len(document["checks"]) == 20 * len({check["rule"] for check in document["checks"]})
     assert "run-19" in (folder / "r.html").read_text()
+
+
+@pytest.mark.parametrize("door", ["command", "command, two processes"])
+@pytest.mark.parametrize("leave", ["SystemExit(0)", "SystemExit", "GeneratorExit"])
+def test_a_rule_that_leaves_is_an_error(door, leave, healthy_run, tmp_path):
+    text = OWN.replace("layout, limit", "layout").replace(
+        "return Verdict", f"raise {leave}\n    Verdict"
+    )
+    (tmp_path / "check_team.py").write_text(text)
+    runs = [healthy_run, "demo"]
+    code, document = through(door, runs, tmp_path, "--checks", tmp_path / "check_team.py")
+    assert code == 1
+    found = [check["outcome"] for check in document["checks"] if check["rule"] == "TEAM001"]
+    assert found == ["error", "error"]
+
+
+def test_a_check_file_that_leaves_fails_the_audit(healthy_run, tmp_path):
+    (tmp_path / "check_team.py").write_text("raise SystemExit(0)\n")
+    code, document = through(
+        "command", [healthy_run], tmp_path, "--checks", tmp_path / "check_team.py"
+    )
+    assert (code, len(document["breakdowns"])) == (1, 1)
+
+
+def test_an_empty_folder_of_checks_is_a_mistake(tmp_path):
+    (tmp_path / "rules").mkdir()
+    done = subprocess.run(
+        [COLINTERN, "audit", "demo", "--checks", "rules"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, "holds no check_*.py" in done.stderr) == (4, True)
+
+
+SLOW = """
+import os, time
+from pytest_colintern import ERROR, Verdict, rule
+
+@rule("TEAM001", "slow", severity=ERROR)
+def check_slowly(subject) -> Verdict:
+    '''It takes long.
+
+    Why: ours.
+    Evidence: ours.
+    Fix: ours.
+    Source: definition.
+    '''
+    ACT
+    return Verdict(True, observed="seen", expected="seen")
+"""
+
+
+def test_a_killed_process_names_who_was_not_judged(tmp_path):
+    runs = [shutil.copytree(HEALTHY, tmp_path / f"run-{number}") for number in range(8)]
+    act = "if subject.name == 'run-3': os._exit(1)"
+    (tmp_path / "check_team.py").write_text(SLOW.replace("ACT", act))
+    folder = tmp_path / "out"
+    folder.mkdir()
+    code, document = through(
+        "command, two processes", runs, folder, "--checks", tmp_path / "check_team.py"
+    )
+    assert code == 1
+    (breakdown,) = document["breakdowns"]
+    judged = {subject["name"] for subject in document["subjects"]}
+    assert "run-3" in breakdown
+    assert all(run.name in judged or run.name in breakdown for run in runs)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_no_process_outlives_the_audit(number, tmp_path):
+    runs = [shutil.copytree(HEALTHY, tmp_path / f"run-{index}") for index in range(4)]
+    mark = "open(f'{os.getpid()}.pid', 'w').close(); time.sleep(3)"
+    (tmp_path / "check_team.py").write_text(SLOW.replace("ACT", mark))
+    with subprocess.Popen(
+        [COLINTERN, "audit", *runs, "-j", "2", "--checks", "check_team.py"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as audit:
+        wait_for(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+        audit.send_signal(number)
+        code = audit.wait(timeout=60)
+    assert code == (-signal.SIGKILL if number == signal.SIGKILL else 2)
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    wait_for(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.1)

@@ -170,7 +170,7 @@ def _reason(report: AuditReport) -> str:
         return unjudged
     judged = sum(subject.num_judged for subject in subjects)
     total = sum(subject.num_checks for subject in subjects)
-    if not total:
+    if not total and not report.breakdowns:
         return (
             ": no checks were collected; name their folder or use `colintern audit`, and see "
             "whether --select, --skip-rules, -k or -m leave any"
