@@ -59,7 +59,6 @@ RESERVED: Final = (
         "a leap of the loss",
         frozenset({"LOG004", "LOG006", "LOG008", "RES001", "RES002"}),
     ),
-    Reserved("RES013", "figures that cannot be: whole numbers, copies", _POOR_RESULTS | {"RES010"}),
     Reserved(
         "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
     ),

@@ -6,6 +6,7 @@ from colintern.artifacts.results.model_meta import ModelMeta
 from colintern.artifacts.run.layout import RunLayout
 from colintern.artifacts.tensors.store import TensorStore
 from colintern.diagnostics.results.evaluated_weights import ChangedResults, EvaluatedWeights
+from colintern.diagnostics.results.model_identity import Identity, identity_faults
 from colintern.diagnostics.results.model_meta_faults import meta_faults
 from colintern.diagnostics.results.published import published_scores
 from colintern.diagnostics.results.result_table import ResultTable
@@ -204,20 +205,26 @@ def check_results_are_of_these_weights(
 
 @rule("RES011", "metadata-wrong", severity=WARNING)
 def check_metadata_is_right(
-    model_meta: ModelMeta, layout: RunLayout, tensors: TensorStore | None, family: Family | None
+    model_meta: ModelMeta,
+    layout: RunLayout,
+    tensors: TensorStore | None,
+    family: Family | None,
+    model_identity: Identity,
 ) -> Verdict:
     """`model_meta.json` claims what is not so.
 
     Why: MTEB tells from `training_datasets` which tasks are zero-shot, and it compares names: the
         name "DocVQA" matches no task, so a model trained on it counts as zero-shot there. A
         revision that is no commit cannot be evaluated again, and a wrong `embed_dim` misleads
-        whoever plans an index.
-    Evidence: model_meta.json beside the weights and beside MTEB's task names. Training sets that
-        MTEB has no task for are not judged. Where the family is known PRJ003 judges `embed_dim`.
+        whoever plans an index. The name of a published model whose family these weights are not
+        of, or whose base they do not start from, means that file and results are that model's.
+    Evidence: model_meta.json beside the weights, beside MTEB's task names and beside the names and
+        revisions of published models. Training sets that MTEB has no task for are not judged. Where
+        the family is known PRJ003 judges `embed_dim`.
     Fix: take names from `mteb.get_tasks()`, the revision from the Hub, sizes from the weights.
     Source: mteb issues 3531, 3636, 4592; sources J01, J02, J03, J04.
     """
-    faults = meta_faults(
+    faults = identity_faults(model_meta, model_identity) + meta_faults(
         model_meta,
         {name: entry.shape for name, entry in tensors.entries.items()} if tensors else {},
         projection=None if family else USUAL_PROJECTION,

@@ -8,6 +8,7 @@ from builders.results import (
     rank_of,
     results_folder,
     task_result,
+    whole,
     write_json,
     write_record,
     write_results,
@@ -18,6 +19,7 @@ from colintern.diagnostics.results.benchmarks import VIDORE_V1
 from colintern.diagnostics.results.published import published_model
 
 BEST = "DataScience-UIBK/Argus-Colqwen3.5-4b-v0"
+DOCVQA = "VidoreDocVQARetrieval"
 ENERGY = "VidoreSyntheticDocQAEnergyRetrieval"
 
 
@@ -63,6 +65,24 @@ def _percent(run):
         write_json(path, document)
 
 
+def _copied(run):
+    """A published model's figures in its three hardest tasks, as somebody typed them in."""
+    for task in (DOCVQA, "VidoreArxivQARetrieval", "VidoreTatdqaRetrieval"):
+        figures = published_model(BEST).tasks[task]
+        document = task_result(task, whole(task, figures.ndcg_at_5))
+        for scores in document["scores"]["test"]:
+            scores |= {
+                "ndcg_at_5": figures.ndcg_at_5,
+                "ndcg_at_10": figures.ndcg_at_10,
+                "recall_at_100": figures.recall_at_100,
+                "main_score": figures.ndcg_at_5,
+            }
+            for name in [name for name in scores if name.startswith(("precision", "recall"))]:
+                if name != "recall_at_100":
+                    del scores[name]
+        write_json(results_folder(run) / f"{task}.json", document)
+
+
 def _two_eras(run):
     write_results(run, meta={"loader": "ColPaliWrapper"})
     _task(
@@ -104,4 +124,5 @@ CASES = {
         good=_results(meta={"training_datasets": ["a set of our own"]}),
     ),
     "RES012": Case(bad=_percent, outcome="warned"),
+    "RES013": Case(bad=_copied, good=_results(scores={DOCVQA: 0.6})),
 }

@@ -1,7 +1,7 @@
 import csv
 
 import pytest
-from builders.results import task_result, write_json, write_tasks
+from builders.results import revision_of, task_result, write_json, write_tasks
 from click.testing import CliRunner
 
 from colintern.cli import main

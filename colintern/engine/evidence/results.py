@@ -24,11 +24,8 @@ from colintern.artifacts.tensors.weights_hash import weights_sha256
 from colintern.diagnostics.results.comparison import Comparison, Evaluated, compare
 from colintern.diagnostics.results.evaluated_weights import ChangedResults, EvaluatedWeights
 from colintern.diagnostics.results.evaluated_weights import changed_results as compare_with_records
-from colintern.diagnostics.results.published import published_models, published_scores
 from colintern.diagnostics.results.result_table import ResultTable
 from colintern.diagnostics.results.result_table import result_table as tabulate
-from colintern.diagnostics.results.score_floor import ScoreFloor
-from colintern.diagnostics.results.score_floor import score_floor as compare_with_lowest
 from colintern.engine.evidence import sources
 from colintern.engine.resolver import Resolver, artifact, evidence
 from colintern.engine.subjects import AuditOptions, Subject
@@ -105,14 +102,6 @@ def result_table(task_results: TaskResults) -> ResultTable:
     if not task_results.tasks:
         raise NoEvidence(sources.RESULTS, what="a readable file", needed_for="the model's scores")
     return tabulate(task_results)
-
-
-@evidence
-def score_floor(task_results: TaskResults, result_table: ResultTable) -> ScoreFloor:
-    """The level of the scores beside the lowest that anybody published."""
-    return compare_with_lowest(
-        result_table, task_results, published_scores(), published_models().models
-    )
 
 
 @evidence
