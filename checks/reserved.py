@@ -59,9 +59,6 @@ RESERVED: Final = (
         "a leap of the loss",
         frozenset({"LOG004", "LOG006", "LOG008", "RES001", "RES002"}),
     ),
-    Reserved(
-        "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
-    ),
     Reserved("REC001", "records of the weights", frozenset({"LIV010", "RES007"})),
     Reserved(
         "REC002",

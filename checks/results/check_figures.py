@@ -1,6 +1,10 @@
 """RES: whether the figures are those of the model, of the task and of its queries."""
 
 from colintern.artifacts.results.folder import TaskResults
+from colintern.diagnostics.results.ambiguous_results import (
+    ambiguities,
+    are_mostly_ambiguous,
+)
 from colintern.diagnostics.results.figure_origin import figure_origin
 from colintern.diagnostics.results.model_identity import Identity
 from colintern.diagnostics.results.result_table import ResultTable
@@ -47,4 +51,36 @@ def check_figures_are_of_this_evaluation(
         expected="figures that the queries of the task can give, and nobody else's",
         where=origin.place or task_results.folder,
         severity=ERROR if origin.is_grave else WARNING,
+    )
+
+
+@rule(
+    "RES014",
+    "results-ambiguous",
+    severity=WARNING,
+    explains={"RES001", "RES002", "RES003", "RES005", "RES006", "RES008"},
+)
+def check_one_result_a_task(task_results: TaskResults) -> Verdict:
+    """Several results of one task differ, and nothing tells which is this model's.
+
+    Why: files of an older training beside the new ones, or two revisions in one folder, leave open
+        which scores are the model's. Without a date inside none is older than the other; the lowest
+        is judged, so that a good file hides no bad one. A file that holds another task than its
+        name says was copied or renamed.
+    Evidence: the files of each task, their figures and the dates inside them; times of files never
+        count. Files that agree, and dated older ones, are no doubt.
+    Fix: keep the files of the last evaluation only, or name their folder: `--results DIR`.
+    Source: mteb, `ResultCache`; sources I04, J10.
+    """
+    if not task_results.tasks:
+        raise NoEvidence(
+            sources.RESULTS, what="a readable file", needed_for="telling its results apart"
+        )
+    doubts = ambiguities(task_results)
+    return Verdict(
+        not doubts,
+        observed="; ".join(doubts) or f"{len(task_results.tasks)} tasks with one result each",
+        expected="one result a task, or dates inside the files",
+        where=task_results.folder,
+        explains=None if are_mostly_ambiguous(task_results) else (),
     )

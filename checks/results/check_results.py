@@ -105,7 +105,8 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
         better one. A partial benchmark is shown task by task and never averaged. It is a note where
         at most half of the tasks were evaluated, as when one was asked for, and where only the two
         closed tasks of v3 are missing, which MTEB's maintainers evaluate.
-    Evidence: the tasks, splits and `hf_subset` entries of the result files.
+    Evidence: the tasks, splits and `hf_subset` entries of the result files; the tasks that MTEB
+        recorded in run_settings.jsonl.
     Fix: evaluate the missing tasks: `mteb.get_benchmark("ViDoRe(v1)")` has them all.
     Source: mteb 2.26, `get_benchmark`; sources I11, J05.
     """
@@ -118,13 +119,15 @@ def check_benchmarks_are_complete(task_results: TaskResults, result_table: Resul
             hint=sources.EVALUATE_ON_VIDORE,
         )
     partial = [row for row in rows if not row.complete]
+    lost = task_results.lost_tasks
+    gone = f"evaluated, and not here: {listed(lost)}" if lost else ""
     return Verdict(
-        not partial,
-        observed="; ".join(filter(None, (*map(str, partial or rows), task_results.left_out))),
+        not partial and not lost,
+        observed="; ".join(filter(None, (gone, *map(str, partial or rows), task_results.left_out))),
         expected="every task of a benchmark, with its test split and all its languages",
         where=task_results.folder,
         severity=INFO
-        if all(row.lacks_closed_tasks_only or row.is_selection for row in partial)
+        if not lost and all(row.lacks_closed_tasks_only or row.is_selection for row in partial)
         else WARNING,
     )
 

@@ -3,6 +3,7 @@
 import json
 
 from builders.results import (
+    DATE,
     entry,
     metrics,
     rank_of,
@@ -65,6 +66,21 @@ def _percent(run):
         write_json(path, document)
 
 
+def _second(run, **changes):
+    """A result of an earlier training, under another name beside the new one."""
+    document = task_result(DOCVQA, whole(DOCVQA, 0.5), **changes)
+    write_json(results_folder(run) / "docvqa_before.json", document)
+
+
+def _undated_twice(run):
+    write_results(run, date=None)
+    _second(run, date=None)
+
+
+def _dated_twice(run):
+    _second(run, date=DATE - 1000)
+
+
 def _copied(run):
     """A published model's figures in its three hardest tasks, as somebody typed them in."""
     for task in (DOCVQA, "VidoreArxivQARetrieval", "VidoreTatdqaRetrieval"):
@@ -124,5 +140,6 @@ CASES = {
         good=_results(meta={"training_datasets": ["a set of our own"]}),
     ),
     "RES012": Case(bad=_percent, outcome="warned"),
+    "RES014": Case(bad=_undated_twice, outcome="warned", good=_dated_twice),
     "RES013": Case(bad=_copied, good=_results(scores={DOCVQA: 0.6})),
 }
