@@ -39,10 +39,6 @@ RESERVED: Final = (
     Reserved("DAT005", "hard negatives that are answers", _POOR_LEARNING),
     Reserved("DAT006", "unbalanced sources", frozenset({"RES002", "RES009"})),
     Reserved("LOG018", "the reference course of the loss", frozenset({"RES001", "RES002"})),
-    Reserved("RES013", "figures that cannot be: whole numbers, copies", _POOR_RESULTS | {"RES010"}),
-    Reserved(
-        "RES014", "task results that are ambiguous", _POOR_RESULTS | {"RES003", "RES006", "RES008"}
-    ),
     Reserved(
         "REC007", "records of the processor", frozenset({"PRC002", "PRC003", "PRC004", "LIV010"})
     ),

@@ -4,12 +4,13 @@ from colintern.artifacts.printable import listed
 from colintern.artifacts.results.folder import TaskResults
 from colintern.artifacts.results.model_meta import ModelMeta
 from colintern.diagnostics.processor.query_format import mixed_benchmarks
+from colintern.diagnostics.results.dataset_revisions import dataset_revisions
 from colintern.diagnostics.results.evaluated_weights import ChangedResults
 from colintern.diagnostics.results.result_table import ResultTable
 from colintern.diagnostics.results.score_validity import main_scores, score_faults, summary
 from colintern.engine.evidence import sources
 from colintern.engine.rule import rule
-from colintern.engine.verdict import ERROR, WARNING, NoEvidence, Verdict
+from colintern.engine.verdict import ERROR, INFO, WARNING, NoEvidence, Verdict
 
 
 @rule("RES004", "score-invalid", severity=ERROR, explains={"LIV010"})
@@ -67,31 +68,38 @@ def check_main_score_is_the_benchmarks_metric(task_results: TaskResults) -> Verd
 
 
 @rule("RES008", "versions-mixed", severity=WARNING, explains={"RES009"})
-def check_one_query_format_an_average(
-    task_results: TaskResults, result_table: ResultTable, model_meta: ModelMeta
+def check_one_measurement_an_average(
+    task_results: TaskResults, result_table: ResultTable, model_meta: ModelMeta | None
 ) -> Verdict:
-    """Tasks of one average were evaluated by MTEB versions that format queries differently.
+    """Tasks of one average are of MTEB versions, or of data, that do not belong together.
 
     Why: MTEB's wrappers of colpali-engine models added prefix and augmentation twice from 2.0.1 to
-        2.12.15. The difference is 0.02 to 0.03 NDCG, more than most models are apart.
-    Evidence: `mteb_version` of the tasks of each benchmark; `loader` in model_meta.json. Wrappers
-        of other people have formats of their own and are not judged.
+        2.12.15. The difference is 0.02 to 0.03 NDCG, more than most models are apart. The data of
+        ViDoRe v1 moved twice; at the first revision DocVQA and InfoVQA have 500 queries, later 451
+        and 494. A revision that is no commit cannot be loaded; one that no published result has is
+        a note: it may be newer than this table.
+    Evidence: `mteb_version` and `dataset_revision` of the tasks of each benchmark; `loader` in
+        model_meta.json. Wrappers of other people have formats of their own and are not judged.
     Fix: evaluate all tasks of the benchmark with one version of MTEB.
-    Source: mteb issues 4360, 4361, 5166; sources D02, J06.
+    Source: mteb issues 4360, 4361, 5166; sources D02, J06, M12.
     """
-    mixed = mixed_benchmarks(task_results, model_meta, result_table)
-    if mixed is None:
+    mixed = None if model_meta is None else mixed_benchmarks(task_results, model_meta, result_table)
+    revisions = dataset_revisions(task_results, result_table)
+    if mixed is None and revisions is None:
         raise NoEvidence(
             sources.RESULTS,
-            what="an MTEB wrapper of a known version",
-            needed_for="its query format",
+            what="an MTEB wrapper of a known version, or a `dataset_revision`",
+            needed_for="its query format and its data",
             hint="",
         )
+    faults = [*(mixed or ()), *(revisions.faults if revisions else ())]
+    notes = revisions.unknown if revisions else ()
     return Verdict(
-        not mixed,
-        observed="; ".join(mixed) or "one query format in every benchmark",
-        expected="one query format for all tasks of a benchmark",
+        not faults and not notes,
+        observed="; ".join((faults or [*notes])[:4]) or "one query format, and data of one time",
+        expected="one query format, and data of one time, for all tasks of a benchmark",
         where=task_results.folder,
+        severity=WARNING if faults else INFO,
     )
 
 

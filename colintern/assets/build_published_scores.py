@@ -9,7 +9,6 @@ share, and the scores of every model with its revision and versions.
 """
 
 import argparse
-import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +56,6 @@ def main() -> None:
         source=arguments.source,
         tasks=_with_offsets(_summaries(late), late),
         all_models=_summaries([_scores(model) for model in models]),
-        best_means=_best_means([_scores(model) for model in models]),
     )
     _write(published_scores.ASSET, msgspec.json.format(msgspec.json.encode(table), indent=1))
     whole = PublishedModels(source=arguments.source, models=models)
@@ -165,19 +163,6 @@ def _offset(values: Sequence[float], usual: Sequence[float]) -> dict[str, float]
         "offset_deviation": round(deviation, 4),
         "deepest": round(middle - min(usual), 4),
     }
-
-
-def _best_means(models: Sequence[Scores]) -> dict[str, float]:
-    means = {
-        benchmark.name: [
-            statistics.fmean(scores[task] for task in benchmark.task_names)
-            for scores in models
-            if benchmark.task_names <= scores.keys()
-        ]
-        for benchmark in BENCHMARKS
-    }
-    # Rounded up: the best model itself is not above the best.
-    return {name: math.ceil(max(values) * 1e4) / 1e4 for name, values in means.items() if values}
 
 
 if __name__ == "__main__":

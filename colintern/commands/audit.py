@@ -51,7 +51,9 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg] # generic in newer versi
 @click.command(cls=_Audit, context_settings=CONTEXT)
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...")
 @click.option(
-    "--results", metavar="DIR", help="Task results: JSON files in DIR or in DIR/SUBJECT/**.",
+    "--results",
+    metavar="DIR",
+    help="Task results: JSON files in DIR or in DIR/SUBJECT/**.",
 )
 @click.option("--baseline", metavar="DIR", help="Results to compare with (CMP rules).")
 @click.option("--merged", metavar="DIR", help="A merged model to verify against base + adapter.")
@@ -59,27 +61,44 @@ class _Jobs(click.ParamType):  # type: ignore[type-arg] # generic in newer versi
 @click.option("--family", metavar="NAME", help="The retriever family, when it cannot be told.")
 @click.option("--guide", metavar="FILE", help="TOML that overrides thresholds of the guide.")
 @click.option(
-    "--checks", metavar="PATH", multiple=True, help="Your own check_*.py files or folders.",
+    "--checks",
+    metavar="PATH",
+    multiple=True,
+    help="Your own check_*.py files or folders.",
 )
 @click.option(
-    "--select", metavar="IDS", multiple=True, help="Only these rules or families: ADP,LOG002.",
+    "--select",
+    metavar="IDS",
+    multiple=True,
+    help="Only these rules or families: ADP,LOG002.",
 )
 @click.option("--skip-rules", metavar="IDS", multiple=True, help="Not these rules or families.")
 @click.option(
-    "--fail-on", type=click.Choice(["error", "warning"]), help="What gates (default: error).",
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    help="What gates (default: error).",
 )
 @click.option(
-    "--strict-evidence", is_flag=True, help="A rule that cannot be judged fails the audit.",
+    "--strict-evidence",
+    is_flag=True,
+    help="A rule that cannot be judged fails the audit.",
 )
 @click.option(
-    "--audit-baseline", metavar="FILE", help="Only findings new since this --audit-json file gate.",
+    "--audit-baseline",
+    metavar="FILE",
+    help="Only findings new since this --audit-json file gate.",
 )
 @click.option(
-    "--min-evidence", metavar="IDS", multiple=True, help="Rules or families that must be judged.",
+    "--min-evidence",
+    metavar="IDS",
+    multiple=True,
+    help="Rules or families that must be judged.",
 )
 @click.option("--live", is_flag=True, help="Also the rules that load the model (train extra).")
 @click.option(
-    "--live-pages", metavar="DIR", help="Your own pages for --live: images, or a ViDoRe set.",
+    "--live-pages",
+    metavar="DIR",
+    help="Your own pages for --live: images, or a ViDoRe set.",
 )
 @click.option("--audit-json", metavar="FILE", help="Write the audit as JSON.")
 @click.option("--audit-markdown", metavar="FILE", help="Write the audit as Markdown.")
@@ -161,6 +180,9 @@ def _run(
         here = Path.cwd()
         outputs = {name: path for name in OUTPUTS if (path := options.pop(name)) is not None}
         request = AuditRequest(
-            here=here, checkpoints=expanded(paths, here), outputs=outputs, **options,
+            here=here,
+            checkpoints=expanded(paths, here),
+            outputs=outputs,
+            **options,
         )
     return run_audit(request, checks, jobs, verbose=verbose)

@@ -106,3 +106,70 @@ def test_subject_name_cannot_lead_outside(run, tmp_path):
     write_tasks(tmp_path / "secret", {ARXIV: 0.8})
     (tmp_path / "scores").mkdir()
     assert found_in(tmp_path / "scores", run, subject="../secret").results is None
+
+
+@pytest.mark.parametrize(
+    ("place", "taken"),
+    [
+        ("vidore/colpali-v1.3", False),
+        (f"vidore/colpali-v1.3/{'a' * 40}", False),
+        ("mteb/baseline-bm25s", False),
+        ("vidore", True),
+        (f"vidore/{'a' * 40}", True),
+        ("mteb/vidore_v1", True),
+        ("vidore_v1/predictions", True),
+    ],
+)
+def test_folder_of_an_organisation_is_no_benchmark(run, tmp_path, place, taken):
+    write_tasks(tmp_path / "scores" / place, {ARXIV: 0.8})
+    assert (found_in(tmp_path / "scores", run).results is not None) is taken
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "results/team__mine/" + "a" * 40,
+        "results/mine",
+        "results/experiments__mine/no_revision_available",
+        "results/no_model_name__available/no_revision_available",
+        "results/no_model_name_available/no_revision_available",
+        "team__mine/" + "a" * 40,
+        "no_model_name_available/no_revision_available",
+        f"{GUIDE}/mine",
+    ],
+)
+def test_cache_of_mteb_is_searched(run, tmp_path, place):
+    write_tasks(tmp_path / "cache" / place, {ARXIV: 0.3})
+    write_tasks(tmp_path / "cache" / "results" / "vidore__colpali" / ("b" * 40), {ARXIV: 0.8})
+    results = found_in(tmp_path / "cache", run).results
+    assert results.tasks[ARXIV].subsets[0].main_score == 0.3
+
+
+@pytest.mark.parametrize(
+    ("places", "num_subjects", "taken"),
+    [
+        (["team__mine"], 1, True),
+        (["team__mine", "other__mine"], 1, False),
+        (["team__mine"], 2, False),
+        (["no_model_name__available"], 2, False),
+        (["team__mine-too"], 1, False),
+        (["vidore/mine"], 1, False),
+    ],
+)
+def test_owner_is_guessed_only_where_one_can_be_meant(run, tmp_path, places, num_subjects, taken):
+    for place in places:
+        write_tasks(tmp_path / "cache" / place / ("a" * 40), {ARXIV: 0.3})
+    search = found_in(tmp_path / "cache", run, num_subjects=num_subjects)
+    assert (search.results is not None) is taken
+    assert taken or search.other_names
+
+
+def test_checkpoint_does_not_take_its_runs_results(run, tmp_path):
+    write_tasks(tmp_path / "cache" / "team__mine" / ("a" * 40), {ARXIV: 0.3})
+    assert found_in(tmp_path / "cache", run / "checkpoint-100").results is None
+
+
+def test_folder_without_any_result_names_nothing(run, tmp_path):
+    (tmp_path / "scores").mkdir()
+    search = found_in(tmp_path / "scores", run)
+    assert (search.results, search.other_names) == (None, ())

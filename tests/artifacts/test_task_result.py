@@ -205,6 +205,90 @@ def test_second_result_of_a_task_is_named(tmp_path):
     assert results.repeated == ("old.json",)
 
 
+def test_result_that_is_there_twice_is_no_doubt(tmp_path):
+    for name in ("a", "b"):
+        write_json(tmp_path / f"{name}.json", task_result(ARXIV, 0.5, date=None))
+    results = read_folder(tmp_path)
+    assert (dict(results.ambiguous), results.repeated) == ({}, ("a.json",))
+
+
+@pytest.mark.parametrize(
+    ("dates", "judged", "doubt"),
+    [
+        ((None, None), 0.3, True),
+        ((DATE, None), 0.3, True),
+        ((None, DATE), 0.3, True),
+        ((DATE, DATE), 0.3, True),
+        ((DATE, DATE + 1), 0.3, False),
+        ((DATE + 1, DATE), 0.9, False),
+    ],
+)
+def test_results_that_no_date_orders_are_ambiguous(tmp_path, dates, judged, doubt):
+    for name, score, date in zip("ab", (0.9, 0.3), dates, strict=True):
+        write_json(tmp_path / f"{name}.json", task_result(ARXIV, score, date=date))
+    results = read_folder(tmp_path)
+    assert results.tasks[ARXIV].subsets[0].main_score == judged
+    assert dict(results.ambiguous) == ({ARXIV: ("a.json", "b.json")} if doubt else {})
+    assert bool(results.repeated) is not doubt
+
+
+@pytest.mark.parametrize(
+    ("dates", "other", "doubt"),
+    [
+        ((None, None), 0.3, ("b",)),
+        ((None, None), 0.9, ("a",)),
+        ((None, None), 0.5, ()),
+        ((DATE, None), 0.9, ()),
+        ((DATE, DATE + 1), 0.9, ()),
+    ],
+)
+def test_folders_that_no_date_orders_are_ambiguous(tmp_path, dates, other, doubt):
+    write_tasks(tmp_path / "a", {ARXIV: other}, date=dates[0])
+    write_tasks(tmp_path / "b", {ARXIV: 0.5}, date=dates[1])
+    results = read_folder(tmp_path)
+    assert results.ambiguous_folders == doubt
+    if doubt:
+        assert results.tasks[ARXIV].subsets[0].main_score == min(other, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [(f"{ESG}.json", True), (f"{ARXIV}.json", False), ("scores.json", False)]
+)
+def test_file_of_another_task_than_its_name_is_told(tmp_path, name, named):
+    write_json(tmp_path / name, task_result(ARXIV, 0.5))
+    assert bool(read_folder(tmp_path).misnamed) is named
+
+
+BROKEN = {
+    "array": "[1, 2]",
+    "lines": '{"a": 1}\n{"b": 2}\n',
+    "pointer": "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+    "truncated": '{"task_name": "NFCorpus", "scores": {',
+    "null": "null",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN)
+@pytest.mark.parametrize(
+    ("name", "is_fault"),
+    [
+        ("NFCorpus.json", False),
+        ("summary.json", False),
+        (f"{ESG}.json", True),
+        ("ColInternPagesRetrieval.json", True),
+        ("model_meta.json", True),
+    ],
+)
+def test_file_that_nobody_asked_about_is_no_fault(tmp_path, name, is_fault, content):
+    write_tasks(tmp_path, {ARXIV: 0.8})
+    (tmp_path / name).write_text(BROKEN[content])
+    results = read_folder(tmp_path)
+    assert list(results.tasks) == [ARXIV]
+    assert [error.path.name for error in results.errors] == [name] * is_fault
+    assert results.unread == (() if is_fault else (name,))
+    assert (name in results.left_out) is not is_fault
+
+
 def test_run_files_and_predictions_are_not_opened(tmp_path):
     write_tasks(tmp_path, {ARXIV: 0.8})
     for name in ("tokenizer.json", f"{ARXIV}_predictions.json"):

@@ -9,28 +9,47 @@ from colintern.artifacts.files import Enclosure
 from colintern.artifacts.run.layout import Folder
 from colintern.artifacts.tensors.weights_hash import weights_sha256
 from colintern.diagnostics.results.benchmarks import TASKS, VIDORE_V1, VIDORE_V2
+from colintern.diagnostics.results.published import published_model
 
 CUT_OFFS = (1, 3, 5, 10, 20, 100, 1000)
 REVISION = "d" * 40
 DATE = 1777896000.0
 """2026-05-04 12:00 UTC, two hours after the healthy run ended."""
 
+GOOD_SCORES = {
+    **dict.fromkeys(sorted(VIDORE_V2.task_names), 0.6),
+    **dict.fromkeys(sorted(VIDORE_V1.task_names), 0.8),
+    "VidoreDocVQARetrieval": 0.66,
+}
+"""What a good model has: nobody has 0.8 on DocVQA or on v2."""
 
-def metrics(score):
-    """Every query finds its one page at rank 1 (a share of `score`) or at rank 50."""
-    found = {k: score if k < 50 else 1.0 for k in CUT_OFFS}
-    late = {k: 0 if k < 50 else 1 - score for k in CUT_OFFS}
+
+def metrics(score, rank=50):
+    """Every query finds its one page first (a share of `score`) or at `rank`, 21 to 100."""
+    found = {k: score if k < rank else 1.0 for k in CUT_OFFS}
+    late = {k: 0 if k < rank else 1 - score for k in CUT_OFFS}
     values = {}
     for k in CUT_OFFS:
-        values[f"ndcg_at_{k}"] = round(score + late[k] / math.log2(51), 5)
-        values[f"map_at_{k}"] = values[f"mrr_at_{k}"] = round(score + late[k] / 50, 5)
+        values[f"ndcg_at_{k}"] = round(score + late[k] / math.log2(rank + 1), 5)
+        values[f"map_at_{k}"] = values[f"mrr_at_{k}"] = round(score + late[k] / rank, 5)
         values[f"recall_at_{k}"] = round(found[k], 5)
         values[f"precision_at_{k}"] = round(found[k] / k, 5)
     return values
 
 
+def rank_of(task):
+    """Where the pages that are not first come: another rank in every task, so no two are twins."""
+    return 50 + sorted(TASKS).index(task) if task in TASKS else 50
+
+
+def whole(task, score):
+    """The nearest share that a whole number of the task's queries gives."""
+    num_queries = TASKS[task].num_queries if task in TASKS else None
+    return round(score * num_queries) / num_queries if num_queries else score
+
+
 def entry(task, score, subset="default", **changes):
-    values = {**metrics(score), "nauc_recall_at_1_std": math.nan}
+    values = {**metrics(score, rank_of(task)), "nauc_recall_at_1_std": math.nan}
     main = "ndcg_at_10" if task.startswith("Vidore3") else "ndcg_at_5"
     return {
         **values,
@@ -42,10 +61,17 @@ def entry(task, score, subset="default", **changes):
     }
 
 
+def revision_of(task):
+    """The revision of the data that a published model was evaluated on, of one time for all."""
+    whole = published_model("nvidia/nemotron-colembed-vl-4b-v2").tasks
+    start = whole[task].dataset_revision if task in whole else "0123456789ab"
+    return f"{start}{'0123456789abcdef' * 2}"[:40]
+
+
 def task_result(task, score=0.8, **changes):
     subsets = sorted(TASKS[task].subsets, reverse=True) if task in TASKS else ["default"]
     return {
-        "dataset_revision": "e" * 40,
+        "dataset_revision": revision_of(task),
         "task_name": task,
         "mteb_version": "2.26.0",
         "scores": {"test": [entry(task, score, subset) for subset in subsets]},
@@ -84,8 +110,8 @@ def write_tasks(folder: Path, scores, **changes):
 def write_results(run: Path, *, scores=None, meta=None, record=None, **changes):
     """Write ViDoRe v1 and v2 as `RUN/results/NAME/REVISION/TASK.json`."""
     folder = results_folder(run)
-    tasks = VIDORE_V1.task_names | VIDORE_V2.task_names
-    write_tasks(folder, dict.fromkeys(sorted(tasks), 0.8) | (scores or {}), **changes)
+    wanted = GOOD_SCORES | (scores or {})
+    write_tasks(folder, {task: whole(task, score) for task, score in wanted.items()}, **changes)
     write_json(folder / "model_meta.json", model_meta(**(meta or {})))
     write_record(run, **(record or {}))
 

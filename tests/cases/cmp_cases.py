@@ -1,16 +1,21 @@
 """CMP: results that are worse than a baseline, or of another measurement."""
 
-from builders.results import results_folder, task_result, write_json, write_results, write_tasks
+from builders.results import (
+    GOOD_SCORES,
+    results_folder,
+    task_result,
+    write_json,
+    write_results,
+    write_tasks,
+)
 
 from cases.case import Case
-from colintern.diagnostics.results.benchmarks import VIDORE_V1, VIDORE_V2
 
 ARXIV = "VidoreArxivQARetrieval"
-ALL = dict.fromkeys(sorted(VIDORE_V1.task_names | VIDORE_V2.task_names), 0.8)
 
 
 def _baseline(run):
-    write_tasks(run.parent / "baseline", ALL)
+    write_tasks(run.parent / "baseline", GOOD_SCORES)
 
 
 def _worse(run):

@@ -10,9 +10,18 @@ from colintern.artifacts.results.model_meta import ModelMeta
 from colintern.artifacts.results.predictions import read_task_queries
 from colintern.artifacts.run.manifest import DatasetRecord, RunManifest
 from colintern.diagnostics.results.benchmarks import VIDORE_V1
-from colintern.diagnostics.results.best_published import best_level, undeclared_tasks
+from colintern.diagnostics.results.best_published import (
+    best_level,
+    tasks_above,
+    undeclared_tasks,
+)
 from colintern.diagnostics.results.paired_bootstrap import sampling_error
-from colintern.diagnostics.results.published import close_names, published_model, published_table
+from colintern.diagnostics.results.published import (
+    close_names,
+    published_model,
+    published_models,
+    published_table,
+)
 from colintern.diagnostics.results.published_shape import task_offsets
 from colintern.diagnostics.results.query_scores import query_scores
 from colintern.diagnostics.results.result_table import result_table
@@ -64,13 +73,41 @@ def test_poor_models_have_no_shape(tmp_path, score, judged):
 
 
 @pytest.mark.parametrize(
-    ("score", "above", "beyond"), [(0.92, False, False), (0.925, True, False), (0.95, True, True)]
+    ("score", "above", "beyond"), [(0.92, False, False), (0.93, True, False), (0.95, True, True)]
 )
 def test_best_published_mean_has_a_margin(tmp_path, score, above, beyond):
     write_tasks(tmp_path, dict.fromkeys(VIDORE_V1.task_names, score))
     results = results_of(tmp_path)
-    level = best_level(result_table(results), results, published_table().best_means)
+    level = best_level(result_table(results), results, published_models().models)
     assert (level.above, level.beyond_noise) == (above, beyond)
+
+
+def test_no_published_model_is_above_the_others_beyond_noise(tmp_path):
+    models = published_models().models
+    for number, model in enumerate(models):
+        write_tasks(
+            tmp_path / str(number), {name: task.ndcg_at_5 for name, task in model.tasks.items()}
+        )
+        results = results_of(tmp_path / str(number))
+        others = [other for other in models if other.name.split("/")[0] != model.name.split("/")[0]]
+        assert not tasks_above(result_table(results), results, others), model.name
+        level = best_level(result_table(results), results, others)
+        assert level is None or not level.beyond_noise, model.name
+
+
+@pytest.mark.parametrize(("score", "above"), [(0.86, False), (0.90, True)])
+def test_single_task_may_be_above_the_best_by_its_error(tmp_path, score, above):
+    write_tasks(tmp_path, {"VidoreTatdqaRetrieval": score})
+    results = results_of(tmp_path)
+    assert bool(tasks_above(result_table(results), results, published_models().models)) is above
+
+
+@pytest.mark.parametrize("task", ["ColInternPagesRetrieval", "Vidore3HrRetrieval.v2"])
+def test_best_score_of_few_models_judges_nothing(tmp_path, task):
+    write_tasks(tmp_path, {task: 0.99})
+    results = results_of(tmp_path)
+    few = published_models().models[:7]
+    assert tasks_above(result_table(results), results, few) is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from builders.results import entry, task_result, write_json, write_tasks
+from builders.results import entry, metrics, task_result, write_json, write_tasks
 
 from colintern.artifacts.files import Enclosure
 from colintern.artifacts.results.folder import read_results_folder
@@ -133,7 +133,8 @@ def test_frame_has_a_row_a_task(tmp_path):
     ("task", "changes", "kinds"),
     [
         (ARXIV, {}, []),
-        (ARXIV, {"ndcg_at_5": 1.2}, ["percent"]),
+        (ARXIV, {"ndcg_at_5": 1.2}, ["range"]),
+        (ARXIV, {"main_score": 80.0}, ["range"]),
         (ARXIV, {"ndcg_at_5": -0.1}, ["range"]),
         (ARXIV, {"ndcg_at_5": math.nan}, ["range"]),
         (ARXIV, {"ndcg_at_5": 250.0}, ["range"]),
@@ -153,6 +154,16 @@ def test_frame_has_a_row_a_task(tmp_path):
 )
 def test_impossible_scores_are_named(tmp_path, task, changes, kinds):
     assert faults_of(tmp_path, task, **changes) == kinds
+
+
+@pytest.mark.parametrize(
+    ("factor", "kinds"), [(100, {"percent"}), (3, {"percent"}), (300, {"range"})]
+)
+def test_most_figures_above_one_are_percentages(tmp_path, factor, kinds):
+    values = {name: value * factor for name, value in metrics(0.8).items()}
+    values["main_score"] = values["ndcg_at_5"]
+    found = set(faults_of(tmp_path, ARXIV, **values))
+    assert found - {"disagreeing"} == kinds
 
 
 def test_summary_counts_what_it_does_not_show(tmp_path):

@@ -21,7 +21,7 @@ FAMILIES = {
     "PRJ": 3,
     "PRC": 5,
     "LOG": 19,
-    "RES": 12,
+    "RES": 14,
     "CMP": 2,
     "SEC": 4,
     "ENV": 2,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.results import task_result
+from builders.results import task_result, whole
 from safetensors.numpy import load_file, save_file
 from support.auditing import CHECKS, audit
 
@@ -146,7 +146,7 @@ def task_of_another_model(run):
 
 def french_only(run):
     for task in VIDORE_V2.task_names:
-        document = task_result(task)
+        document = task_result(task, whole(task, 0.6))
         entries = document["scores"]["test"]
         document["scores"]["test"] = [one for one in entries if one["hf_subset"] == "french"]
         (run / "results" / f"{task}.json").write_text(json.dumps(document))

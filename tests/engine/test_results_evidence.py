@@ -50,6 +50,18 @@ def test_missing_results_name_what_was_found(run):
         evidence(run, "task_results")
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [(None, ""), ("NFCorpus.json", "[]"), ("notes.json", "{}")]
+)
+def test_results_option_without_a_result_is_said(run, tmp_path, name, content):
+    folder = tmp_path / "scores"
+    folder.mkdir()
+    if name:
+        (folder / name).write_text(content)
+    with pytest.raises(NoEvidence, match=r"--results .*scores holds no readable result"):
+        evidence(run, "result_table", results=folder)
+
+
 OTHER = "vidore__colpali-v1.3"
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from builders.results import write_tasks
+from builders.results import whole, write_tasks
 from support.auditing import CHECKS
 from support.running_runs import log_of, manifest, subject
 
@@ -86,6 +86,8 @@ def test_its_fields_alone_bring_a_rule_everywhere(with_new_rule, fields):
 def test_a_rule_that_passes_shows_what_of_the_checklist_is_done(with_new_rule, healthy_run, fields):
     with_new_rule(fields, found="True")
     shutil.rmtree(healthy_run / "results")
-    write_tasks(healthy_run / "results", {task.name: 0.2 for task in VIDORE_V1.tasks})
+    write_tasks(
+        healthy_run / "results", {task.name: whole(task.name, 0.2) for task in VIDORE_V1.tasks}
+    )
     done = re.search("- Done already.*", sections(healthy_run)["What to try next"])[0]
     assert ("seed 42 (CFG099)" in done.replace("\\", "")) is bool(fields)

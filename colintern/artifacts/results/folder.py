@@ -4,7 +4,7 @@ import math
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Final
@@ -15,7 +15,17 @@ from colintern.artifacts.files import Enclosure
 from colintern.artifacts.printable import listed, printable
 from colintern.artifacts.results.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.results.model_meta import MODEL_META, ModelMeta, read_model_meta
-from colintern.artifacts.results.task_result import TaskResult, read_task_results
+from colintern.artifacts.results.run_settings import (
+    RUN_SETTINGS,
+    RunSettings,
+    read_run_settings,
+)
+from colintern.artifacts.results.task_result import (
+    TaskResult,
+    mean_main_score,
+    read_task_results,
+    result_sha256,
+)
 from colintern.artifacts.run import layout as run_layout
 
 _NO_RESULTS: Final = frozenset(
@@ -40,6 +50,8 @@ _NO_RESULTS: Final = frozenset(
 _QUERY_FILES: Final = ("_predictions.json", "_relevance.json")
 """Endings of the files that `results.predictions` reads: no results, and large."""
 _TASK_PREFIX: Final = "Vidore"
+_OTHER_RESULTS: Final = ("ColInternPages", MODEL_META)
+"""Other files whose names say that they describe this model."""
 
 
 def is_other_file(name: str) -> bool:
@@ -170,7 +182,18 @@ class TaskResults:
     """Folders with results of other revisions, relative to where the search began: left out,
     because an average over two revisions describes neither."""
     repeated: tuple[str, ...] = ()
-    """Files that hold an older result of a task, left out."""
+    """Files that hold an older result of a task, or the same again, left out."""
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task to the files that hold different results of it, none of which is known to be older: the
+    lowest is judged."""
+    ambiguous_folders: tuple[str, ...] = ()
+    """Folders whose results are not known to be older than the judged ones."""
+    misnamed: tuple[str, ...] = ()
+    """Files that hold another ViDoRe task than their name says."""
+    settings: tuple[RunSettings, ...] = ()
+    """Of `run_settings.jsonl` beside the results."""
+    unread: tuple[str, ...] = ()
+    """JSON files that cannot be read and have no ViDoRe task's name: nobody asked about them."""
     ignored: tuple[str, ...] = ()
     """JSON files that hold no result."""
     errors: tuple[ArtifactError, ...] = ()
@@ -184,6 +207,12 @@ class TaskResults:
         return printable("/".join(self.folder.parts[-2:]), limit=_NAME_CHARACTERS)
 
     @property
+    def lost_tasks(self) -> tuple[str, ...]:
+        """Tasks that MTEB recorded as evaluated and whose file is not here."""
+        broken = {error.path.stem for error in self.errors}
+        return tuple(sorted({each.task for each in self.settings} - self.tasks.keys() - broken))
+
+    @property
     def left_out(self) -> str:
         """Name what lies here and is not judged; empty when nothing does."""
         unknown = [name for name in self.ignored if not is_other_file(PurePath(name).name)]
@@ -191,6 +220,7 @@ class TaskResults:
             "older results of a task": self.repeated,
             "folders with other results": self.other_folders,
             "files without a result": unknown,
+            "files that cannot be read": self.unread,
         }
         parts = (f"{kind}: {listed(names)}" for kind, names in kinds.items() if names)
         return "; ".join(parts)
@@ -204,10 +234,20 @@ class _Group:
     meta: ModelMeta | None = None
 
     @property
-    def rank(self) -> tuple[float, int]:
+    def rank(self) -> tuple[float, int, float]:
         """The newest first, by dates inside the files; then the one with the most tasks."""
-        newest = max((result.date or -math.inf for result in self.results), default=-math.inf)
-        return newest, len(self.results)
+        return self.newest, len({result.task_name for result in self.results}), -self.level
+
+    @property
+    def newest(self) -> float:
+        """Date of the newest result; without any date before all others."""
+        return max((result.date or -math.inf for result in self.results), default=-math.inf)
+
+    @property
+    def level(self) -> float:
+        """Mean score: of two folders that nothing else orders the lower one is judged."""
+        scores = [mean_main_score(result) for result in self.results]
+        return math.fsum(scores) / len(scores) if scores else 0.0
 
 
 @dataclass(slots=True)
@@ -215,6 +255,7 @@ class _Found:
     groups: dict[PurePath, _Group] = field(default_factory=lambda: defaultdict(_Group))
     experiments: dict[str, list[TaskResult]] = field(default_factory=lambda: defaultdict(list))
     ignored: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     errors: list[ArtifactError] = field(default_factory=list)
 
 
@@ -246,15 +287,19 @@ def read_results_folder(
     if not groups and not found.errors:
         return None
     chosen = max(groups, key=lambda place: (groups[place].rank, str(place)), default=PurePath())
-    return _assembled(root, chosen, groups, found)
+    return _assembled(root, chosen, groups, found, enclosure)
 
 
 def _assembled(
-    root: Path, chosen: PurePath, groups: Mapping[PurePath, _Group], found: _Found
+    root: Path,
+    chosen: PurePath,
+    groups: Mapping[PurePath, _Group],
+    found: _Found,
+    enclosure: Enclosure,
 ) -> TaskResults:
     group = groups.get(chosen, _Group())
-    by_age = sorted(group.results, key=lambda result: (result.date or -math.inf, str(result.path)))
-    tasks = {result.task_name: result for result in by_age}
+    rivals = _by_task(group.results)
+    tasks = {name: _judged(results) for name, results in rivals.items()}
     folders = {result.path.parent for result in group.results}
     return TaskResults(
         root=root,
@@ -265,12 +310,75 @@ def _assembled(
         other_folders=tuple(sorted(str(place) for place in groups if place != chosen)),
         repeated=tuple(
             str(result.path.relative_to(root))
-            for result in by_age
-            if tasks[result.task_name] is not result
+            for name, results in sorted(rivals.items())
+            for result in results
+            if result is not tasks[name] and result not in _candidates(results)
         ),
+        ambiguous={
+            name: tuple(sorted(str(result.path.relative_to(root)) for result in candidates))
+            for name, results in sorted(rivals.items())
+            if len(candidates := _candidates(results)) > 1
+        },
+        ambiguous_folders=tuple(
+            sorted(
+                str(place)
+                for place, other in groups.items()
+                if place != chosen and _is_rival(group, other)
+            )
+        ),
+        misnamed=tuple(sorted(map(_misnamed_text, filter(_is_misnamed, group.results)))),
+        settings=tuple(
+            settings
+            for folder in sorted(folders)
+            for settings in read_run_settings(folder / RUN_SETTINGS, enclosure)
+        ),
+        unread=tuple(found.unread),
         ignored=tuple(found.ignored),
         errors=tuple(found.errors),
     )
+
+
+def _by_task(results: Iterable[TaskResult]) -> dict[str, list[TaskResult]]:
+    by_task: dict[str, list[TaskResult]] = defaultdict(list)
+    for result in sorted(results, key=lambda result: str(result.path)):
+        by_task[result.task_name].append(result)
+    return by_task
+
+
+def _candidates(results: Sequence[TaskResult]) -> list[TaskResult]:
+    """Return the different results of one task that no date shows to be older than another."""
+    newest = max((result.date for result in results if result.date is not None), default=None)
+    different = {
+        result_sha256(result): result
+        for result in results
+        if result.date is None or result.date == newest
+    }
+    return list(different.values())
+
+
+def _judged(results: Sequence[TaskResult]) -> TaskResult:
+    """Choose the newest result; of several that may be it the lowest, so that none is hidden."""
+    return min(_candidates(results), key=mean_main_score)
+
+
+def _is_rival(judged: _Group, other: _Group) -> bool:
+    """Whether neither folder has a date, and they disagree about a task."""
+    if judged.newest > -math.inf or other.newest > -math.inf:
+        return False
+    ours = {result.task_name: result_sha256(result) for result in judged.results}
+    return any(
+        ours.get(each.task_name, "") not in {"", result_sha256(each)} for each in other.results
+    )
+
+
+def _is_misnamed(result: TaskResult) -> bool:
+    name = result.path.stem
+    both_tasks = name.startswith(_TASK_PREFIX) and result.task_name.startswith(_TASK_PREFIX)
+    return both_tasks and name != result.task_name
+
+
+def _misnamed_text(result: TaskResult) -> str:
+    return f"{printable(result.path.name, limit=80)} holds {printable(result.task_name, limit=80)}"
 
 
 def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> None:
@@ -285,7 +393,10 @@ def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> No
             return
         results = read_task_results(path, enclosure)
     except ArtifactError as error:
-        found.errors.append(error)
+        if _is_nobodys(path, error):
+            found.unread.append(str(relative))
+        else:
+            found.errors.append(error)
         return
     if not results:
         found.ignored.append(str(relative))
@@ -293,6 +404,16 @@ def _read(path: Path, relative: Path, enclosure: Enclosure, found: _Found) -> No
         found.experiments[experiment].extend(results)
     else:
         found.groups[place].results.extend(results)
+
+
+def _is_nobodys(path: Path, error: ArtifactError) -> bool:
+    """Whether what is wrong is the content of a file that no task of ViDoRe is named like.
+
+    JSON lines, an array or a Git LFS pointer beside the results are no fault of the checkpoint.
+    """
+    asked_for = (_TASK_PREFIX, *_OTHER_RESULTS)
+    is_file = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where permission lacks
+    return is_file and not error.escapes and not path.name.startswith(asked_for)
 
 
 def _place(relative: Path) -> tuple[PurePath, str | None]:

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Final
@@ -15,6 +15,7 @@ from colintern.artifacts.files import Enclosure
 from colintern.artifacts.results.evaluation_record import EVALUATION_RECORD
 from colintern.artifacts.results.folder import (
     BENCHMARK_FOLDER,
+    EXPERIMENTS,
     TaskResults,
     read_results_folder,
 )
@@ -26,8 +27,9 @@ GUIDE_RESULTS: Final = Path(RESULTS, "mteb_evaluation")
 """The guide's file structure: `results/mteb_evaluation/MODEL_NAME/TASK.json`."""
 
 _REVISION: Final = re.compile(r"[0-9a-f]{7,64}|checkpoint-\d{1,12}|no_revision_available|main")
-_NO_MODEL_NAME: Final = "no_model_name__available"
-"""MTEB's folder for a model that has no name: no other model's."""
+_NO_MODEL_NAMES: Final = ("no_model_name__available", "no_model_name_available")
+"""MTEB's folders for a model that has no name, from 2.x and 1.x: no other model's."""
+_INSIDE_BENCHMARK: Final = frozenset({EXPERIMENTS, "predictions"})
 
 
 class ResultsSearch(Struct, frozen=True):
@@ -68,20 +70,29 @@ def find_results_in(
     """Look in a folder that the user named: its JSON files, else its folder for the subject.
 
     A folder whose only folders are revisions, as MTEB writes one a model, or named after benchmarks
-    counts as the subject's.
-    With several subjects only folders named like them do.
+    counts as the subject's. The folder may also be MTEB's cache, which holds `results`, or the root
+    of the guide's structure. With several subjects only folders named like them do.
     """
-    if num_subjects == 1:
-        enclosure = Enclosure.around(folder)
-        if found := read_results_folder(folder, enclosure, recursive=False):
-            return ResultsSearch(found, (folder,))
-        if _holds_revisions(folder, enclosure) and (
-            found := read_results_folder(folder, enclosure)
-        ):
-            return ResultsSearch(found, (folder,))
-    found = _of_subject(folder, layout, subject)
-    others = () if found else tuple(sorted(_folders(folder)))
-    return ResultsSearch(found, (folder,), others)
+    places = (folder, folder / RESULTS, folder / GUIDE_RESULTS)
+    for place in places:
+        if num_subjects == 1 and (found := _of_only_subject(place)):
+            return ResultsSearch(found, places)
+        if found := _of_subject(place, layout, subject):
+            return ResultsSearch(found, places)
+    if num_subjects == 1 and (found := _of_likely_subject(places, layout)):
+        return ResultsSearch(found, places)
+    others = {name for place in places for name in _folders(place)} - {RESULTS, GUIDE_RESULTS.name}
+    return ResultsSearch(None, (folder,), tuple(sorted(others)))
+
+
+def _of_only_subject(folder: Path) -> TaskResults | None:
+    """Take the files of a folder that holds no model's folder: they can only be the subject's."""
+    if not _is_folder(folder):
+        return None
+    enclosure = Enclosure.around(folder)
+    if found := read_results_folder(folder, enclosure, recursive=False):
+        return found
+    return read_results_folder(folder, enclosure) if _holds_revisions(folder, enclosure) else None
 
 
 def _of_run(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
@@ -90,7 +101,7 @@ def _of_run(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None
     Own are flat files, those in a folder named after a benchmark, a revision without a model, a
     model named like the run (MTEB writes `ORG__NAME`), and what `colintern_eval.json` lies beside.
     """
-    names = {_NO_MODEL_NAME, layout.path.name, *_names(layout, subject)}
+    names = {*_NO_MODEL_NAMES, layout.path.name, *_names(layout, subject)}
 
     @cache
     def is_own(place: PurePath) -> bool:
@@ -106,9 +117,29 @@ def _of_run(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None
 
 
 def _of_subject(folder: Path, layout: RunLayout, subject: str) -> TaskResults | None:
-    for name in _names(layout, subject):
-        own = folder / name
-        if _is_folder(own) and (found := read_results_folder(own, Enclosure.around(own))):
+    return _first_of(folder / name for name in _names(layout, subject))
+
+
+def _of_likely_subject(places: Iterable[Path], layout: RunLayout) -> TaskResults | None:
+    """Read the folder `OWNER__NAME` of a run called NAME, else that of a model without a name.
+
+    Of several owners none is known, and a checkpoint is not its run.
+    """
+    for place in places:
+        named = (
+            []
+            if layout.is_checkpoint
+            else [name for name in _folders(place) if name.endswith(f"__{layout.path.name}")]
+        )
+        likely = [*(named if len(named) == 1 else ()), *_NO_MODEL_NAMES]
+        if found := _first_of(place / name for name in likely):
+            return found
+    return None
+
+
+def _first_of(folders: Iterable[Path]) -> TaskResults | None:
+    for folder in folders:
+        if _is_folder(folder) and (found := read_results_folder(folder, Enclosure.around(folder))):
             return found
     return None
 
@@ -163,7 +194,18 @@ def _is_model_folder(entry: os.DirEntry[str]) -> bool:
 def _holds_revisions(folder: Path, enclosure: Enclosure) -> bool:
     names = _folders(folder)
     return bool(names) and all(
-        BENCHMARK_FOLDER.fullmatch(name) or _is_revision(folder / name, enclosure) for name in names
+        _is_benchmark(folder / name, enclosure) or _is_revision(folder / name, enclosure)
+        for name in names
+    )
+
+
+def _is_benchmark(folder: Path, enclosure: Enclosure) -> bool:
+    """Named after a benchmark and without a model's folder: `vidore` is also an owner of models."""
+    return BENCHMARK_FOLDER.fullmatch(folder.name) is not None and all(
+        name in _INSIDE_BENCHMARK
+        or BENCHMARK_FOLDER.fullmatch(name)
+        or _is_revision(folder / name, enclosure)
+        for name in _folders(folder)
     )
 
 

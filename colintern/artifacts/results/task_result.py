@@ -232,6 +232,16 @@ def result_sha256(result: TaskResult) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
+def mean_main_score(result: TaskResult) -> float:
+    """Return the mean main score over subsets, NDCG@5 where none is recorded; 0 without either."""
+    scores = [
+        scores.metrics.get("ndcg_at_5") if scores.main_score is None else scores.main_score
+        for scores in result.subsets
+    ]
+    known = [score for score in scores if score is not None and math.isfinite(score)]
+    return math.fsum(known) / len(known) if known else 0.0
+
+
 def written_result(path: Path) -> dict[str, dict[str, Any]]:
     """Describe a result for the record beside it, so that it is known again.
 

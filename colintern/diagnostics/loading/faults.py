@@ -85,7 +85,7 @@ def adapter_faults(
 ) -> tuple[LoadFault, ...]:
     """List what PEFT and transformers would lose of an adapter.
 
-    What ADP003, ADP009, ADP017 and PRJ003 are there for is left to them.
+    What targets, pairs of A and B, layouts and the size of a vector tell is left to their rules.
 
     Args:
         config: of the adapter, of any kind.
@@ -199,7 +199,7 @@ def _lost_by_loader(
 
 
 def _other_shapes(plan: LoaderPlan, coverage: AdapterCoverage) -> Iterable[LoadFault]:
-    """Name a module's own tensors of another shape; of LoRA's, what ADP009 does not judge."""
+    """Name a module's own tensors of another shape; of LoRA's, what the pairs do not show."""
     claimed = _claimed(coverage)
     own = [
         each
@@ -259,7 +259,7 @@ def _module(loader: Loader, name: str) -> str:
 
 
 def _claimed(coverage: AdapterCoverage) -> frozenset[str]:
-    """Modules and tensors that ADP009 and ADP017 name."""
+    """Modules and tensors that the rules of pairs and layouts name."""
     faults = disagreements(coverage)
     layouts = unknown_layouts(coverage.tensors, judge_layers=True)
     modules = {name for _, names in faults for name in names}
@@ -281,7 +281,7 @@ def model_faults(
     Args:
         plan: of the class.
         entries: the weights.
-        projections: names of the projection, whose absence PRJ003 judges.
+        projections: names of the projection, whose absence has a rule of its own.
     """
     empty = empty_file(entries)
     if empty is not None:

@@ -111,8 +111,6 @@ class PublishedTable(msgspec.Struct, frozen=True, kw_only=True):
     """Of late-interaction models."""
     all_models: dict[str, PublishedScores]
     """Of models of every kind."""
-    best_means: dict[str, float]
-    """Benchmark to the best mean NDCG@5 of any model."""
 
 
 def published_scores() -> Mapping[str, PublishedScores]:

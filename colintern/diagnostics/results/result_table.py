@@ -71,6 +71,14 @@ class BenchmarkRow(Struct, frozen=True):
         return not self.missing and not self.partial_tasks
 
     @property
+    def is_selection(self) -> bool:
+        """Whether at most half of the tasks were evaluated, each as a whole.
+
+        Nobody takes that for the benchmark: somebody asked for these tasks.
+        """
+        return not self.partial_tasks and 2 * len(self.tasks) <= len(self.benchmark.tasks)
+
+    @property
     def lacks_closed_tasks_only(self) -> bool:
         """Whether nothing is missing but tasks whose data only MTEB's maintainers have."""
         return not self.partial_tasks and not any(TASKS[name].public for name in self.missing)

@@ -1,7 +1,7 @@
 """Scores that cannot be: out of range, of another metric, or against what the metrics mean."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -138,11 +138,19 @@ def _faults(task: TaskResult, scores: SubsetScores) -> Iterator[ScoreFault]:
 
 def _range_faults(scores: SubsetScores) -> Iterator[tuple[FaultKind, str]]:
     main = {} if scores.main_score is None else {"main_score": scores.main_score}
-    for name, value in {**main, **scores.metrics}.items():
+    figures = {**main, **scores.metrics}
+    are_percentages = _are_percentages(figures.values())
+    for name, value in figures.items():
         if math.isfinite(value) and -RANGE_TOLERANCE <= value <= 1 + RANGE_TOLERANCE:
             continue
-        is_percent = 1 < value <= MAX_PERCENT
+        is_percent = are_percentages and 1 < value <= MAX_PERCENT
         yield ("percent" if is_percent else "range"), f"{name} = {value:.5g}"
+
+
+def _are_percentages(figures: Collection[float]) -> bool:
+    """Whether most figures that are not 0 are above 1: a single one among shares is a wrong one."""
+    known = [value for value in figures if math.isfinite(value) and value != 0]
+    return 2 * sum(1 < value <= MAX_PERCENT for value in known) > len(known)
 
 
 def _curves(metrics: Mapping[str, float]) -> dict[str, dict[int, float]]:

@@ -42,10 +42,11 @@ def task_results(layout: RunLayout, subject: Subject, options: AuditOptions) -> 
         search = find_results(layout, subject.name, options.invocation_dir)
     if search.results is None:
         seen = f"; found only {listed(search.other_names)}" if search.other_names else ""
-        places = f"{printable(search.places[0])}{' and above' if len(search.places) > 1 else ''}"
-        raise NoEvidence(
-            sources.RESULTS, detail=f"looked in {places}{seen}", needed_for="the model's scores"
-        )
+        place = printable(search.places[0])
+        looked = f"looked in {place}{' and above' if len(search.places) > 1 else ''}"
+        if options.results is not None:
+            looked = f"--results {place} holds no readable result of this model"
+        raise NoEvidence(sources.RESULTS, detail=f"{looked}{seen}", needed_for="the model's scores")
     return search.results
 
 
@@ -99,7 +100,12 @@ def model_meta(task_results: TaskResults) -> ModelMeta:
 def result_table(task_results: TaskResults) -> ResultTable:
     """The figures of every task and benchmark."""
     if not task_results.tasks:
-        raise NoEvidence(sources.RESULTS, what="a readable file", needed_for="the model's scores")
+        raise NoEvidence(
+            sources.RESULTS,
+            what="a readable file",
+            detail=f"{len(task_results.errors)} in {printable(task_results.root)} cannot be read",
+            needed_for="the model's scores",
+        )
     return tabulate(task_results)
 
 
