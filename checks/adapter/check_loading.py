@@ -50,4 +50,7 @@ def check_nothing_is_lost_in_loading(load_plan: LoadPlan) -> Verdict:
 
 
 def _sound(plan: LoadPlan) -> str:
-    return f"{len(plan.tensors.entries)} tensors find their place, by {plan.against}"
+    number = len(plan.tensors.entries)
+    if plan.is_exact:
+        return f"{number} tensors find their place, by {plan.against}"
+    return f"nothing speaks against {number} names and shapes, by {plan.against}"
