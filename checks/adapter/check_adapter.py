@@ -66,6 +66,7 @@ def check_projection_is_targeted(adapter: AdapterConfig, family: Family) -> Verd
         "ADP004",
         "ADP009",
         "ADP012",
+        "ADP023",
         "LIV004",
         "LIV007",
         "LIV009",
@@ -231,7 +232,17 @@ def check_tensors_fit_config(
     "key-layout-unknown",
     severity=ERROR,
     requires={"ADP001"},
-    explains={"ADP009", "LIV004", "LIV006", "LIV007", "LIV010", "PRJ002", "RES001", "RES005"},
+    explains={
+        "ADP009",
+        "ADP023",
+        "LIV004",
+        "LIV006",
+        "LIV007",
+        "LIV010",
+        "PRJ002",
+        "RES001",
+        "RES005",
+    },
     advice={"load-with-wrapper"},
 )
 def check_keys_can_be_loaded(coverage: AdapterCoverage, family: Family | None) -> Verdict:

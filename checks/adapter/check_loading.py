@@ -15,7 +15,7 @@ _LEARNING = frozenset(
     severity=INFO,
     up_to=ERROR,
     explains=_LEARNING
-    | {"ADP003", "ADP004", "ADP009", "ADP011", "ADP012", "ADP014", "ADP017"}
+    | {"ADP004", "ADP009", "ADP011", "ADP012", "ADP014"}
     | {"ADP024", "PRC005", "PRJ001", "PRJ002", "PRJ003"},
     setting="LoRA reaches",
     advice={"load-with-wrapper"},
