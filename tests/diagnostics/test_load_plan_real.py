@@ -31,6 +31,11 @@ from colintern.families.catalogue import family_named
 from colintern.families.outline.modules import outline_of
 from colintern.model.modeling import ColIntern3_5
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
+
 FAMILY = family_named("ColIntern-tiny")
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
 KINDS = {
