@@ -244,7 +244,7 @@ def check_tensors_fit_config(
     severity=ERROR,
     requires={"ADP001"},
     explains={
-        *("ADP009", "LIV004", "LIV006", "LIV007", "LIV010"),
+        *("ADP009", "ADP023", "LIV004", "LIV006", "LIV007", "LIV010"),
         *("PRJ002", "REC006", "RES001", "RES005"),
     },
     advice={"load-with-wrapper"},

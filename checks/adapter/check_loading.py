@@ -15,7 +15,7 @@ _LEARNING = frozenset(
     severity=INFO,
     up_to=ERROR,
     explains=_LEARNING
-    | {"ADP004", "ADP009", "ADP011", "ADP012", "ADP014", "ADP017"}
+    | {"ADP004", "ADP009", "ADP011", "ADP012", "ADP014"}
     | {"ADP024", "PRC005", "PRJ001", "PRJ002", "PRJ003", "REC006"},
     setting="LoRA reaches",
     advice={"load-with-wrapper"},
@@ -50,4 +50,7 @@ def check_nothing_is_lost_in_loading(load_plan: LoadPlan) -> Verdict:
 
 
 def _sound(plan: LoadPlan) -> str:
-    return f"{len(plan.tensors.entries)} tensors find their place, by {plan.against}"
+    number = len(plan.tensors.entries)
+    if plan.is_exact:
+        return f"{number} tensors find their place, by {plan.against}"
+    return f"nothing speaks against {number} names and shapes, by {plan.against}"

@@ -18,6 +18,7 @@ from support.real_loaders import (
     ask_transformers,
     plain,
 )
+from support.tiny_families import write_family
 
 from colintern.artifacts.errors import ArtifactError
 from colintern.artifacts.model.adapter_config import read_adapter_config
@@ -29,6 +30,11 @@ from colintern.diagnostics.loading.model_plan import plan_model
 from colintern.families.catalogue import family_named
 from colintern.families.outline.modules import outline_of
 from colintern.model.modeling import ColIntern3_5
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Could not find a config file in:UserWarning"),
+]
 
 FAMILY = family_named("ColIntern-tiny")
 TARGETS = r".*language_model.*\.(q|k|v|o|gate|up|down)_proj"
@@ -227,3 +233,12 @@ def test_a_plain_class_ignores_the_head(places):
     assert answer.unexpected == {"custom_text_proj.weight", "custom_text_proj.bias"}
     assert answer.missing == set()
     assert PREFIX not in "".join(answer.unexpected)
+
+
+@pytest.mark.parametrize("name", ["ColQwen2", "ColIdefics3", "ColPali"])
+def test_nothing_is_said_of_other_families(tmp_path, name):
+    run = write_family(tmp_path, name)
+    base = tmp_path / f"{name.lower()}-base"
+    for folder, options in ((run, {}), (run, {"base": base}), (base, {})):
+        outcomes = judge_adapter(folder, family=name, **options)
+        assert {outcomes[rule][0] for rule in ("ADP010", "ADP023", "ADP024")} == {"ok"}

@@ -28,7 +28,7 @@ class Answer:
 def plain(name):
     """The same name for what a file, a plan and a loader call one tensor."""
     name = name.replace(PREFIX, "")
-    name = name.replace("model.language_model.model.", "model.language_model.")
+    name = re.sub(r"model\.language_model\.(model\.)+", "model.language_model.", name)
     name = name.replace(".default", "").replace(".modules_to_save", "")
     return re.sub(r"magnitude_vector\.weight$", "magnitude_vector", name)
 

@@ -85,7 +85,8 @@ def adapter_faults(
 ) -> tuple[LoadFault, ...]:
     """List what PEFT and transformers would lose of an adapter.
 
-    What targets, pairs of A and B, layouts and the size of a vector tell is left to their rules.
+    Targets that match nothing, tensors that contradict the settings, names of an unknown layout and
+    a projection of another size have rules of their own, and are left to them.
 
     Args:
         config: of the adapter, of any kind.
@@ -199,7 +200,7 @@ def _lost_by_loader(
 
 
 def _other_shapes(plan: LoaderPlan, coverage: AdapterCoverage) -> Iterable[LoadFault]:
-    """Name a module's own tensors of another shape; of LoRA's, what the pairs do not show."""
+    """Name a module's own tensors of another shape; of LoRA's, what the settings agree with."""
     claimed = _claimed(coverage)
     own = [
         each
@@ -259,7 +260,7 @@ def _module(loader: Loader, name: str) -> str:
 
 
 def _claimed(coverage: AdapterCoverage) -> frozenset[str]:
-    """Modules and tensors that the rules of pairs and layouts name."""
+    """Modules and tensors that contradict the settings, or are of an unknown layout."""
     faults = disagreements(coverage)
     layouts = unknown_layouts(coverage.tensors, judge_layers=True)
     modules = {name for _, names in faults for name in names}

@@ -66,9 +66,21 @@ def adapter_values(
 
 
 def model_values(
-    store: TensorStore, statistics: WeightStatistics, projections: frozenset[str]
+    store: TensorStore,
+    statistics: WeightStatistics,
+    projections: frozenset[str],
+    *,
+    judge_norms: bool,
 ) -> tuple[ValueFault, ...]:
-    """List what the linear layers and the projection of a whole model cannot be."""
+    """List what the linear layers and the projection of a whole model cannot be.
+
+    Args:
+        store: the weights.
+        statistics: of their values.
+        projections: names of the projection.
+        judge_norms: whether a norm's weight multiplies as it is. Gemma's is added to one, so that
+            zeros are where it starts.
+    """
     heads = [name for name in store.entries if _is_projection(name, projections)]
     layers = [
         entry.name
@@ -79,7 +91,13 @@ def model_values(
         and not is_dropped(entry.name)
     ]
     linear = matrices_of(store, statistics, layers)
-    weights = (name for name in store.entries if name.endswith(".weight") and not is_dropped(name))
+    weights = (
+        name
+        for name, entry in store.entries.items()
+        if name.endswith(".weight")
+        and not is_dropped(name)
+        and (judge_norms or len(entry.shape) > 1)
+    )
     zero = (name for name in weights if name not in heads and statistics.tensors[name].is_zero)
     packed = _packed(store.entries)
     plain = [name for name in linear.names if name.rpartition(".")[0] not in packed]

@@ -25,9 +25,10 @@ class LoadPlan(Struct, frozen=True):
     tensors: TensorStore
     faults: tuple[LoadFault, ...]
     """The gravest first."""
-    is_adapter: bool
     against: str
     """What the weights were set against, in words."""
+    is_exact: bool
+    """Whether each tensor's place is known, by names that the class takes to the letter."""
 
 
 @evidence
@@ -41,19 +42,20 @@ def load_plan(  # noqa: PLR0917 - the resolver calls it by name
     family: Family | None,
 ) -> LoadPlan:
     """What each loader would leave missing, drop, refuse or draw at random."""
-    is_adapter = tensors.path.name == ADAPTER_WEIGHTS
-    if not is_adapter:
+    exact = family is not None and family.is_ours and outline is not None
+    against = _known(outline, base_tensors)
+    if tensors.path.name != ADAPTER_WEIGHTS:
         base_entries = base_tensors.entries if base_tensors else None
         words = model_config.text.vocab_size if model_config is not None else None
         plan = plan_model(tensors.entries, outline, family, base_entries, vocabulary=words)
         projections = family.projections if family is not None else frozenset()
         faults = model_faults(plan, tensors.entries, projections)
-        return LoadPlan(tensors, faults, is_adapter, _known(outline, base_tensors))
+        return LoadPlan(tensors, faults, against, exact)
     if adapter_settings is None:
         raise NoEvidence(sources.ADAPTER_CONFIG, needed_for=_LOADING)
     base = base_modules(outline, base_tensors, family, model_config)
     faults = adapter_faults(adapter_settings, tensors, coverage, base, base_tensors)
-    return LoadPlan(tensors, faults, is_adapter, _known(outline, base_tensors))
+    return LoadPlan(tensors, faults, against, exact)
 
 
 def _known(outline: ModuleOutline | None, base: TensorStore | None) -> str:

@@ -33,9 +33,9 @@ def impossible_values(
     """Constants, copies and extremes among the matrices of an adapter or a whole model."""
     if tensors.path.name != ADAPTER_WEIGHTS:
         names = family.projections if family is not None else projection_names()
-        return ImpossibleValues(
-            tensors, model_values(tensors, weight_statistics, names), len(tensors.entries)
-        )
+        ours = family is not None and family.is_ours
+        faults = model_values(tensors, weight_statistics, names, judge_norms=ours)
+        return ImpossibleValues(tensors, faults, len(tensors.entries))
     if coverage is None or not coverage.tensors.pairs:
         raise NoEvidence(
             sources.ADAPTER_WEIGHTS,
