@@ -1,1 +1,1 @@
-"""ColIntern3.5: the model, its processor, its LoRA targets, loading and merging."""
+"""ColIntern3.5: the model, its processor, its adapter, and loading both."""

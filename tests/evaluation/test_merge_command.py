@@ -6,7 +6,7 @@ pytest.importorskip("peft")
 import torch
 
 from colintern.cli import main
-from colintern.evaluation import merging as merged_model
+from colintern.evaluation import merged_model
 from colintern.evaluation.checkpoint import find_checkpoint
 from colintern.evaluation.retriever import load_retriever
 

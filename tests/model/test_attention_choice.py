@@ -41,7 +41,7 @@ class SeenAttention(TrainerCallback):
 
 
 def test_the_choice_is_what_trains_and_loads_and_is_recorded(tmp_path, monkeypatch):
-    for module in ("colintern.training.run", "colintern.model.loading"):
+    for module in ("colintern.training.adapted_model", "colintern.model.loading"):
         monkeypatch.setattr(f"{module}.choose_attention", lambda _: "eager")
     seen, run = SeenAttention(), tmp_path / "run"
     recipe = recipe_of(

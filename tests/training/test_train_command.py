@@ -456,7 +456,7 @@ def test_a_disk_that_is_full_at_the_end_keeps_the_checkpoint(base, tmp_path, mon
 
     options = ("--base", base, "--output-dir", tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr("colintern.training.run.model_card", full)
+        patch.setattr("colintern.training.final_model.model_card", full)
         result = invoke(*SHORT, *options)
     assert result.exit_code == 1
     left = {path.name for path in (tmp_path / "run").iterdir()}
