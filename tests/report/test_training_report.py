@@ -382,9 +382,8 @@ def test_healthy_run_has_nothing_to_mend():
 
 def test_unexplained_score_goes_through_the_list(healthy_run):
     shutil.rmtree(healthy_run / "results")
-    write_tasks(
-        healthy_run / "results", {task.name: whole(task.name, 0.2) for task in VIDORE_V1.tasks}
-    )
+    scores = {task.name: whole(task.name, 0.2) for task in VIDORE_V1.tasks}
+    write_tasks(healthy_run / "results", scores)
     text = section(markdown(healthy_run), "What to try next").replace("\\", "")
     assert "RES001" in text
     done = next(line for line in text.splitlines() if "Done already" in line)

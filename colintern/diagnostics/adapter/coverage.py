@@ -57,8 +57,15 @@ class AdapterCoverage:
 
     @property
     def is_silent(self) -> bool:
-        """Whether the file has no tensor of LoRA, so that it does not show what was reached."""
-        return not self.tensors.modules
+        """Whether nothing shows what was reached: no tensor of LoRA, no outline of the base.
+
+        An entry of a list that is a glob reaches nothing in any model: beside a projection that was
+        saved in full, it is why there is no LoRA. A file without any tensor was cut off instead.
+        """
+        has_glob = any(mark in entry for entry in self.entries for mark in "*?[")
+        is_list = not isinstance(self.config.target_modules, str)
+        reaches_nothing = is_list and has_glob and self.projection_saved
+        return not (self.tensors.modules or reaches_nothing)
 
     @cached_property
     def unmatched(self) -> tuple[str, ...]:
