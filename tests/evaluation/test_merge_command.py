@@ -32,7 +32,10 @@ def test_the_audit_verifies_a_merge(pytester, merged):
     result = audit(pytester, "--checkpoint", "demo:healthy", "--merged", merged)
     assert result.outcomes["ADP020"] == "passed", result.output
     alone = audit(pytester, "--checkpoint", merged)
-    assert alone.exit_code == 0, alone.output
+    # The folder has neither the adapter's log nor its results: nothing shows what was learned.
+    assert alone.exit_code == 5, alone.output
+    assert alone.document["subjects"][0]["floor"] == ["learning"]
+    assert alone.of_outcome("failed", "warned", "error") == []
     assert alone.outcomes["PRC001"] == "passed"
 
 
