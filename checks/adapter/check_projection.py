@@ -64,7 +64,9 @@ def judge_projection_in_memory(trained_parts: TrainedParts, family: Family) -> V
     """Judge a run that goes on by the model, where the audit asks what it saved."""
     state = trained_parts.projection_state(family.projection)
     if state is None:
-        raise NoEvidence(f"{family.projection} in the model", needed_for="whether it is trained")
+        raise NoEvidence(
+            sources.MODEL_IN_MEMORY, what=family.projection, needed_for="judging its training"
+        )
     trained, text = state
     return Verdict(
         trained,

@@ -122,7 +122,7 @@ def test_lora_of_each_family_is_healthy_and_so_is_its_merge(tmp_path, family, dt
         ({"bias": "lora_only"}, {"ADP009"}, "ok"),
         ({"trainable_token_indices": [1, 2]}, set(), "ok"),
         ({"target_modules": "all-linear"}, {"ADP005"}, "ok"),
-        ({"use_dora": True}, set(), "no evidence"),
+        ({"use_dora": True}, {"ADP023"}, "no evidence"),
         ({"init_lora_weights": "pissa"}, set(), "no evidence"),
         ({"init_lora_weights": "olora"}, set(), "no evidence"),
     ],

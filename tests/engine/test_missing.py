@@ -235,12 +235,14 @@ def test_options_have_no_hint_and_are_not_asked_for(tmp_path):
         report = report_of(NoEvidence(each, needed_for="a figure"))
         page = written_page(tmp_path / "page.html", report).read_text(encoding="utf-8")
         assert 'id="unjudged"' not in page
-        assert f"    {each.name}: TEAM0001" in dict(finding_lines(report, verbose=False))
+        assert f"    {each.name}: TEAM0001" in dict(
+            finding_lines(report.subjects[0], verbose=False)
+        )
 
 
 def test_markdown_has_the_sentence():
     report = report_of(NoEvidence("OWNER", needed_for="the owner of the run"))
-    assert "needs OWNER for the owner of the run" in markdown_report(report)
+    assert "needs OWNER for the owner of the run" in "".join(markdown_report(report))
 
 
 TEAM = HEAD + check(1, 'raise NoEvidence("--something", needed_for="x", what="rows", hint="ask")')

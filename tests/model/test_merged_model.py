@@ -24,14 +24,15 @@ def merged(tmp_path):
 def test_whole_model_passes(pytester, merged):
     result = audit(pytester, "--checkpoint", merged())
     assert result.outcomes["ADP010"] == result.outcomes["PRJ003"] == "passed", result.output
-    assert result.of_outcome("failed", "error") == ["PRC001"]  # no processor is written
+    # No processor is written, and the base that was merged into has no tower.
+    assert result.of_outcome("failed", "error") == ["ADP023", "PRC001"]
 
 
 def test_nan_in_a_merged_model_fails(pytester, merged):
     embeddings = np.full((64, 64), np.nan, np.float32)
     folder = merged(**{"language_model.embed_tokens.weight": embeddings})
     result = audit(pytester, "--checkpoint", folder)
-    assert result.of_outcome("failed") == ["ADP010", "PRC001"]
+    assert result.of_outcome("failed") == ["ADP010", "ADP023", "PRC001"]
     assert result.exit_code == 1
 
 
