@@ -144,10 +144,11 @@ def test_each_fault_is_named_under_its_root(pytester, tmp_path):
         fault(runs[fault.__name__])
     named = [word for run in runs.values() for word in ("--checkpoint", run)]
     result = audit(pytester, "--live", "--skip-rules", "RES,LIV007,LIV010", *named)
-    found = {
-        root["subject"].partition("/")[0]: (root["rule"], {root["rule"], *root["explains"]})
-        for root in result.document["root_causes"]
-    }
+    found = {}
+    for root in result.document["root_causes"]:
+        # The first one: files that were changed by hand contradict the run's manifest as well.
+        name = root["subject"].partition("/")[0]
+        found.setdefault(name, (root["rule"], {root["rule"], *root["explains"]}))
     assert {name: root for name, (root, _) in found.items()} == {
         fault.__name__: root for fault, (root, _) in FAULTS.items()
     }, result.output
