@@ -87,7 +87,7 @@ def reports_of_workers(
             yield from _taken(waiting, lost)
     finally:
         # However this ends: what was not begun is not begun any more.
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
     if lost:
         raise WorkersLostError(lost)
 
