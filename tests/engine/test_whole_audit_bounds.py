@@ -26,6 +26,10 @@ print(code, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 """
 
 
+COUNTS = 4
+"""A busy machine slows the processor down: the best of so many counts."""
+
+
 def measured(report, *folders):
     """Audit in one process: exit code, processor seconds, peak in megabytes, outcomes."""
     subjects = [part for folder in folders for part in ("--checkpoint", str(folder))]
@@ -68,7 +72,7 @@ def _rows(step):
 def test_huge_log_is_audited_in_bounds(healthy_run, tmp_path):
     write_huge_log(healthy_run)
     assert (healthy_run / "trainer_state.json").stat().st_size >= LOG_BYTES
-    for _ in range(2):  # a busy machine slows the processor down: the better of two counts
+    for _ in range(COUNTS):
         _, seconds, megabytes, checks = measured(tmp_path / "audit.json", healthy_run)
         if seconds < SECONDS:
             break
@@ -104,7 +108,10 @@ def hostile_runs(healthy_run, tmp_path):
 
 
 def test_hostile_folders_are_audited_in_bounds(hostile_runs, tmp_path):
-    code, seconds, megabytes, checks = measured(tmp_path / "audit.json", *hostile_runs)
+    for _ in range(COUNTS):
+        code, seconds, megabytes, checks = measured(tmp_path / "audit.json", *hostile_runs)
+        if seconds < SECONDS * 2:
+            break
     assert code == 1
     assert "error" not in {check["outcome"] for check in checks}
     accused = {c["subject"] for c in checks if c["outcome"] == "failed" and c["family"] == "SEC"}
